@@ -1,0 +1,134 @@
+//! Positions: where a change stands in its source's stream, and where a source starts reading again.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// The place of one change in the stream of its source. Positions of one source compare in stream order, and so do the
+/// 28 hexadecimal digits that [`fmt::Display`] prints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Position {
+    /// Counts the servers that the stream came from: one more after each fail-over to a server with a log of its own.
+    pub epoch: u16,
+    /// PostgreSQL: the LSN of the commit record. MySQL and MariaDB: number of the binlog file in the upper 32 bits, start of the transaction
+    /// in the lower.
+    pub commit: u64,
+    /// Counts the changes of the captured tables within the transaction, from 0.
+    pub ordinal: u32,
+}
+
+impl Position {
+    /// Before every change.
+    pub const START: Self = Self { epoch: 0, commit: 0, ordinal: 0 };
+    /// Digits of the printed form.
+    pub const DIGITS: usize = 28;
+
+    /// The place of the first change of the transaction that commits at `commit`.
+    pub const fn first_of(epoch: u16, commit: u64) -> Self {
+        Self { epoch, commit, ordinal: 0 }
+    }
+
+    /// The printed form: 4 digits of epoch, 16 of commit, 8 of ordinal.
+    pub fn digits(&self) -> [u8; Self::DIGITS] {
+        const HEX: &[u8; 16] = b"0123456789abcdef";
+        let mut out = [0; Self::DIGITS];
+        let number = (u128::from(self.epoch) << 96) | (u128::from(self.commit) << 32) | u128::from(self.ordinal);
+        for (place, digit) in out.iter_mut().enumerate() {
+            *digit = HEX[(number >> (4 * (Self::DIGITS - 1 - place))) as usize & 15];
+        }
+        out
+    }
+
+    /// Reads the printed form; anything else is `None`.
+    pub fn from_digits(digits: &[u8]) -> Option<Self> {
+        if digits.len() != Self::DIGITS {
+            return None;
+        }
+        let mut number = 0_u128;
+        for &digit in digits {
+            let value = match digit {
+                b'0'..=b'9' => digit - b'0',
+                b'a'..=b'f' => digit - b'a' + 10,
+                _ => return None,
+            };
+            number = number << 4 | u128::from(value);
+        }
+        Some(Self { epoch: (number >> 96) as u16, commit: (number >> 32) as u64, ordinal: number as u32 })
+    }
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&String::from_utf8_lossy(&self.digits()))
+    }
+}
+
+impl Serialize for Position {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Position {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Self::from_digits(text.as_bytes()).ok_or_else(|| serde::de::Error::custom("a position has 28 hexadecimal digits"))
+    }
+}
+
+/// What a source needs to read on after the last finished transaction. Only the source that made it looks inside.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum Restart {
+    /// PostgreSQL: the end LSN of the last finished transaction, or of the last keep-alive after it.
+    Postgres {
+        /// Bytes from the start of the log.
+        lsn: u64,
+    },
+    /// MySQL and MariaDB: the end of the last finished transaction.
+    Binlog {
+        /// GTID set (MySQL) or GTID list (MariaDB) of all that is finished; `None` on a server without GTIDs.
+        gtid: Option<String>,
+        /// Name of the binlog file.
+        file: String,
+        /// Byte in the file.
+        offset: u64,
+    },
+}
+
+/// What tells one server (and slot) from another: name of the mark -> value, as the source's documentation names them.
+pub type Identity = BTreeMap<String, String>;
+
+/// All that a source hands over to be saved, and gets back at the next start.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Checkpoint {
+    /// The server that `restart` belongs to.
+    pub identity: Identity,
+    /// Every change before this one is finished.
+    pub position: Position,
+    /// Where the source reads on.
+    pub restart: Restart,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Position;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn printed_positions_compare_in_stream_order(a: (u16, u64, u32), b: (u16, u64, u32)) {
+            let [a, b] = [a, b].map(|(epoch, commit, ordinal)| Position { epoch, commit, ordinal });
+            prop_assert_eq!(a.cmp(&b), a.digits().cmp(&b.digits()));
+            prop_assert_eq!(Position::from_digits(&a.digits()), Some(a));
+        }
+
+        #[test]
+        fn other_bytes_are_no_position(bytes: Vec<u8>) {
+            if let Some(position) = Position::from_digits(&bytes) {
+                prop_assert_eq!(&position.digits()[..], &bytes[..]);
+            }
+        }
+    }
+}

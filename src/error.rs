@@ -1,0 +1,113 @@
+//! One error type. Its [`Kind`] says what must happen next; its hint says what a person can do.
+
+use std::fmt;
+
+/// What must happen next.
+///
+/// | kind | what happens | exit code |
+/// |---|---|---|
+/// | `Usage` | stop before anything starts: the command line or the configuration is wrong | 2 |
+/// | `Link` | the same step again, on a new connection, with growing pauses (at the first start: stop, since the address may be wrong) | 1 |
+/// | `Stop` | stop this source or sink and say why: only a person can mend it (privilege, setting, purged log, full disk, unknown event) | 1 |
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// The command line or the configuration is wrong.
+    Usage,
+    /// A connection broke, timed out or was refused: trying again may help.
+    Link,
+    /// Trying again cannot help.
+    Stop,
+}
+
+/// A failure: a short fact that quotes the object's kind and name, a hint that can be followed, and what caused it.
+/// Never a row's values, never a secret.
+#[derive(Debug)]
+pub struct Error {
+    kind: Kind,
+    fact: String,
+    hint: Option<String>,
+    cause: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+/// The result of this library's calls.
+pub type Result<T> = std::result::Result<T, Error>;
+
+impl Error {
+    /// A failure of the given kind.
+    pub fn new(kind: Kind, fact: impl Into<String>) -> Self {
+        Self { kind, fact: fact.into(), hint: None, cause: None }
+    }
+
+    /// The command line or the configuration is wrong.
+    pub fn usage(fact: impl Into<String>) -> Self {
+        Self::new(Kind::Usage, fact)
+    }
+
+    /// A connection failed.
+    pub fn link(fact: impl Into<String>) -> Self {
+        Self::new(Kind::Link, fact)
+    }
+
+    /// Only a person can mend it.
+    pub fn stop(fact: impl Into<String>) -> Self {
+        Self::new(Kind::Stop, fact)
+    }
+
+    /// With what a person can do, as an instruction.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// With what caused it.
+    #[must_use]
+    pub fn cause(mut self, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        self.cause = Some(cause.into());
+        self
+    }
+
+    /// The same failure seen from further out: `what: fact`.
+    #[must_use]
+    pub fn context(mut self, what: impl fmt::Display) -> Self {
+        self.fact = format!("{what}: {}", self.fact);
+        self
+    }
+
+    /// The same failure, but not worth another try.
+    #[must_use]
+    pub fn definite(mut self) -> Self {
+        self.kind = Kind::Stop;
+        self
+    }
+
+    /// What must happen next.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// What a person can do.
+    pub fn hint_text(&self) -> Option<&str> {
+        self.hint.as_deref()
+    }
+
+    /// The exit code of a process that ends with this failure: 2 for usage, else 1.
+    pub fn exit_code(&self) -> u8 {
+        if self.kind == Kind::Usage { 2 } else { 1 }
+    }
+}
+
+/// One line: the fact, then each cause after a colon. The hint is for the edge to print.
+impl fmt::Display for Error {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.fact)?;
+        let mut cause: Option<&dyn std::error::Error> = self.cause.as_deref().map(|cause| cause as _);
+        while let Some(next) = cause {
+            write!(formatter, ": {}", next.to_string().replace('\n', " "))?;
+            cause = next.source();
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Error {}

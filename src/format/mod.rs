@@ -1,0 +1,1 @@
+//! Formats turn changes into bytes and back. They know no Kafka and no database.

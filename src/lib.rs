@@ -1,0 +1,15 @@
+//! Change data capture for MySQL, MariaDB and PostgreSQL: row changes are read from the databases' logs, carried
+//! through Kafka in one format and written to files, exactly once into the files.
+//!
+//! The tree is the flow; ARCHITECTURE.md draws it:
+//! `source` reads, `change` is the vocabulary, `format` turns changes into bytes and back, `kafka` carries bytes,
+//! `sink` writes files. `connector`, `consumer` and `direct` join the stages and are the only places that move a position.
+
+pub mod change;
+pub mod error;
+pub mod format;
+pub mod secret;
+pub mod sink;
+pub mod source;
+
+pub use error::{Error, Result};

@@ -1,0 +1,129 @@
+//! Where a database listens and who we are there: `postgres://user:password@host:port/database?option=value`.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use percent_encoding::percent_decode_str;
+use url::Url;
+
+use crate::secret::Secret;
+use crate::{Error, Result};
+
+/// Which database a URL's scheme names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Dialect {
+    /// `postgres://` or `postgresql://`.
+    Postgres,
+    /// `mysql://`.
+    Mysql,
+    /// `mariadb://`.
+    Mariadb,
+}
+
+impl Dialect {
+    /// The product's name as its makers write it.
+    pub fn product(self) -> &'static str {
+        match self {
+            Self::Postgres => "PostgreSQL",
+            Self::Mysql => "MySQL",
+            Self::Mariadb => "MariaDB",
+        }
+    }
+
+    fn default_port(self) -> u16 {
+        if self == Self::Postgres { 5432 } else { 3306 }
+    }
+}
+
+/// A database URL, taken apart. Prints without the password.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Address {
+    /// Which database.
+    pub dialect: Dialect,
+    /// Host name or address; for a Unix socket its folder (PostgreSQL, as `?host=/folder`) or file (MySQL, as `?socket=/file`).
+    pub host: String,
+    /// TCP port; for PostgreSQL also the number in the socket's name.
+    pub port: u16,
+    /// Role or user.
+    pub user: String,
+    /// Empty if none was given.
+    pub password: Secret,
+    /// Database (PostgreSQL) or default schema (MySQL, MariaDB).
+    pub database: String,
+    /// `sslmode`, `sslrootcert`, … as libpq and MySQL's clients name them.
+    pub options: BTreeMap<String, String>,
+}
+
+impl Address {
+    /// Takes a URL apart; what is missing gets the default of the database's own client.
+    pub fn parse(text: &str) -> Result<Self> {
+        let hint = "write it as postgres://user@host:5432/database, mysql://… or mariadb://…";
+        let url = Url::parse(text).map_err(|cause| Error::usage("the database URL cannot be read").cause(cause).hint(hint))?;
+        let dialect = match url.scheme() {
+            "postgres" | "postgresql" => Dialect::Postgres,
+            "mysql" => Dialect::Mysql,
+            "mariadb" => Dialect::Mariadb,
+            other => return Err(Error::usage(format!("unknown database {other:?} in a URL")).hint(hint)),
+        };
+        let decode = |part: &str| percent_decode_str(part).decode_utf8_lossy().into_owned();
+        let mut options: BTreeMap<String, String> =
+            url.query_pairs().map(|(name, value)| (name.into_owned(), value.into_owned())).collect();
+        let user = match url.username() {
+            "" if dialect == Dialect::Postgres => "postgres".to_owned(),
+            "" => "root".to_owned(),
+            user => decode(user),
+        };
+        let socket = options.remove(if dialect == Dialect::Postgres { "host" } else { "socket" });
+        let host = socket.unwrap_or_else(|| match url.host_str() {
+            None | Some("") => "localhost".to_owned(),
+            Some(host) => decode(host.trim_matches(['[', ']'])),
+        });
+        let database = decode(url.path().trim_start_matches('/'));
+        if database.is_empty() {
+            return Err(Error::usage("the database URL names no database").hint(hint));
+        }
+        Ok(Self {
+            dialect,
+            host,
+            port: url.port().unwrap_or(dialect.default_port()),
+            user,
+            password: Secret::new(decode(url.password().unwrap_or_default())),
+            database,
+            options,
+        })
+    }
+
+    /// Whether `host` is a path in the file system.
+    pub fn is_socket(&self) -> bool {
+        self.host.starts_with('/')
+    }
+}
+
+/// `user@host:port/database`, for messages.
+impl fmt::Display for Address {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}@{}:{}/{}", self.user, self.host, self.port, self.database)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Address, Dialect};
+
+    #[test]
+    fn parts_and_defaults() {
+        let address = Address::parse("postgres://me:p%40ss@[::1]/shop?sslmode=require").unwrap();
+        assert_eq!((address.host.as_str(), address.port, address.user.as_str()), ("::1", 5432, "me"));
+        assert_eq!((address.password.reveal(), address.options["sslmode"].as_str()), ("p@ss", "require"));
+        assert_eq!(format!("{address} {address:?}").find("p@ss"), None);
+        let address = Address::parse("mariadb://h/d?socket=/run/my.sock").unwrap();
+        assert_eq!((address.dialect, address.host.as_str(), address.port), (Dialect::Mariadb, "/run/my.sock", 3306));
+    }
+
+    #[test]
+    fn other_urls_are_refused() {
+        for text in ["", "shop", "oracle://h/d", "postgres://h"] {
+            assert!(Address::parse(text).is_err(), "{text}");
+        }
+    }
+}

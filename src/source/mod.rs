@@ -1,0 +1,59 @@
+//! Sources read the row changes of a database from its log.
+
+mod address;
+mod tables;
+
+pub use address::{Address, Dialect};
+pub use tables::Tables;
+
+use std::time::Duration;
+
+use crate::Result;
+use crate::change::{Batch, Checkpoint, Position};
+
+/// What a connector asks of a database.
+///
+/// **Order.** `read` hands out changes in commit order, positions strictly rising, each captured change exactly once between two starts.
+/// **Repeats.** `start` goes back to the checkpoint it is given; what lies after it comes again with the same positions.
+/// **Promise.** A row that was handed out is never asked for again by the source itself: a log is released (`confirm`) only up to a
+/// checkpoint that the caller has saved.
+/// **Errors.** [`crate::error::Kind::Link`]: call `start` again with the last saved checkpoint. `Stop`: nothing was skipped; a person has to act.
+/// An event that the source does not understand is a `Stop`, never a gap.
+/// **Callers.** One thread; `keep_alive` at least every [`KEEP_ALIVE`] while it does not call `read`.
+///
+/// To add one: decode rows with the value rules of `contract.md` section 3, hand out a checkpoint at each transaction end, and pass the golden
+/// cases under `tests/cases`.
+pub trait Source: Send {
+    /// Connects, makes what is missing on the server (publication, slot), checks that this is the server of `saved`, and begins to stream after it.
+    ///
+    /// Without `saved` the stream begins now; the answer must then be saved before anything else is done. Returns where the stream begins.
+    fn start(&mut self, saved: Option<&Checkpoint>) -> Result<Checkpoint>;
+
+    /// The end of the server's log at this moment, as the position of a transaction that would come next.
+    fn head(&mut self) -> Result<Position>;
+
+    /// Adds changes to `batch` until it is full, or the log has no more for now and something was added, or `wait` is over. Sets
+    /// `batch.read_to` and `batch.checkpoint` when they moved.
+    fn read(&mut self, batch: &mut Batch, wait: Duration) -> Result<()>;
+
+    /// Tells the server that the client lives, without taking rows.
+    fn keep_alive(&mut self) -> Result<()>;
+
+    /// All before this checkpoint is finished and saved: the server may release its log.
+    fn confirm(&mut self, saved: &Checkpoint) -> Result<()>;
+}
+
+/// The longest pause between two calls of a source: half of the shortest time-out a server is usually given.
+pub const KEEP_ALIVE: Duration = Duration::from_secs(5);
+
+/// What is done with the rows that are there before the stream begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Snapshot {
+    /// They are read first.
+    #[default]
+    Initial,
+    /// The stream alone.
+    Never,
+    /// They are read, and nothing else is.
+    Only,
+}

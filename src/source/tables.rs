@@ -1,0 +1,56 @@
+//! Which tables a source captures: patterns over `schema.table`.
+
+use regex::Regex;
+
+use crate::{Error, Result};
+
+/// The patterns of one source, in the order they were written; the last one that matches decides.
+#[derive(Debug, Clone)]
+pub struct Tables {
+    patterns: Vec<(bool, Regex)>,
+    /// As written, for messages.
+    pub written: Vec<String>,
+}
+
+impl Tables {
+    /// `*` stands for any characters and `?` for one; `!` in front leaves out what it matches. A name without a schema lies in
+    /// `default_schema`.
+    pub fn parse(written: &[String], default_schema: &str) -> Result<Self> {
+        if !written.iter().any(|pattern| !pattern.starts_with('!')) {
+            return Err(Error::usage("`tables` names no table").hint("write tables = [\"public.*\"] or the like"));
+        }
+        let patterns = written.iter().map(|pattern| {
+            let (wanted, name) = pattern.strip_prefix('!').map_or((true, pattern.as_str()), |name| (false, name));
+            let name = if name.contains('.') { name.to_owned() } else { format!("{default_schema}.{name}") };
+            let escaped = regex::escape(&name).replace(r"\*", ".*").replace(r"\?", ".");
+            let regex = Regex::new(&format!("^(?s:{escaped})$"));
+            regex.map(|regex| (wanted, regex)).map_err(|cause| Error::usage(format!("bad table pattern {pattern:?}")).cause(cause))
+        });
+        Ok(Self { patterns: patterns.collect::<Result<_>>()?, written: written.to_vec() })
+    }
+
+    /// Whether the table is captured.
+    pub fn contains(&self, schema: &str, table: &str) -> bool {
+        let name = format!("{schema}.{table}");
+        self.patterns.iter().rev().find(|(_, pattern)| pattern.is_match(&name)).is_some_and(|(wanted, _)| *wanted)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Tables;
+
+    #[test]
+    fn the_last_match_decides() {
+        let written = ["public.*", "!public.audit*", "public.audit_log", "Mixed", "shop.o?"].map(str::to_owned);
+        let tables = Tables::parse(&written, "public").unwrap();
+        let captured = |name: &str| name.split_once('.').is_some_and(|(schema, table)| tables.contains(schema, table));
+        for name in ["public.test", "public.audit_log", "public.Mixed", "shop.o1"] {
+            assert!(captured(name), "{name}");
+        }
+        for name in ["public.audit_old", "private.test", "shop.orders", "publicxtest"] {
+            assert!(!captured(name), "{name}");
+        }
+        assert!(Tables::parse(&["!a.b".to_owned()], "public").is_err());
+    }
+}
