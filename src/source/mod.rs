@@ -57,3 +57,18 @@ pub enum Snapshot {
     /// They are read, and nothing else is.
     Only,
 }
+
+/// Plain SQL on a database, for what is not the stream: loading the test table, proving files, later snapshots.
+pub trait Database: Send {
+    /// Runs one statement; answers the number of rows that it changed.
+    fn execute(&mut self, statement: &str) -> Result<u64>;
+
+    /// Runs one query whose answer is small; `None` is NULL.
+    fn query(&mut self, query: &str) -> Result<Vec<Vec<Option<String>>>>;
+
+    /// Hands out all rows of a table, as inserts in batches, in one consistent view, every value by the encoder of the stream.
+    fn scan(&mut self, schema: &str, table: &str, each: &mut dyn FnMut(&Batch) -> Result<()>) -> Result<()>;
+
+    /// Schema and name of the tables that the patterns name now, sorted.
+    fn tables(&mut self, wanted: &Tables) -> Result<Vec<(String, String)>>;
+}
