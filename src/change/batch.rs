@@ -230,6 +230,27 @@ impl Batch {
         self.cells[place as usize].kind = Kind::Missing;
     }
 
+    /// A copy without the first `count` rows.
+    #[must_use]
+    pub fn without_first(&self, count: usize) -> Self {
+        let mut rest = self.clone();
+        rest.rows.drain(..count);
+        rest
+    }
+
+    /// A copy with only the rows of the tables that `wanted` names by index.
+    #[must_use]
+    pub fn of_tables(&self, wanted: impl Fn(u32) -> bool) -> Self {
+        let mut part = self.clone();
+        part.rows.retain(|row| wanted(row.table));
+        part
+    }
+
+    /// Takes the last row away again; its cells stay behind unused.
+    pub fn pop_row(&mut self) {
+        self.rows.pop();
+    }
+
     /// Makes a row of the cells from mark `columns` to mark `identity` (new row) and from there to the end (old row), puts it at
     /// `position`, and moves `position` to the next ordinal.
     ///

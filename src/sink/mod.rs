@@ -1,5 +1,11 @@
 //! Sinks write changes to files.
 
+mod failure;
+mod marks;
+
+pub use failure::file_failure;
+pub use marks::merge_marks;
+
 use std::collections::BTreeMap;
 
 use crate::Result;
