@@ -6,10 +6,15 @@
 //! `sink` writes files. `connector`, `consumer` and `direct` join the stages and are the only places that move a position.
 
 pub mod change;
+pub mod config;
+pub mod control;
 pub mod error;
 pub mod format;
+pub mod pipeline;
 pub mod secret;
+pub mod seed;
 pub mod sink;
 pub mod source;
+pub mod verify;
 
 pub use error::{Error, Result};
