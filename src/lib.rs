@@ -15,7 +15,9 @@ pub mod error;
 pub mod format;
 pub mod kafka;
 pub mod secret;
+pub mod seed;
 pub mod sink;
 pub mod source;
+pub mod verify;
 
 pub use error::{Error, Result};
