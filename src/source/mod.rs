@@ -1,9 +1,11 @@
 //! Sources read the row changes of a database from its log.
 
 mod address;
+mod open;
 mod tables;
 
 pub use address::{Address, Dialect};
+pub use open::open;
 pub use tables::Tables;
 
 use std::time::Duration;
