@@ -17,6 +17,7 @@ mod walk;
 #[cfg(test)]
 mod tests;
 
+use crate::source::Address;
 use crate::{Error, Result};
 use fault::Faults;
 
@@ -113,6 +114,16 @@ impl Config {
     fn lacks(&self, section: &str, hint: &str) -> Error {
         Error::usage(format!("{} has no {section}, which this command needs", self.origin)).hint(hint)
     }
+}
+
+/// The database that a flag names. A password that is typed out shows in the list of processes, so it is warned of.
+pub fn address_of_flag(url: &str) -> Result<Address> {
+    let expanded = variables::expand_url(url, outside()).map_err(Error::usage)?;
+    let address = Address::parse(&expanded)?;
+    if !url.contains("${") && !address.password.reveal().is_empty() {
+        tracing::warn!("the password in the URL shows in the list of processes; write '${{NAME}}' for it and set that environment variable");
+    }
+    Ok(address)
 }
 
 fn chosen<'a, T>(all: &'a [T], names: &[String], what: &str, name_of: impl Fn(&T) -> &str) -> Result<Vec<&'a T>> {

@@ -57,7 +57,7 @@ impl OneLine {
         if self.tables.is_empty() {
             faults.add(&(0..0), "--from names a database, but no --table says what of it; expected --table public.* or the like");
         }
-        let name = crate::source::Address::parse(&url).map_or_else(|_| "source".to_owned(), |address| name_of(&address.database));
+        let name = super::address_of_flag(from).map_or_else(|_| "source".to_owned(), |address| name_of(&address.database));
         let mut settings = vec![("name", Value::Text(name)), ("url", Value::Text(url)), ("tables", Value::Texts(self.tables.clone()))];
         if let Some(snapshot) = &self.snapshot {
             match snapshot.as_str() {

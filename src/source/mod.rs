@@ -1,10 +1,12 @@
 //! Sources read the row changes of a database from its log.
 
 mod address;
+mod open;
 pub mod postgres;
 mod tables;
 
 pub use address::{Address, Dialect};
+pub use open::open;
 pub use tables::Tables;
 
 use std::time::Duration;
