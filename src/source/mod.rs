@@ -1,10 +1,12 @@
 //! Sources read the row changes of a database from its log.
 
 mod address;
+mod literal;
 mod open;
 mod tables;
 
 pub use address::{Address, Dialect};
+pub use literal::write_literal;
 pub use open::open;
 pub use tables::Tables;
 
