@@ -3,6 +3,7 @@
 mod address;
 mod literal;
 mod open;
+pub mod postgres;
 mod tables;
 
 pub use address::{Address, Dialect};
