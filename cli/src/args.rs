@@ -1,4 +1,9 @@
 //! The command line. What it says is turned into the library's types here and nowhere else.
+#![expect(
+    clippy::doc_markdown,
+    clippy::struct_field_names,
+    reason = "the comments are what --help prints, the fields are the flags' names"
+)]
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use list_sync::config::OneLine;

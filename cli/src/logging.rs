@@ -36,12 +36,14 @@ pub fn report(error: &Error, format: LogFormat) {
         }
         return;
     }
-    let mut lines: String = facts.lines().map(|fact| format!("error: {fact}\n")).collect();
-    if !hint.is_empty() {
-        lines = format!("{lines}hint: {hint}\n");
+    let mut told = String::new();
+    for (label, lines) in [("error", facts.as_str()), ("hint", hint)] {
+        for line in lines.lines() {
+            told = format!("{told}{label}: {line}\n");
+        }
     }
     // Nobody is left to tell if stderr is closed.
-    let _ = io::stderr().write_all(lines.as_bytes());
+    let _ = io::stderr().write_all(told.as_bytes());
 }
 
 struct Above {

@@ -14,7 +14,7 @@ use clap::Parser;
 use indicatif::{MultiProgress, ProgressDrawTarget};
 use list_sync::config::{self, Config, OneLine};
 use list_sync::control::Control;
-use list_sync::pipeline::{connector, consumer, direct};
+use list_sync::{connector, consumer, direct};
 use list_sync::{Error, Result};
 
 use args::{Arguments, Command, Connect, Consume, Everywhere, Run};
@@ -97,7 +97,10 @@ impl Session {
         config.need_sources(&[])?;
         config.need_sinks(&[])?;
         let (control, _watch) = self.control(flags.until.once)?;
-        if config.kafka.is_some() { connector::run_with_consumers(&config, &control)? } else { direct::run(&config, &control)? }
+        match config.kafka {
+            Some(_) => connector::run_with_consumers(&config, &control)?,
+            None => direct::run(&config, &control)?,
+        }
         Ok(ExitCode::SUCCESS)
     }
 }
@@ -108,4 +111,9 @@ fn say(line: &str) -> Result<()> {
         Err(cause) if cause.kind() != io::ErrorKind::BrokenPipe => Err(Error::stop("stdout cannot be written").cause(cause)),
         _ => Ok(()),
     }
+}
+
+/// A line for people, which is no log and no error.
+fn tell(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
 }

@@ -27,7 +27,7 @@ impl Watch {
         let (stop, stopped) = mpsc::channel();
         let every = if bars.is_some() { DRAW_EVERY } else { LOG_EVERY };
         let thread = thread::spawn(move || {
-            let mut lines = Lines { bars, lines: BTreeMap::new() };
+            let mut lines = Lines { bars, began: Instant::now(), lines: BTreeMap::new() };
             while stopped.recv_timeout(every) == Err(RecvTimeoutError::Timeout) {
                 lines.show(&progress);
             }
@@ -48,6 +48,7 @@ impl Drop for Watch {
 
 struct Lines {
     bars: Option<MultiProgress>,
+    began: Instant,
     /// Kind and name -> its line; sources come before sinks.
     lines: BTreeMap<(Stage, String), Line>,
 }
@@ -66,21 +67,18 @@ impl Stage {
 
 struct Line {
     bar: Option<ProgressBar>,
-    began: Instant,
-    rows_at_first: u64,
     shown: Instant,
     rows_shown: u64,
     rows_per_second: f64,
 }
 
 impl Line {
-    fn new(bars: Option<&MultiProgress>, rows: u64) -> Self {
+    fn new(bars: Option<&MultiProgress>, began: Instant) -> Self {
         let bar = bars.map(|bars| bars.add(ProgressBar::no_length()));
         if let (Some(bar), Ok(style)) = (&bar, ProgressStyle::with_template("{spinner} {msg}")) {
             bar.set_style(style);
         }
-        let now = Instant::now();
-        Self { bar, began: now, rows_at_first: rows, shown: now, rows_shown: rows, rows_per_second: 0.0 }
+        Self { bar, shown: began, rows_shown: 0, rows_per_second: 0.0 }
     }
 
     /// Takes the speed over the time since it was last taken, at least a second.
@@ -99,7 +97,7 @@ impl Lines {
         let sinks = progress.sinks().into_iter().map(|(name, figures)| (Stage::Sink, name, figures));
         for (stage, name, figures) in sources.chain(sinks) {
             let rows = figures.rows.load(Relaxed);
-            let line = self.lines.entry((stage, name.clone())).or_insert_with(|| Line::new(self.bars.as_ref(), rows));
+            let line = self.lines.entry((stage, name.clone())).or_insert_with(|| Line::new(self.bars.as_ref(), self.began));
             line.measure(rows);
             show(stage, &name, &figures, line);
         }
@@ -117,9 +115,9 @@ impl Lines {
 
     /// The last line of each tells the mean speed and stays.
     fn end(&mut self, progress: &Progress) {
+        let seconds = self.began.elapsed().as_secs_f64().max(0.001);
         self.each(progress, |stage, name, figures, line| {
-            let rows = figures.rows.load(Relaxed).saturating_sub(line.rows_at_first);
-            let mean = rows as f64 / line.began.elapsed().as_secs_f64().max(0.001);
+            let mean = figures.rows.load(Relaxed) as f64 / seconds;
             match &line.bar {
                 Some(bar) => bar.finish_with_message(text(stage, name, figures, mean)),
                 None => log(stage, name, figures, mean),
@@ -129,25 +127,25 @@ impl Lines {
 }
 
 fn text(stage: Stage, name: &str, figures: &Figures, rows_per_second: f64) -> String {
-    let lag = match stage {
-        Stage::Source => HumanBytes(figures.lag_bytes.load(Relaxed)).to_string(),
-        Stage::Sink => format!("{} rows", HumanCount(figures.lag_rows.load(Relaxed))),
-    };
-    let (rows, speed) = (HumanCount(figures.rows.load(Relaxed)), HumanCount(rows_per_second as u64));
-    format!("{:<6} {name:<16} {:<12} {rows:>13} rows {speed:>9} rows/s   lag {lag}", stage.word(), figures.state())
+    let lag = lag(stage, figures).map_or_else(String::new, |lag| match stage {
+        Stage::Source => format!("   lag {}", HumanBytes(lag)),
+        Stage::Sink => format!("   lag {} rows", HumanCount(lag)),
+    });
+    let (rows, speed) = (HumanCount(figures.rows.load(Relaxed)).to_string(), HumanCount(rows_per_second as u64).to_string());
+    format!("{:<6} {name:<16} {:<12} {rows:>13} rows {speed:>9} rows/s{lag}", stage.word(), figures.state())
+}
+
+/// What is still to come, once the stage has seen the end of its log or topics.
+fn lag(stage: Stage, figures: &Figures) -> Option<u64> {
+    let lag = if stage == Stage::Source { &figures.lag_bytes } else { &figures.lag_rows };
+    (figures.head.load(Relaxed) > 0).then(|| lag.load(Relaxed))
 }
 
 fn log(stage: Stage, name: &str, figures: &Figures, rows_per_second: f64) {
-    let (rows, bytes, state) = (figures.rows.load(Relaxed), figures.bytes.load(Relaxed), figures.state());
-    let rows_per_second = rows_per_second as u64;
+    let (rows, bytes) = (figures.rows.load(Relaxed), figures.bytes.load(Relaxed));
+    let (doing, lag, rows_per_second) = (figures.state(), lag(stage, figures), rows_per_second as u64);
     match stage {
-        Stage::Source => {
-            let lag_bytes = figures.lag_bytes.load(Relaxed);
-            tracing::info!(source = name, state, rows, rows_per_second, bytes, lag_bytes, "progress");
-        }
-        Stage::Sink => {
-            let lag_rows = figures.lag_rows.load(Relaxed);
-            tracing::info!(sink = name, state, rows, rows_per_second, bytes, lag_rows, "progress");
-        }
+        Stage::Source => tracing::info!(source = name, state = doing, rows, rows_per_second, bytes, lag_bytes = lag, "progress"),
+        Stage::Sink => tracing::info!(sink = name, state = doing, rows, rows_per_second, bytes, lag_rows = lag, "progress"),
     }
 }

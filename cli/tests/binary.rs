@@ -109,7 +109,9 @@ fn errors_are_json_lines_where_the_log_is() {
 #[test]
 fn a_failure_at_run_time_is_1_and_never_prints_the_password() {
     let case = Case::with_file("password", &format!("{SOURCE}{SINK}"));
-    for arguments in [&["-vv", "seed", "--rows", "10"][..], &["-vv", "verify"], &["-vv", "seed", "--url", "mysql://me:geheim@127.0.0.1:1/shop"]] {
+    for arguments in
+        [&["-vv", "seed", "--rows", "10"][..], &["-vv", "verify"], &["-vv", "seed", "--url", "mysql://me:geheim@127.0.0.1:1/shop"]]
+    {
         let (code, stdout, stderr) = case.run(arguments);
         assert_eq!((code, stdout.as_str()), (1, ""), "{stderr}");
         assert!(stderr.contains("\nhint: ") && !stderr.contains("geheim"), "{stderr}");

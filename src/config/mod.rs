@@ -26,7 +26,7 @@ pub use one_line::OneLine;
 pub use options::SECTIONS;
 pub use settings::{Delivery, FileKind, Format, Headers, Include, Kafka, Monitor, Plugin, RowIdentity, Sink, Source};
 pub use template::{Template, TemplateFault};
-pub use topic::TopicName;
+pub use topic::{TopicName, topic_matches};
 pub use variables::Outside;
 
 /// The file that is read where no other is named.
@@ -121,7 +121,9 @@ pub fn address_of_flag(url: &str) -> Result<Address> {
     let expanded = variables::expand_url(url, outside()).map_err(Error::usage)?;
     let address = Address::parse(&expanded)?;
     if !url.contains("${") && !address.password.reveal().is_empty() {
-        tracing::warn!("the password in the URL shows in the list of processes; write '${{NAME}}' for it and set that environment variable");
+        tracing::warn!(
+            "the password in the URL shows in the list of processes; write '${{NAME}}' for it and set that environment variable"
+        );
     }
     Ok(address)
 }

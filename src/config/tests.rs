@@ -195,7 +195,7 @@ unchanged = ""
     assert_eq!(web.topic.of("shop", "orders"), "web-shop.shop.orders");
     let sink = &config.sinks[0];
     assert_eq!((sink.group.as_str(), sink.split, sink.unchanged.as_str()), ("g", false, ""));
-    assert_eq!((sink.rotate_after, sink.rotate_rows, sink.commit_interval), (Some(Duration::from_secs(60)), None, Duration::from_secs(1)));
+    assert_eq!((sink.rotate_after, sink.rotate_rows, sink.commit_interval), (Some(Duration::from_mins(1)), None, Duration::from_secs(1)));
     let printed = format!("{config:?}");
     assert!(["s3cret", "s3cr/t", "s3cr%2Ft"].iter().all(|secret| !printed.contains(secret)), "{printed}");
 }

@@ -43,9 +43,32 @@ pub fn is_legal(letter: char) -> bool {
     letter.is_ascii_alphanumeric() || matches!(letter, '.' | '_' | '-')
 }
 
+/// Whether `name` is one that `pattern` means: `*` stands for any characters, `?` for one.
+pub fn topic_matches(pattern: &str, name: &str) -> bool {
+    let (pattern, name) = (pattern.as_bytes(), name.as_bytes());
+    let (mut at, mut place) = (0, 0);
+    // Where the last `*` stood, and how far it reaches so far.
+    let mut star = None;
+    while place < name.len() {
+        match pattern.get(at) {
+            Some(b'*') => {
+                star = Some((at, place));
+                at += 1;
+            }
+            Some(letter) if *letter == b'?' || *letter == name[place] => (at, place) = (at + 1, place + 1),
+            _ => {
+                let Some((stood, reach)) = star else { return false };
+                star = Some((stood, reach + 1));
+                (at, place) = (stood + 1, reach + 1);
+            }
+        }
+    }
+    pattern[at..].iter().all(|letter| *letter == b'*')
+}
+
 #[cfg(test)]
 mod tests {
-    use super::TopicName;
+    use super::{TopicName, topic_matches};
 
     #[test]
     fn names_and_patterns() {
@@ -56,5 +79,16 @@ mod tests {
         let fixed = TopicName::parse("everything", "shop").unwrap();
         assert_eq!((fixed.of("a", "b").as_str(), fixed.is_fixed()), ("everything", true));
         assert!(TopicName::parse("{sauce}", "shop").is_err());
+    }
+
+    #[test]
+    fn patterns_match_whole_names() {
+        for (pattern, name) in [("a", "a"), ("*", ""), ("a.*", "a.b.c"), ("*.c", "a.b.c"), ("a*b*c", "a1b2bc"), ("a?c", "abc"), ("**", "x")]
+        {
+            assert!(topic_matches(pattern, name), "{pattern} {name}");
+        }
+        for (pattern, name) in [("a", "ab"), ("", "a"), ("a.*", "ab.c"), ("?", ""), ("a*b", "a1b2"), ("*ab", "b")] {
+            assert!(!topic_matches(pattern, name), "{pattern} {name}");
+        }
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::random::Random;
-use crate::source::Dialect;
+use crate::source::{Dialect, write_literal};
 
 const CATEGORIES: &[&str] = &["books", "music", "garden", "toys", "food", "health", "sport", "travel", "office", "games"];
 const ODD_CATEGORIES: &[&str] = &[
@@ -73,32 +73,10 @@ fn write_timestamp(out: &mut String, random: &mut Random) {
     out.push('\'');
 }
 
-/// A string literal: with `standard_conforming_strings` on in PostgreSQL, and without `NO_BACKSLASH_ESCAPES` in MySQL.
-pub fn write_literal(out: &mut String, text: &str, dialect: Dialect) {
-    out.push('\'');
-    for letter in text.chars() {
-        match letter {
-            '\'' => out.push_str("''"),
-            '\\' if dialect != Dialect::Postgres => out.push_str("\\\\"),
-            _ => out.push(letter),
-        }
-    }
-    out.push('\'');
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Random, write_literal, write_values};
+    use super::{Random, write_values};
     use crate::source::Dialect;
-
-    #[test]
-    fn literals_are_quoted_for_each_database() {
-        for (dialect, expected) in [(Dialect::Postgres, r"'it''s \'"), (Dialect::Mysql, r"'it''s \\'"), (Dialect::Mariadb, r"'it''s \\'")] {
-            let mut out = String::new();
-            write_literal(&mut out, r"it's \", dialect);
-            assert_eq!(out, expected);
-        }
-    }
 
     #[test]
     fn a_thousand_rows_hold_every_kind_of_value() {

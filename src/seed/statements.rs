@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 
 use super::random::Random;
-use super::row::{write_category, write_domain, write_literal, write_values};
-use crate::source::Dialect;
+use super::row::{write_category, write_domain, write_values};
+use crate::source::{Dialect, write_literal};
 
 /// The test table in one database.
 #[derive(Debug, Clone)]

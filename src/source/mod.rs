@@ -1,11 +1,13 @@
 //! Sources read the row changes of a database from its log.
 
 mod address;
+mod literal;
 mod open;
 pub mod postgres;
 mod tables;
 
 pub use address::{Address, Dialect};
+pub use literal::write_literal;
 pub use open::open;
 pub use tables::Tables;
 

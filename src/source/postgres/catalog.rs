@@ -28,6 +28,9 @@ pub(super) struct Captured {
     pub has_identity: bool,
 }
 
+/// Schema and name of the tables that a partition belongs to, the nearest first.
+type Ancestors = Vec<(String, String)>;
+
 /// A table as it is now.
 #[derive(Debug, Clone)]
 pub(super) struct Shape {
@@ -84,20 +87,21 @@ impl Catalog {
     }
 
     /// All tables of users whose changes are in the log, sorted, with their partition ancestors.
-    fn all_tables(&mut self) -> Result<Vec<(Captured, Vec<(String, String)>)>> {
+    fn all_tables(&mut self) -> Result<Vec<(Captured, Ancestors)>> {
         let rows = self.ask(
             "SELECT n.nspname, c.relname, c.relkind = 'p', c.relreplident IN ('f', 'i') OR c.relreplident = 'd' AND EXISTS (SELECT FROM \
-             pg_catalog.pg_index i WHERE i.indrelid = c.oid AND i.indisprimary), (SELECT string_agg(an.nspname || E'\\n' || ac.relname, \
-             E'\\n') FROM pg_catalog.pg_partition_ancestors(c.oid) a JOIN pg_catalog.pg_class ac ON ac.oid = a.relid JOIN \
-             pg_catalog.pg_namespace an ON an.oid = ac.relnamespace WHERE c.relispartition AND a.relid <> c.oid) FROM \
-             pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p') AND \
-             c.relpersistence = 'p' AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'",
+             pg_catalog.pg_index i WHERE i.indrelid = c.oid AND i.indisprimary), (SELECT string_agg(an.nspname || chr(31) || ac.relname, \
+             chr(31) ORDER BY a.place) FROM pg_catalog.pg_partition_ancestors(c.oid) WITH ORDINALITY a(relid, place) JOIN \
+             pg_catalog.pg_class ac ON ac.oid = a.relid JOIN pg_catalog.pg_namespace an ON an.oid = ac.relnamespace WHERE \
+             c.relispartition AND a.relid <> c.oid) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = \
+             c.relnamespace WHERE c.relkind IN ('r', 'p') AND c.relpersistence = 'p' AND n.nspname <> 'information_schema' AND \
+             n.nspname !~ '^pg_'",
         )?;
         let mut tables: Vec<_> = rows
             .into_iter()
             .map(|row| {
                 let [schema, name, partitioned, has_identity, ancestors] = cells(row);
-                let names: Vec<&str> = ancestors.lines().collect();
+                let names: Vec<&str> = ancestors.split('\u{1f}').collect();
                 let ancestors = names.chunks_exact(2).map(|pair| (pair[0].to_owned(), pair[1].to_owned())).collect();
                 (Captured { schema, name, partitioned: partitioned == "t", has_identity: has_identity == "t" }, ancestors)
             })
@@ -110,7 +114,8 @@ impl Catalog {
     pub fn captured(&mut self, wanted: &Tables) -> Result<Vec<Captured>> {
         let tables = self.all_tables()?.into_iter();
         let named = |schema: &str, name: &str| wanted.contains(schema, name);
-        let captured = tables.filter(|(table, ancestors)| named(&table.schema, &table.name) && !ancestors.iter().any(|(schema, name)| named(schema, name)));
+        let captured = tables
+            .filter(|(table, ancestors)| named(&table.schema, &table.name) && !ancestors.iter().any(|(schema, name)| named(schema, name)));
         Ok(captured.map(|(table, _)| table).collect())
     }
 
@@ -185,7 +190,7 @@ impl Catalog {
             list(&|(type_oid, _)| type_oid.to_string()),
             list(&|(_, modifier)| modifier.to_string())
         ))?;
-        Ok(rows.into_iter().map(|row| cells::<1>(row)).map(|[name]| name).collect())
+        Ok(rows.into_iter().map(cells::<1>).map(|[name]| name).collect())
     }
 }
 

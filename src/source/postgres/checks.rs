@@ -89,8 +89,11 @@ pub(super) fn tables_are_empty(connection: &mut Connection, snapshot: Snapshot, 
         let only = if table.partitioned { "" } else { "ONLY " };
         let rows = connection.query(&format!("SELECT EXISTS (SELECT FROM {only}{name})"))?;
         if rows.first().and_then(|row| row.first()?.as_deref()) != Some("f") {
-            return Err(Error::stop(format!("table \"{}.{}\" already holds rows, and snapshots are not built yet", table.schema, table.name))
-                .hint("set snapshot = \"never\" to stream from now on"));
+            return Err(Error::stop(format!(
+                "table \"{}.{}\" already holds rows, and snapshots are not built yet",
+                table.schema, table.name
+            ))
+            .hint("set snapshot = \"never\" to stream from now on"));
         }
     }
     Ok(())

@@ -39,19 +39,13 @@ pub(super) struct Connection {
 
 impl Connection {
     /// How long the server may think about one statement of ours before the link counts as dead.
-    pub const TIME_OUT: Duration = Duration::from_secs(60);
+    pub const TIME_OUT: Duration = Duration::from_mins(1);
 
     /// Connects and logs in.
     pub fn open(address: &Address, purpose: Purpose) -> Result<Self> {
         let stream = login::connect(address)?;
-        let mut connection = Self {
-            stream,
-            input: Input::new(),
-            address: address.clone(),
-            version: 0,
-            time_out: Some(login::TIME_OUT),
-            broken: false,
-        };
+        let mut connection =
+            Self { stream, input: Input::new(), address: address.clone(), version: 0, time_out: Some(login::TIME_OUT), broken: false };
         login::log_in(&mut connection, address, purpose)?;
         connection.time_out = Some(Self::TIME_OUT);
         Ok(connection)
@@ -119,7 +113,7 @@ impl Connection {
         }
     }
 
-    /// The failure that an ErrorResponse stands for.
+    /// The failure that an error message stands for.
     pub fn server_error(&self, body: Range<usize>) -> Error {
         match ServerError::parse(self.body(body)) {
             Ok(error) => error.into_error(&self.address),

@@ -57,12 +57,8 @@ impl Database for PostgresDatabase {
         let columns: Vec<_> = shape.table.columns.iter().map(|column| quote_identifier(&column.name)).collect();
         // The stream names the table that a row lies in, so children by inheritance are left to their own scans.
         let only = if shape.partitioned { "" } else { "ONLY " };
-        let statement = format!(
-            "COPY (SELECT {} FROM {only}{}.{}) TO STDOUT",
-            columns.join(", "),
-            quote_identifier(schema),
-            quote_identifier(table)
-        );
+        let statement =
+            format!("COPY (SELECT {} FROM {only}{}.{}) TO STDOUT", columns.join(", "), quote_identifier(schema), quote_identifier(table));
         let mut scan = Scan { shape, batch: Batch::default(), scratch: Vec::new(), position: Position::START };
         self.connection()?.copy_out(&statement, &mut |line| {
             scan.line(line)?;

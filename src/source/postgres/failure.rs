@@ -6,7 +6,7 @@ use super::super::Address;
 use super::message::{Fields, Malformed};
 use crate::{Error, error};
 
-/// An ErrorResponse, taken apart (protocol page "Error and Notice Message Fields").
+/// The server's error message, taken apart (protocol page "Error and Notice Message Fields").
 #[derive(Debug, Default)]
 pub(super) struct ServerError {
     /// SQLSTATE.
@@ -53,7 +53,9 @@ impl ServerError {
         let (role, database) = (quote_identifier(&address.user), quote_identifier(&address.database));
         match self.code.as_str() {
             "28P01" => (Stop, Some(format!("check the password, or set it: ALTER ROLE {role} PASSWORD '…'"))),
-            "28000" if self.message.contains("does not exist") => (Stop, Some(format!("CREATE ROLE {role} LOGIN REPLICATION PASSWORD '…'"))),
+            "28000" if self.message.contains("does not exist") => {
+                (Stop, Some(format!("CREATE ROLE {role} LOGIN REPLICATION PASSWORD '…'")))
+            }
             "28000" if self.message.contains("log in") => (Stop, Some(format!("ALTER ROLE {role} LOGIN"))),
             "28000" => (
                 Stop,
@@ -63,13 +65,29 @@ impl ServerError {
                 )),
             ),
             "3D000" => (Stop, Some(format!("check the database's name in the URL, or CREATE DATABASE {database}"))),
-            "42501" if self.message.contains("replication") || self.message.contains("walsender") || self.message.contains("WAL sender") => {
+            "42501"
+                if self.message.contains("replication") || self.message.contains("walsender") || self.message.contains("WAL sender") =>
+            {
                 (Stop, Some(format!("ALTER ROLE {role} REPLICATION")))
             }
-            "42501" => (Stop, Some(format!("let role {role} own the captured tables, or grant it what is missing: GRANT SELECT ON TABLE … TO {role}; GRANT CREATE ON DATABASE {database} TO {role}"))),
+            "42501" => (
+                Stop,
+                Some(format!(
+                    "let role {role} own the captured tables, or grant it what is missing: GRANT SELECT ON TABLE … TO {role}; GRANT CREATE ON DATABASE {database} TO {role}"
+                )),
+            ),
             "53300" => (Link, Some("raise max_connections or max_wal_senders on the server, or end other connections".to_owned())),
-            "53400" => (Stop, Some("drop slots that nobody reads, or ALTER SYSTEM SET max_replication_slots = 20 and restart the server".to_owned())),
-            "55006" => (Link, Some("another connection reads from this slot: stop the other copy, or wait until the server has noticed that it is gone".to_owned())),
+            "53400" => (
+                Stop,
+                Some("drop slots that nobody reads, or ALTER SYSTEM SET max_replication_slots = 20 and restart the server".to_owned()),
+            ),
+            "55006" => (
+                Link,
+                Some(
+                    "another connection reads from this slot: stop the other copy, or wait until the server has noticed that it is gone"
+                        .to_owned(),
+                ),
+            ),
             "57P01" | "57P02" | "57P03" | "57P05" | "57014" | "25P03" => (Link, None),
             code if ["08", "40", "53"].contains(&code.get(..2).unwrap_or_default()) => (Link, None),
             _ => (Stop, None),
@@ -83,7 +101,9 @@ pub(super) fn link(what: &str, address: &Address, cause: io::Error) -> Error {
         io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound => {
             Some(format!("check that PostgreSQL runs, and listens at {}:{} (listen_addresses, port)", address.host, address.port))
         }
-        io::ErrorKind::TimedOut => Some(format!("check that {}:{} can be reached from here (firewall, address)", address.host, address.port)),
+        io::ErrorKind::TimedOut => {
+            Some(format!("check that {}:{} can be reached from here (firewall, address)", address.host, address.port))
+        }
         _ => None,
     };
     let failure = Error::link(format!("{what} {address}")).cause(cause);

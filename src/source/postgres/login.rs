@@ -26,7 +26,9 @@ const PROTOCOL_3_0: u32 = 0x0003_0000;
 /// Connects, with TLS where `sslmode` wants it and the server can.
 pub(super) fn connect(address: &Address) -> Result<Stream> {
     if let Some(unknown) = address.options.keys().find(|name| !OPTIONS.contains(&name.as_str())) {
-        return Err(Error::usage(format!("unknown option {unknown:?} in the PostgreSQL URL")).hint(format!("known are {}", OPTIONS.join(", "))));
+        return Err(
+            Error::usage(format!("unknown option {unknown:?} in the PostgreSQL URL")).hint(format!("known are {}", OPTIONS.join(", ")))
+        );
     }
     let mode = Mode::of(address)?;
     let time_out = match address.options.get("connect_timeout").map(|text| text.parse::<u64>()) {

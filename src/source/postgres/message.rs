@@ -10,7 +10,8 @@ pub(super) struct Malformed;
 
 impl From<Malformed> for Error {
     fn from(_: Malformed) -> Self {
-        Self::stop("the PostgreSQL server sent a message that cannot be read").hint("check that nothing but PostgreSQL listens at this address")
+        Self::stop("the PostgreSQL server sent a message that cannot be read")
+            .hint("check that nothing but PostgreSQL listens at this address")
     }
 }
 

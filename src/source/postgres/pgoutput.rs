@@ -111,8 +111,7 @@ impl Decoder {
         let mut part = fields.u8()?;
         // The old row comes first on the wire and last in the batch.
         let old = match (operation, part) {
-            (Operation::Insert, b'N') => None,
-            (Operation::Update, b'N') => None,
+            (Operation::Insert | Operation::Update, b'N') => None,
             (Operation::Update, b'K' | b'O') => {
                 let old = (part, fields);
                 skip_row(&mut fields)?;

@@ -42,7 +42,6 @@ impl Progress {
         }
     }
 
-
     /// A transaction begins; `commit_lsn` is where its commit record stands.
     pub fn begin(&mut self, commit_lsn: u64, committed_us: i64, xid: u32) -> Result<(), Error> {
         if self.open.is_some() {

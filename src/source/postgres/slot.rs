@@ -41,7 +41,8 @@ pub(super) fn keep_publication(catalog: &mut Catalog, settings: &Settings, captu
     };
     let [oid, all_tables, via_root, all_operations] = cells(row);
     if (via_root.as_str(), all_operations.as_str()) != ("t", "t") {
-        let statement = format!("ALTER PUBLICATION {quoted} SET (publish = 'insert, update, delete, truncate', publish_via_partition_root = true)");
+        let statement =
+            format!("ALTER PUBLICATION {quoted} SET (publish = 'insert, update, delete, truncate', publish_via_partition_root = true)");
         statement_of_owner(catalog, &statement)?;
     }
     if all_tables == "t" {

@@ -15,7 +15,7 @@ const KEEP_ALIVE_IDLE: Duration = Duration::from_secs(15);
 /// Pause between such questions; after three without an answer the connection is dead.
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(5);
 /// The longest that a write waits for room in the kernel's buffer.
-const WRITE_TIME_OUT: Duration = Duration::from_secs(60);
+const WRITE_TIME_OUT: Duration = Duration::from_mins(1);
 
 /// How long a read may wait for the first byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,8 +55,12 @@ impl Socket {
     /// Reads what is there; `None` if nothing came in time, 0 at the end of the stream.
     pub fn read(&mut self, room: &mut [u8], wait: Wait) -> io::Result<Option<usize>> {
         let answer = match (&mut self.kind, wait) {
-            (SocketKind::Tcp(stream), Wait::Now) => rustix::net::recv(stream, room, RecvFlags::DONTWAIT).map(|(_, count)| count).map_err(Into::into),
-            (SocketKind::Unix(stream), Wait::Now) => rustix::net::recv(stream, room, RecvFlags::DONTWAIT).map(|(_, count)| count).map_err(Into::into),
+            (SocketKind::Tcp(stream), Wait::Now) => {
+                rustix::net::recv(stream, room, RecvFlags::DONTWAIT).map(|(_, count)| count).map_err(Into::into)
+            }
+            (SocketKind::Unix(stream), Wait::Now) => {
+                rustix::net::recv(stream, room, RecvFlags::DONTWAIT).map(|(_, count)| count).map_err(Into::into)
+            }
             (kind, Wait::For(time_out)) => {
                 let time_out = Some(time_out.max(Duration::from_millis(1)));
                 if self.time_out != time_out {

@@ -22,7 +22,7 @@ const ASK_IDLE: Duration = Duration::from_secs(1);
 /// The same while someone waits for a certain place in the log.
 const ASK_AWAITED: Duration = Duration::from_millis(20);
 /// Questions without any answer for so long mean that the link is dead.
-const SILENCE_MAX: Duration = Duration::from_secs(60);
+const SILENCE_MAX: Duration = Duration::from_mins(1);
 /// How long another reader of the slot is waited for.
 const SLOT_BUSY_MAX: Duration = Duration::from_secs(10);
 
@@ -107,7 +107,10 @@ impl PostgresSource {
             .ok_or_else(|| Error::stop(format!("the slot {name:?} is gone: changes since {} are lost", print_lsn(lsn))).hint(anew))?;
         if slot.confirmed_lsn > lsn {
             let (slot, saved) = (print_lsn(slot.confirmed_lsn), print_lsn(lsn));
-            return Err(Error::stop(format!("slot {name:?} stands at {slot}, past the saved {saved}: it was made anew, or somebody else reads from it")).hint(anew));
+            return Err(Error::stop(format!(
+                "slot {name:?} stands at {slot}, past the saved {saved}: it was made anew, or somebody else reads from it"
+            ))
+            .hint(anew));
         }
         Ok(lsn)
     }
@@ -173,7 +176,13 @@ impl Source for PostgresSource {
         let command = self.start_command(&wire, &captured, lsn);
         self.start_streaming(&mut wire, &mut catalog, &command)?;
         let epoch = saved.map_or(0, |saved| saved.position.epoch);
-        tracing::info!(source = settings.name, lsn = print_lsn(lsn), encrypted = wire.is_encrypted(), "streaming from PostgreSQL {}", wire.version);
+        tracing::info!(
+            source = settings.name,
+            lsn = print_lsn(lsn),
+            encrypted = wire.is_encrypted(),
+            "streaming from PostgreSQL {}",
+            wire.version
+        );
         let decoder = match settings.plugin {
             Plugin::Pgoutput => Decoder::Pgoutput(pgoutput::Decoder::new(settings.tables.clone())),
             Plugin::Wal2json => Decoder::Wal2json(Box::new(wal2json::Decoder::new(settings.tables.clone()))),

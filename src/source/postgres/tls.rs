@@ -44,7 +44,8 @@ impl Mode {
         let (_, mode) = found.ok_or_else(|| {
             let nearest = MODES.iter().max_by(|(a, _), (b, _)| strsim::jaro(wanted, a).total_cmp(&strsim::jaro(wanted, b)));
             let nearest = nearest.map_or("prefer", |(name, _)| *name);
-            Error::usage(format!("unknown sslmode {wanted:?}")).hint(format!("write sslmode={nearest} (or disable, prefer, require, verify-ca, verify-full)"))
+            Error::usage(format!("unknown sslmode {wanted:?}"))
+                .hint(format!("write sslmode={nearest} (or disable, prefer, require, verify-ca, verify-full)"))
         })?;
         Ok(if address.is_socket() { Self::Disable } else { *mode })
     }

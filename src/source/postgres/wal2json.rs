@@ -63,11 +63,14 @@ impl Decoder {
     /// Takes one message.
     pub fn take(&mut self, message: &[u8], batch: &mut Batch, progress: &mut Progress, catalog: &mut dyn Describe) -> Result<()> {
         std::str::from_utf8(message).map_err(|_| {
-            Error::stop("wal2json sent a row that is not UTF-8").hint("a database in SQL_ASCII holds bytes in no known character set: mend the row")
+            Error::stop("wal2json sent a row that is not UTF-8")
+                .hint("a database in SQL_ASCII holds bytes in no known character set: mend the row")
         })?;
         self.change.parse(message)?;
         match self.change.action {
-            b'B' => progress.begin(rows::lsn(message, &self.change.lsn)?, rows::timestamp_us(message, &self.change.timestamp)?, self.change.xid),
+            b'B' => {
+                progress.begin(rows::lsn(message, &self.change.lsn)?, rows::timestamp_us(message, &self.change.timestamp)?, self.change.xid)
+            }
             b'C' => Ok(progress.commit(rows::lsn(message, &self.change.next_lsn)?)?),
             b'I' => self.row(Operation::Insert, message, batch, progress, catalog),
             b'U' => self.row(Operation::Update, message, batch, progress, catalog),
@@ -149,7 +152,10 @@ impl Describe for Catalog {
         let Some((root_schema, root)) = self.published_as(wanted, schema, name)? else { return Ok(None) };
         let partition = (root_schema.as_str(), root.as_str()) != (schema, name);
         // A table that is gone is taken by what its rows say.
-        let gone = || Entry { table: Arc::new(Table { schema: schema.to_owned(), name: name.to_owned(), ..Table::default() }), ..Entry::default() };
+        let gone = || Entry {
+            table: Arc::new(Table { schema: schema.to_owned(), name: name.to_owned(), ..Table::default() }),
+            ..Entry::default()
+        };
         Ok(Some(self.shape(&root_schema, &root)?.map_or_else(gone, |shape| Entry {
             table: shape.table,
             type_oids: shape.type_oids,

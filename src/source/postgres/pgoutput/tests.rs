@@ -56,7 +56,8 @@ fn printed(batch: &Batch) -> Vec<String> {
         cells.collect::<Vec<_>>().join(" ")
     };
     let rows = batch.rows().iter();
-    rows.map(|row| format!("{:?} {} | {} | {}", row.operation, row.position.ordinal, cells(batch.columns(row)), cells(batch.identity(row)))).collect()
+    rows.map(|row| format!("{:?} {} | {} | {}", row.operation, row.position.ordinal, cells(batch.columns(row)), cells(batch.identity(row))))
+        .collect()
 }
 
 #[test]

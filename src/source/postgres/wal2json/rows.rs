@@ -66,7 +66,9 @@ impl Change {
                 b"columns" => parse_items(scanner, message, &mut self.columns)?,
                 b"identity" => parse_items(scanner, message, &mut self.identity)?,
                 b"pk" => parse_items(scanner, message, &mut self.key)?,
-                _ => drop(scanner.scalar()?),
+                _ => {
+                    scanner.scalar()?;
+                }
             }
             Ok(())
         })?;
@@ -89,12 +91,15 @@ impl Change {
         }
         let Some(found) = line_up(message, identity, entry, identity_places) else { return false };
         let key_fits = key.len() == table.key.len()
-            && key.iter().all(|item| table.key.iter().any(|&place| table.columns.get(place).is_some_and(|column| named(item, &column.name))));
+            && key
+                .iter()
+                .all(|item| table.key.iter().any(|&place| table.columns.get(place).is_some_and(|column| named(item, &column.name))));
         if !key_fits || *action == b'I' || entry.partition {
             return key_fits;
         }
         let identities = table.columns.iter().zip(identity_places.iter());
-        found == table.columns.iter().filter(|column| column.identity).count() && identities.into_iter().all(|(column, place)| place.is_none() || column.identity)
+        found == table.columns.iter().filter(|column| column.identity).count()
+            && identities.into_iter().all(|(column, place)| place.is_none() || column.identity)
     }
 
     /// The shape that this row speaks of, with what else was known of the table.
@@ -116,7 +121,8 @@ impl Change {
         let place = |name: &String| columns.iter().position(|column| column.name == *name);
         let mut key: Vec<usize> = key_names.iter().filter_map(place).collect();
         // The order of the key, where it is known.
-        let known_place = |place: &usize| known.table.key.iter().position(|&known_place| known.table.columns[known_place].name == columns[*place].name);
+        let known_place =
+            |place: &usize| known.table.key.iter().position(|&known_place| known.table.columns[known_place].name == columns[*place].name);
         key.sort_by_key(known_place);
         let table = Arc::new(Table { schema: known.table.schema.clone(), name: known.table.name.clone(), columns, key });
         Ok(Entry { table, type_oids, generated: known.generated.clone(), partition: known.partition })
@@ -169,7 +175,9 @@ fn parse_items(scanner: &mut Scanner, message: &[u8], items: &mut Vec<Item>) -> 
                 b"name" => item.name = scanner.string()?,
                 b"typeoid" => item.type_oid = number(message, &scanner.scalar()?)?,
                 b"value" => item.value = scanner.scalar()?,
-                _ => drop(scanner.scalar()?),
+                _ => {
+                    scanner.scalar()?;
+                }
             }
             Ok(())
         })?;
@@ -210,7 +218,8 @@ pub(super) fn timestamp_us(message: &[u8], text: &Text) -> Result<i64, Malformed
     let time = time.strip_suffix("+00").ok_or(Malformed)?;
     let (time, fraction) = time.split_once('.').unwrap_or((time, ""));
     let numbers = |text: &str, separator: char| {
-        let numbers: Option<Vec<i64>> = text.split(separator).map(|part| part.parse().ok().filter(|number| (0..1_000_000).contains(number))).collect();
+        let numbers: Option<Vec<i64>> =
+            text.split(separator).map(|part| part.parse().ok().filter(|number| (0..1_000_000).contains(number))).collect();
         numbers.and_then(|numbers| <[i64; 3]>::try_from(numbers).ok()).ok_or(Malformed)
     };
     let [year, month, day] = numbers(date, '-')?;

@@ -17,7 +17,8 @@ impl Describe for Known {
             return Ok(None);
         }
         let column = |name: &str, identity| Column { name: name.into(), type_name: String::new(), identity };
-        let table = Table { schema: "public".into(), name: "test".into(), columns: vec![column("id", true), column("v", false)], key: vec![0] };
+        let table =
+            Table { schema: "public".into(), name: "test".into(), columns: vec![column("id", true), column("v", false)], key: vec![0] };
         Ok(Some(Entry { table: Arc::new(table), type_oids: vec![23, 25], generated: vec!["g".into()], partition: false }))
     }
 
