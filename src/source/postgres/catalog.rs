@@ -181,6 +181,14 @@ impl Catalog {
         Ok(rows.into_iter().flatten().flatten().collect())
     }
 
+    /// The columns of a table that the server computes.
+    pub fn generated(&mut self, table_oid: &str) -> Result<Vec<String>> {
+        let rows = self.ask(&format!(
+            "SELECT attname FROM pg_catalog.pg_attribute WHERE attrelid = {table_oid} AND attnum > 0 AND attgenerated <> ''"
+        ))?;
+        Ok(rows.into_iter().flatten().flatten().collect())
+    }
+
     /// The names of types with their modifiers, as `\d` prints them.
     pub fn type_names(&mut self, types: &[(u32, i32)]) -> Result<Vec<String>> {
         let list = |each: &dyn Fn(&(u32, i32)) -> String| types.iter().map(each).collect::<Vec<_>>().join(",");

@@ -22,20 +22,36 @@ pub(super) struct Decoder {
 #[derive(Debug)]
 struct Relation {
     table: Arc<Table>,
-    encodings: Vec<Encoding>,
+    /// One a column on the wire; `None` where `table` leaves the column out.
+    encodings: Vec<Option<Encoding>>,
     /// The patterns name it.
     wanted: bool,
 }
 
-/// What fills in the parts of a table that a Relation message lacks.
+/// What a Relation message does not say of a table.
+#[derive(Debug, Default)]
+pub(super) struct Description {
+    /// The columns of the primary key, in its order.
+    pub key: Vec<String>,
+    /// The names of the types that were asked for.
+    pub type_names: Vec<String>,
+    /// Columns that the server computes; they are left out, as older servers do.
+    pub generated: Vec<String>,
+}
+
+/// Who knows what a Relation message does not say.
 pub(super) trait Describe {
-    /// The columns of the primary key in its order, and the names of the given types.
-    fn describe(&mut self, table_oid: u32, types: &[(u32, i32)]) -> Result<(Vec<String>, Vec<String>)>;
+    /// Describes the table with this object id, and these types.
+    fn describe(&mut self, table_oid: u32, types: &[(u32, i32)]) -> Result<Description>;
 }
 
 impl Describe for Catalog {
-    fn describe(&mut self, table_oid: u32, types: &[(u32, i32)]) -> Result<(Vec<String>, Vec<String>)> {
-        Ok((self.key(&table_oid.to_string())?, self.type_names(types)?))
+    fn describe(&mut self, table_oid: u32, types: &[(u32, i32)]) -> Result<Description> {
+        let table_oid = table_oid.to_string();
+        let (key, type_names) = (self.key(&table_oid)?, self.type_names(types)?);
+        // Generated columns are published from version 18 on.
+        let generated = if self.version()? >= 18 { self.generated(&table_oid)? } else { Vec::new() };
+        Ok(Description { key, type_names, generated })
     }
 }
 
@@ -87,15 +103,17 @@ impl Decoder {
             columns.push(Column { name: fields.text()?.to_owned(), type_name: String::new(), identity });
             types.push((fields.u32()?, fields.i32()?));
         }
-        let encodings = types.iter().map(|&(type_oid, _)| Encoding::of(type_oid)).collect();
+        let mut encodings: Vec<_> = types.iter().map(|&(type_oid, _)| Some(Encoding::of(type_oid))).collect();
         let wanted = self.wanted.contains(schema, name);
         let mut key = Vec::new();
         if wanted {
-            let (names, type_names) = catalog.describe(oid, &types)?;
-            for (column, type_name) in columns.iter_mut().zip(type_names) {
+            let known = catalog.describe(oid, &types)?;
+            for ((column, encoding), type_name) in columns.iter_mut().zip(&mut encodings).zip(known.type_names) {
                 column.type_name = type_name;
+                *encoding = encoding.filter(|_| !known.generated.contains(&column.name));
             }
-            key = key_of(&names, &columns, replica_identity);
+            columns.retain(|column| !known.generated.contains(&column.name));
+            key = key_of(&known.key, &columns, replica_identity);
         }
         let table = Arc::new(Table { schema: schema.to_owned(), name: name.to_owned(), columns, key });
         self.relations.insert(oid, Relation { table, encodings, wanted });
@@ -182,18 +200,23 @@ impl Relation {
         if usize::from(fields.u16()?) != self.encodings.len() {
             return Err(Malformed.into());
         }
-        for (column, encoding) in self.table.columns.iter().zip(&self.encodings) {
+        let mut columns = self.table.columns.iter();
+        for encoding in &self.encodings {
+            let column = if encoding.is_some() { columns.next() } else { None };
             let kind = fields.u8()?;
-            match kind {
-                b'n' | b'u' if key_only && !column.identity => batch.add_cell(Kind::Missing, b""),
-                b'n' => batch.add_cell(Kind::Null, b""),
-                b'u' => batch.add_cell(Kind::Missing, b""),
+            let printed = match kind {
+                b'n' | b'u' => b"",
                 b't' => {
                     let length = fields.u32()?;
-                    let printed = fields.bytes(length as usize)?;
-                    encoding.add(batch, printed).map_err(|_| self.unreadable(column))?;
+                    fields.bytes(length as usize)?
                 }
                 _ => return Err(Malformed.into()),
+            };
+            let (Some(encoding), Some(column)) = (encoding, column) else { continue };
+            match kind {
+                b't' => encoding.add(batch, printed).map_err(|_| self.unreadable(column))?,
+                b'n' if column.identity || !key_only => batch.add_cell(Kind::Null, b""),
+                _ => batch.add_cell(Kind::Missing, b""),
             }
         }
         Ok(())

@@ -29,20 +29,24 @@ pub(super) fn keep_publication(catalog: &mut Catalog, settings: &Settings, captu
         quoted.collect::<Vec<_>>().join(", ")
     };
     let wanted: Vec<_> = captured.iter().map(|table| (table.schema.clone(), table.name.clone())).collect();
+    // From version 18 on the server refuses updates of a table whose whole row is its identity, if a generated column in it is not published.
+    let (right, options) = match catalog.version()? {
+        ..18 => ("", "publish_via_partition_root = true"),
+        _ => (" AND pubgencols = 's'", "publish_via_partition_root = true, publish_generated_columns = stored"),
+    };
     let found = catalog.ask(&format!(
-        "SELECT oid, puballtables, pubviaroot, pubinsert AND pubupdate AND pubdelete AND pubtruncate FROM pg_catalog.pg_publication WHERE \
-         pubname = {}",
+        "SELECT oid, puballtables, pubviaroot AND pubinsert AND pubupdate AND pubdelete AND pubtruncate{right} FROM \
+         pg_catalog.pg_publication WHERE pubname = {}",
         quote_literal(name)
     ))?;
     let quoted = quote_identifier(name);
     let Some(row) = found.into_iter().next() else {
-        let statement = format!("CREATE PUBLICATION {quoted} FOR TABLE {} WITH (publish_via_partition_root = true)", list(&wanted));
+        let statement = format!("CREATE PUBLICATION {quoted} FOR TABLE {} WITH ({options})", list(&wanted));
         return statement_of_owner(catalog, &statement).map_err(|error| error.context(format!("publication {name:?} cannot be made")));
     };
-    let [oid, all_tables, via_root, all_operations] = cells(row);
-    if (via_root.as_str(), all_operations.as_str()) != ("t", "t") {
-        let statement =
-            format!("ALTER PUBLICATION {quoted} SET (publish = 'insert, update, delete, truncate', publish_via_partition_root = true)");
+    let [oid, all_tables, right] = cells(row);
+    if right != "t" {
+        let statement = format!("ALTER PUBLICATION {quoted} SET (publish = 'insert, update, delete, truncate', {options})");
         statement_of_owner(catalog, &statement)?;
     }
     if all_tables == "t" {

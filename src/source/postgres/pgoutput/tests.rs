@@ -1,6 +1,6 @@
 use proptest::prelude::*;
 
-use super::{Decoder, Describe};
+use super::{Decoder, Describe, Description};
 use crate::Result;
 use crate::change::{Batch, Operation};
 use crate::source::Tables;
@@ -9,8 +9,9 @@ use crate::source::postgres::progress::Progress;
 struct Known;
 
 impl Describe for Known {
-    fn describe(&mut self, _: u32, types: &[(u32, i32)]) -> Result<(Vec<String>, Vec<String>)> {
-        Ok((vec!["id".to_owned()], types.iter().map(|(type_oid, _)| type_oid.to_string()).collect()))
+    fn describe(&mut self, _: u32, types: &[(u32, i32)]) -> Result<Description> {
+        let type_names = types.iter().map(|(type_oid, _)| type_oid.to_string()).collect();
+        Ok(Description { key: vec!["id".to_owned()], type_names, generated: vec!["g".to_owned()] })
     }
 }
 
