@@ -1,6 +1,7 @@
 //! Sources read the row changes of a database from its log.
 
 mod address;
+pub mod mysql;
 mod tables;
 
 pub use address::{Address, Dialect};
