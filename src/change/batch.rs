@@ -251,6 +251,11 @@ impl Batch {
         self.rows.pop();
     }
 
+    /// Puts the cells from `middle` on before those from mark `from` to mark `middle`: for logs that hold the old row before the new one.
+    pub fn swap_cells(&mut self, from: u32, middle: u32) {
+        self.cells[from as usize..].rotate_left((middle - from) as usize);
+    }
+
     /// Makes a row of the cells from mark `columns` to mark `identity` (new row) and from there to the end (old row), puts it at
     /// `position`, and moves `position` to the next ordinal.
     ///

@@ -55,7 +55,9 @@ impl Delivery for Acknowledgements {
     }
 
     fn failed(&self, _: usize, error: Error) {
-        self.with(|state| state.failed.get_or_insert(error));
+        self.with(|state| {
+            state.failed.get_or_insert(error);
+        });
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod address;
 mod literal;
+pub mod mysql;
 mod open;
 pub mod postgres;
 mod tables;

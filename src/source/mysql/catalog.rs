@@ -1,0 +1,130 @@
+//! The connection for plain SQL beside the stream, and what is asked of the server's catalog.
+
+use mysql::Conn;
+
+use super::super::Address;
+use super::charsets::Charsets;
+use super::connection::{SQL_TIMEOUT, connect, query, quote};
+use super::values::charset::Charset;
+use crate::change::{Column, Table};
+use crate::{Error, Result};
+
+/// Plain SQL on the server of a source.
+pub(super) struct Catalog {
+    pub address: Address,
+    conn: Option<Conn>,
+    pub charsets: Charsets,
+}
+
+impl Catalog {
+    /// Connects and reads the server's collations.
+    pub fn open(address: &Address) -> Result<Self> {
+        let mut conn = connect(address, SQL_TIMEOUT)?;
+        let charsets = Charsets::load(&mut conn, address)?;
+        Ok(Self { address: address.clone(), conn: Some(conn), charsets })
+    }
+
+    fn conn(&mut self) -> Result<&mut Conn> {
+        let conn = match self.conn.take() {
+            Some(conn) => conn,
+            None => connect(&self.address, SQL_TIMEOUT)?,
+        };
+        Ok(self.conn.insert(conn))
+    }
+
+    /// Reads a small answer. A connection that the server closed while it was idle is opened again.
+    pub fn query(&mut self, statement: &str) -> Result<Vec<Vec<Option<String>>>> {
+        let address = self.address.clone();
+        let was_open = self.conn.is_some();
+        match query(self.conn()?, &address, statement) {
+            Err(error) if was_open && error.kind() == crate::error::Kind::Link => {
+                self.conn = None;
+                query(self.conn()?, &address, statement)
+            }
+            answer => answer,
+        }
+    }
+
+    /// The first value of the first row.
+    pub fn text(&mut self, statement: &str) -> Result<Option<String>> {
+        Ok(self.query(statement)?.into_iter().next().and_then(|row| row.into_iter().next()).flatten())
+    }
+
+    /// How a character set becomes UTF-8.
+    pub fn converter(&mut self, charset: &str) -> Result<Option<Charset>> {
+        let address = self.address.clone();
+        self.conn()?;
+        match &mut self.conn {
+            Some(conn) => self.charsets.converter(conn, &address, charset),
+            None => Err(Error::link("no connection")),
+        }
+    }
+
+    /// Name and type of a table's columns, as the catalog holds them now.
+    pub fn columns(&mut self, schema: &str, table: &str) -> Result<Vec<CatalogColumn>> {
+        let rows = self.query(&format!(
+            "SELECT COLUMN_NAME, DATA_TYPE, COLUMN_TYPE FROM information_schema.COLUMNS \
+             WHERE TABLE_SCHEMA = {} AND TABLE_NAME = {} ORDER BY ORDINAL_POSITION",
+            quote(schema),
+            quote(table)
+        ))?;
+        let columns = rows.into_iter().map(|row| {
+            let mut values = row.into_iter().map(Option::unwrap_or_default);
+            let mut next = || values.next().unwrap_or_default();
+            CatalogColumn { name: next(), data_type: next(), column_type: next() }
+        });
+        Ok(columns.collect())
+    }
+
+    /// A table as the catalog describes it now; without columns if it does not exist.
+    pub fn table(&mut self, schema: &str, name: &str) -> Result<Table> {
+        let columns = self.columns(schema, name)?;
+        let key_names = self.query(&format!(
+            "SELECT COLUMN_NAME FROM information_schema.STATISTICS WHERE TABLE_SCHEMA = {} AND TABLE_NAME = {} \
+             AND INDEX_NAME = 'PRIMARY' ORDER BY SEQ_IN_INDEX",
+            quote(schema),
+            quote(name)
+        ))?;
+        let key: Vec<usize> = key_names
+            .into_iter()
+            .flatten()
+            .flatten()
+            .filter_map(|name| columns.iter().position(|column| column.name == name))
+            .collect();
+        let columns = columns.into_iter().map(CatalogColumn::into_column).collect();
+        Ok(with_identity(Table { schema: schema.to_owned(), name: name.to_owned(), columns, key }))
+    }
+}
+
+/// Marks the columns that name an old row: the key, or all without one.
+pub(super) fn with_identity(mut table: Table) -> Table {
+    for (place, column) in table.columns.iter_mut().enumerate() {
+        column.identity = table.key.is_empty() || table.key.contains(&place);
+    }
+    table
+}
+
+/// A row of `information_schema.COLUMNS`.
+#[derive(Debug, Clone)]
+pub(super) struct CatalogColumn {
+    pub name: String,
+    /// `varchar`
+    pub data_type: String,
+    /// `varchar(64)`
+    pub column_type: String,
+}
+
+impl CatalogColumn {
+    /// Integers lose the width that MariaDB and older MySQL print, so that both databases and the log agree.
+    fn into_column(self) -> Column {
+        let width = matches!(self.data_type.as_str(), "tinyint" | "smallint" | "mediumint" | "int" | "bigint" | "year");
+        let mut type_name = self.column_type.replace(" zerofill", "");
+        if width
+            && let (Some(start), Some(end)) = (type_name.find('('), type_name.find(')'))
+            && start < end
+        {
+            type_name.replace_range(start..=end, "");
+        }
+        Column { name: self.name, type_name, identity: false }
+    }
+}

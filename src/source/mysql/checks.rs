@@ -1,0 +1,248 @@
+//! What a source needs of its server, each as a question with its own answer and its own way out.
+
+use std::collections::BTreeMap;
+
+use super::super::{Dialect, Snapshot, Tables};
+use super::catalog::Catalog;
+use super::connection::{PURGED, keep_longer, privileges, quote, quote_name};
+use super::gtid::GtidSet;
+use super::shape::metadata_hint;
+use crate::change::Identity;
+use crate::error::Kind;
+use crate::{Error, Result};
+
+/// The server's settings that matter here, by lower-case name.
+pub(super) struct Settings {
+    values: BTreeMap<String, String>,
+    dialect: Dialect,
+}
+
+impl Settings {
+    pub fn read(catalog: &mut Catalog) -> Result<Self> {
+        let rows = catalog.query(
+            "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('log_bin', 'binlog_format', 'binlog_row_image', 'binlog_row_metadata', \
+             'binlog_row_value_options', 'gtid_mode', 'server_uuid', 'server_id', 'gtid_binlog_pos', 'version')",
+        )?;
+        let pairs = rows.into_iter().filter_map(|row| match &row[..] {
+            [Some(name), Some(value), ..] => Some((name.to_ascii_lowercase(), value.clone())),
+            _ => None,
+        });
+        Ok(Self { values: pairs.collect(), dialect: catalog.address.dialect })
+    }
+
+    fn get(&self, name: &str) -> &str {
+        self.values.get(name).map_or("", String::as_str)
+    }
+
+    /// The binary log is written.
+    pub fn check_log_bin(&self) -> Result<()> {
+        if self.get("log_bin").eq_ignore_ascii_case("on") || self.get("log_bin") == "1" {
+            return Ok(());
+        }
+        Err(Error::stop("the server writes no binary log (log_bin is off)").hint("put log_bin = binlog and server_id = 1 under [mysqld] in my.cnf, and restart the server"))
+    }
+
+    /// It holds rows, not statements.
+    pub fn check_format(&self) -> Result<()> {
+        self.expect("binlog_format", "ROW")
+    }
+
+    /// Whole rows.
+    pub fn check_row_image(&self) -> Result<()> {
+        self.expect("binlog_row_image", "FULL")
+    }
+
+    /// With the names of their columns.
+    pub fn check_row_metadata(&self) -> Result<()> {
+        let found = self.get("binlog_row_metadata");
+        if found.eq_ignore_ascii_case("FULL") {
+            return Ok(());
+        }
+        let found = if found.is_empty() { "not known to this server" } else { found };
+        Err(Error::stop(format!("binlog_row_metadata is {found}; the log must name its columns")).hint(metadata_hint(self.dialect)))
+    }
+
+    /// Without partial JSON documents.
+    pub fn check_row_values(&self) -> Result<()> {
+        if self.get("binlog_row_value_options").is_empty() {
+            return Ok(());
+        }
+        Err(Error::stop("binlog_row_value_options is PARTIAL_JSON; the log must hold whole values")
+            .hint("SET PERSIST binlog_row_value_options = ''"))
+    }
+
+    fn expect(&self, name: &str, wanted: &str) -> Result<()> {
+        let found = self.get(name);
+        // MySQL 9 and later may leave binlog_format out: rows are then all it knows.
+        if found.is_empty() || found.eq_ignore_ascii_case(wanted) {
+            return Ok(());
+        }
+        let scope = if self.dialect == Dialect::Mariadb { "GLOBAL" } else { "PERSIST" };
+        Err(Error::stop(format!("{name} is {found}, and {wanted} is needed"))
+            .hint(format!("SET {scope} {name} = {wanted}, put it into my.cnf too, and let the sessions that write connect again")))
+    }
+
+    /// Whether every transaction has a GTID.
+    pub fn has_gtids(&self) -> bool {
+        self.dialect == Dialect::Mariadb || self.get("gtid_mode").eq_ignore_ascii_case("on")
+    }
+
+    /// MySQL: `server_uuid`. MariaDB, which has none: `server_id`, which differs between all servers that replicate from one another.
+    pub fn identity(&self) -> Identity {
+        let name = if self.dialect == Dialect::Mariadb { "server_id" } else { "server_uuid" };
+        let product = self.dialect.product().to_ascii_lowercase();
+        [(name.to_owned(), self.get(name).to_owned()), ("product".to_owned(), product)].into()
+    }
+
+    /// The URL's scheme names the product that answers.
+    pub fn check_product(&self) -> Result<()> {
+        let is_mariadb = self.get("version").to_ascii_lowercase().contains("mariadb");
+        if is_mariadb == (self.dialect == Dialect::Mariadb) {
+            return Ok(());
+        }
+        let (found, scheme) = if is_mariadb { ("MariaDB", "mariadb") } else { ("MySQL", "mysql") };
+        Err(Error::stop(format!("the server is {found}, and the URL says {}", self.dialect.product())).hint(format!("write {scheme}://… in the URL")))
+    }
+}
+
+/// The end of the log: file, offset, and all transactions before it.
+pub(super) struct End {
+    pub file: String,
+    pub offset: u64,
+    pub gtids: String,
+}
+
+/// Reads the end of the log. The statement has another name as of MySQL 8.2.
+pub(super) fn log_end(catalog: &mut Catalog) -> Result<End> {
+    let mariadb = catalog.address.dialect == Dialect::Mariadb;
+    let rows = if mariadb {
+        catalog.query("SHOW MASTER STATUS")?
+    } else {
+        match catalog.query("SHOW BINARY LOG STATUS") {
+            Err(error) if error.kind() == Kind::Stop => catalog.query("SHOW MASTER STATUS").map_err(|_| error)?,
+            answer => answer?,
+        }
+    };
+    let mut values = rows.into_iter().next().unwrap_or_default().into_iter().map(Option::unwrap_or_default);
+    let (Some(file), Some(Ok(offset))) = (values.next(), values.next().map(|offset| offset.parse())) else {
+        return Err(Error::stop("the server writes no binary log").hint("put log_bin = binlog under [mysqld] in my.cnf, and restart the server"));
+    };
+    let gtids = if mariadb {
+        catalog.text(&format!("SELECT BINLOG_GTID_POS({}, {offset})", quote(&file)))?.unwrap_or_default()
+    } else {
+        values.nth(2).unwrap_or_default()
+    };
+    Ok(End { file, offset, gtids })
+}
+
+/// The user may read the log and the tables. Asked of the grants themselves where they are given directly; roles are the server's to check.
+pub(super) fn check_privileges(catalog: &mut Catalog) -> Result<()> {
+    let grants: String = catalog.query("SHOW GRANTS")?.into_iter().flatten().flatten().collect::<Vec<_>>().join("\n").to_ascii_uppercase();
+    let everywhere = |privilege: &str| grants.lines().any(|grant| grant.contains(privilege) && grant.contains(" ON *.* "));
+    let by_role = grants.lines().any(|grant| !grant.contains(" ON "));
+    if by_role || everywhere("ALL PRIVILEGES") || everywhere("REPLICATION SLAVE") || everywhere("REPLICATION REPLICA") {
+        return Ok(());
+    }
+    let user = &catalog.address.user;
+    Err(Error::stop(format!("user {user:?} lacks the privilege REPLICATION SLAVE")).hint(privileges(&catalog.address)))
+}
+
+/// Tables that the patterns name, sorted; the server's own schemas are left out.
+pub(super) fn matching_tables(catalog: &mut Catalog, wanted: &Tables) -> Result<Vec<(String, String)>> {
+    Ok(all_tables(catalog)?.into_iter().filter(|(schema, name)| wanted.contains(schema, name)).collect())
+}
+
+fn all_tables(catalog: &mut Catalog) -> Result<Vec<(String, String)>> {
+    let rows = catalog.query(
+        "SELECT TABLE_SCHEMA, TABLE_NAME FROM information_schema.TABLES WHERE TABLE_TYPE = 'BASE TABLE' \
+         AND TABLE_SCHEMA NOT IN ('mysql', 'sys', 'information_schema', 'performance_schema') ORDER BY 1, 2",
+    )?;
+    let pairs = rows.into_iter().filter_map(|row| {
+        let mut values = row.into_iter().flatten();
+        Some((values.next()?, values.next()?))
+    });
+    let mut tables: Vec<_> = pairs.collect();
+    tables.sort();
+    Ok(tables)
+}
+
+/// At least one table is there; else the nearest name is told.
+pub(super) fn check_tables(catalog: &mut Catalog, wanted: &Tables) -> Result<Vec<(String, String)>> {
+    let found = matching_tables(catalog, wanted)?;
+    if !found.is_empty() {
+        return Ok(found);
+    }
+    let written = wanted.written.join("\", \"");
+    let all: Vec<String> = all_tables(catalog)?.into_iter().map(|(schema, name)| format!("{schema}.{name}")).collect();
+    let near = all.iter().map(|name| (nearness(name, &wanted.written), name)).max_by(|a, b| a.0.total_cmp(&b.0));
+    let hint = match near {
+        Some((score, name)) if score > 0.6 => format!("did you mean {name:?}?"),
+        _ => format!("create the table, or give user {:?} SELECT on it", catalog.address.user),
+    };
+    Err(Error::stop(format!("no table matches \"{written}\"")).hint(hint))
+}
+
+fn nearness(name: &str, patterns: &[String]) -> f64 {
+    let bare = name.split_once('.').map_or(name, |(_, table)| table);
+    let score = |pattern: &String| strsim::jaro_winkler(if pattern.contains('.') { name } else { bare }, pattern);
+    patterns.iter().map(score).fold(0.0, f64::max)
+}
+
+/// A snapshot is wished for, and a table holds rows already.
+pub(super) fn check_snapshot(catalog: &mut Catalog, tables: &[(String, String)], snapshot: Snapshot) -> Result<()> {
+    if snapshot == Snapshot::Never {
+        return Ok(());
+    }
+    for (schema, name) in tables {
+        if catalog.text(&format!("SELECT 1 FROM {}.{} LIMIT 1", quote_name(schema), quote_name(name)))?.is_some() {
+            return Err(Error::stop(format!("table \"{schema}.{name}\" already holds rows, and snapshots are not built yet"))
+                .hint("set snapshot = \"never\" to stream from now on"));
+        }
+    }
+    Ok(())
+}
+
+/// MySQL: what is finished was executed here, and what is not finished is still in the log.
+pub(super) fn check_mysql_gtids(catalog: &mut Catalog, saved: &str) -> Result<()> {
+    let saved_literal = quote(saved);
+    let unknown = catalog.text(&format!("SELECT GTID_SUBTRACT({saved_literal}, @@GLOBAL.gtid_executed)"))?.unwrap_or_default();
+    if !unknown.is_empty() {
+        return Err(Error::stop(format!("the server never executed transactions {unknown}, which are in the files: it was reset or restored from a backup"))
+            .hint(PURGED));
+    }
+    let missing = catalog.text(&format!("SELECT GTID_SUBTRACT(@@GLOBAL.gtid_purged, {saved_literal})"))?.unwrap_or_default();
+    if !missing.is_empty() {
+        let hint = format!("{PURGED}; next time keep the log longer: {}", keep_longer(Dialect::Mysql));
+        return Err(Error::stop(format!("the server purged transactions {missing}, which were not read yet")).hint(hint));
+    }
+    Ok(())
+}
+
+/// MariaDB: the server is not behind what is finished. Whether the log still reaches back is said by the server itself (error 1236).
+pub(super) fn check_mariadb_gtids(catalog: &mut Catalog, saved: &GtidSet) -> Result<()> {
+    let own = catalog.text("SELECT @@GLOBAL.gtid_binlog_pos")?.unwrap_or_default();
+    let own = GtidSet::parse_mariadb(&own).ok_or_else(|| Error::stop("the server's gtid_binlog_pos cannot be read"))?;
+    let behind = own.domains_behind(saved);
+    if behind.is_empty() {
+        return Ok(());
+    }
+    Err(Error::stop(format!("the server is at GTID {own}, behind {saved} which is in the files (domain {behind:?}): it was reset or restored"))
+        .hint(PURGED))
+}
+
+/// Without GTIDs: this is the same server, and the file is still there and long enough.
+pub(super) fn check_file(catalog: &mut Catalog, file: &str, offset: u64) -> Result<()> {
+    let logs = catalog.query("SHOW BINARY LOGS")?;
+    let length = logs.iter().find_map(|row| match &row[..] {
+        [Some(name), Some(length), ..] if name == file => length.parse::<u64>().ok(),
+        _ => None,
+    });
+    match length {
+        Some(length) if length >= offset => Ok(()),
+        Some(length) => Err(Error::stop(format!("binary log \"{file}\" has {length} bytes, and {offset} were read: the server was reset")).hint(PURGED)),
+        None => {
+            let hint = format!("{PURGED}; next time keep the log longer: {}", keep_longer(catalog.address.dialect));
+            Err(Error::stop(format!("the server no longer has binary log \"{file}\", which was not read to its end")).hint(hint))
+        }
+    }
+}

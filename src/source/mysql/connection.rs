@@ -1,0 +1,187 @@
+//! Connections: address, TLS, session settings, and what the server's errors mean for us.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use mysql::prelude::Queryable as _;
+use mysql::{Conn, DriverError, OptsBuilder, SslOpts};
+
+use super::super::{Address, Dialect};
+use crate::{Error, Result};
+
+/// A server that does not answer the connection for so long is not there.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// A packet that the server does not take for so long is lost.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
+/// Idle time before the kernel asks whether the server is still there, milliseconds.
+const KEEP_ALIVE_MS: u32 = 30_000;
+/// The largest packet that the protocol knows, bytes: a row event can be this long whatever the server's `max_allowed_packet` says.
+const PACKET_BYTES_MAX: usize = 1 << 30;
+
+/// How long the server may think about an answer of plain SQL.
+pub(super) const SQL_TIMEOUT: Duration = Duration::from_secs(600);
+
+/// Opens a session in UTC and utf8mb4. `read_timeout`: the longest silence.
+pub(super) fn connect(address: &Address, read_timeout: Duration) -> Result<Conn> {
+    let mode = ssl_mode(address)?;
+    let ssl = match mode {
+        SslMode::Disabled => None,
+        _ if address.is_socket() => None,
+        _ => Some(ssl_options(address, mode)),
+    };
+    let wanted = ssl.is_some();
+    let opened = Conn::new(options(address, read_timeout, ssl));
+    match opened {
+        Err(mysql::Error::DriverError(DriverError::TlsNotSupported)) if mode == SslMode::Preferred && wanted => {
+            Conn::new(options(address, read_timeout, None)).map_err(|error| explain(address, error))
+        }
+        opened => opened.map_err(|error| explain(address, error)),
+    }
+}
+
+fn options(address: &Address, read_timeout: Duration, ssl: Option<SslOpts>) -> OptsBuilder {
+    let options = OptsBuilder::new()
+        .user(Some(&address.user))
+        .pass(Some(address.password.reveal()))
+        .db_name(Some(&address.database))
+        .prefer_socket(false)
+        .tcp_keepalive_time_ms(Some(KEEP_ALIVE_MS))
+        .tcp_connect_timeout(Some(CONNECT_TIMEOUT))
+        .read_timeout(Some(read_timeout))
+        .write_timeout(Some(WRITE_TIMEOUT))
+        .max_allowed_packet(Some(PACKET_BYTES_MAX))
+        .stmt_cache_size(Some(0))
+        .ssl_opts(ssl)
+        .init(vec!["SET NAMES utf8mb4", "SET time_zone = '+00:00'"]);
+    if address.is_socket() {
+        options.socket(Some(&address.host))
+    } else {
+        options.ip_or_hostname(Some(&address.host)).tcp_port(address.port)
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum SslMode {
+    Disabled,
+    Preferred,
+    Required,
+    VerifyCa,
+    VerifyIdentity,
+}
+
+/// Reads `ssl-mode` (MySQL's own name) or `sslmode`, in the words of either MySQL or libpq. The default is the clients' own: preferred.
+fn ssl_mode(address: &Address) -> Result<SslMode> {
+    let Some(written) = option(address, &["ssl-mode", "sslmode", "ssl_mode"]) else { return Ok(SslMode::Preferred) };
+    match written.to_ascii_lowercase().replace('-', "_").as_str() {
+        "disabled" | "disable" => Ok(SslMode::Disabled),
+        "preferred" | "prefer" => Ok(SslMode::Preferred),
+        "required" | "require" => Ok(SslMode::Required),
+        "verify_ca" => Ok(SslMode::VerifyCa),
+        "verify_identity" | "verify_full" => Ok(SslMode::VerifyIdentity),
+        _ => Err(Error::usage(format!("unknown ssl-mode {written:?} in a database URL"))
+            .hint("write disabled, preferred, required, verify_ca or verify_identity")),
+    }
+}
+
+fn option<'a>(address: &'a Address, names: &[&str]) -> Option<&'a str> {
+    names.iter().find_map(|name| address.options.get(*name)).map(String::as_str)
+}
+
+/// A file with the authority's certificate is added to the public ones.
+fn ssl_options(address: &Address, mode: SslMode) -> SslOpts {
+    let authority = option(address, &["ssl-ca", "sslrootcert", "ssl_ca"]).map(PathBuf::from);
+    let verify = matches!(mode, SslMode::VerifyCa | SslMode::VerifyIdentity);
+    SslOpts::default()
+        .with_root_cert_path(if verify { authority } else { None })
+        .with_danger_accept_invalid_certs(!verify)
+        .with_danger_skip_domain_validation(mode != SslMode::VerifyIdentity)
+}
+
+/// What a failure means: a `Link` failure is tried again, a `Stop` needs a person.
+pub(super) fn explain(address: &Address, error: mysql::Error) -> Error {
+    let product = address.dialect.product();
+    match error {
+        mysql::Error::MySqlError(server) => explain_server(address, &server),
+        mysql::Error::IoError(cause) => unreachable_server(address).cause(cause),
+        mysql::Error::DriverError(cause @ (DriverError::CouldNotConnect(_) | DriverError::ConnectTimeout)) => unreachable_server(address).cause(cause),
+        mysql::Error::DriverError(DriverError::TlsNotSupported) => Error::stop(format!("{product} at \"{address}\" offers no TLS"))
+            .hint("set ssl-ca, ssl-cert and ssl-key on the server, or write ?ssl-mode=preferred in the URL"),
+        mysql::Error::TlsError(cause) => Error::stop(format!("no TLS with {product} at \"{address}\""))
+            .hint("name the authority's certificate with ?ssl-mode=verify_ca&ssl-ca=FILE")
+            .cause(cause.to_string()),
+        other => Error::link(format!("the connection to {product} at \"{address}\" broke")).cause(other.to_string()),
+    }
+}
+
+fn unreachable_server(address: &Address) -> Error {
+    let product = address.dialect.product();
+    Error::link(format!("{product} at \"{address}\" cannot be reached"))
+        .hint(format!("check that {product} listens on {}:{} and that no firewall is in between", address.host, address.port))
+}
+
+/// Errors by the server's number: <https://dev.mysql.com/doc/mysql-errors/8.4/en/server-error-reference.html>
+fn explain_server(address: &Address, server: &mysql::MySqlError) -> Error {
+    let user = &address.user;
+    let said = format!("{} says: {}", address.dialect.product(), server.message);
+    match server.code {
+        1045 | 1698 => Error::stop(format!("{} refuses the password of user {user:?}", address.dialect.product()))
+            .hint(format!("check the URL or password_file; to set it: ALTER USER '{user}'@'%' IDENTIFIED BY '…'"))
+            .cause(said),
+        1049 => Error::stop(format!("database {:?} does not exist", address.database))
+            .hint(format!("CREATE DATABASE `{}`, or name another one in the URL", address.database)),
+        1044 | 1142 | 1143 | 1227 => Error::stop(format!("user {user:?} lacks a privilege")).hint(privileges(address)).cause(said),
+        1146 => Error::stop("a table does not exist").cause(said),
+        1236 if server.message.contains("same server_uuid/server_id") => {
+            Error::stop("another reader has the same server id").hint("give each [[source]] its own name or server_id").cause(said)
+        }
+        1236 => Error::stop("the server's binary log no longer holds what comes next")
+            .hint(format!("{PURGED}; next time keep the log longer: {}", keep_longer(address.dialect)))
+            .cause(said),
+        // Too many connections, shutdown, killed, lock wait, deadlock, lost packets.
+        1040 | 1053 | 1077 | 1152..=1161 | 1203 | 1205 | 1213 | 1317 | 3169 | 4031 => Error::link("the server ended the connection").cause(said),
+        _ => Error::stop(format!("{} refuses a statement", address.dialect.product())).cause(said),
+    }
+}
+
+/// The way out when the log was purged.
+pub(super) const PURGED: &str = "forget the saved position of this source and start it again with a new snapshot";
+
+/// The statement that keeps the log longer.
+pub(super) fn keep_longer(dialect: Dialect) -> &'static str {
+    if dialect == Dialect::Mariadb { "SET GLOBAL binlog_expire_logs_seconds = 2592000" } else { "SET PERSIST binlog_expire_logs_seconds = 2592000" }
+}
+
+/// The statement that gives a source what it needs.
+pub(super) fn privileges(address: &Address) -> String {
+    let monitor = if address.dialect == Dialect::Mariadb { "BINLOG MONITOR" } else { "REPLICATION CLIENT" };
+    format!("GRANT SELECT, REPLICATION SLAVE, {monitor} ON *.* TO '{}'@'%'", address.user)
+}
+
+/// Reads a small answer; `None` is NULL.
+pub(super) fn query(conn: &mut Conn, address: &Address, query: &str) -> Result<Vec<Vec<Option<String>>>> {
+    let explain = |error| explain(address, error);
+    let mut answer = conn.query_iter(query).map_err(explain)?;
+    let mut rows = Vec::new();
+    for row in answer.by_ref() {
+        rows.push(row.map_err(explain)?.unwrap().into_iter().map(text).collect());
+    }
+    Ok(rows)
+}
+
+fn text(value: mysql::Value) -> Option<String> {
+    match value {
+        mysql::Value::NULL => None,
+        mysql::Value::Bytes(bytes) => Some(String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())),
+        other => Some(other.as_sql(true)),
+    }
+}
+
+/// A text as a literal of SQL.
+pub(super) fn quote(text: &str) -> String {
+    format!("'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
+}
+
+/// A name as SQL writes it.
+pub(super) fn quote_name(name: &str) -> String {
+    format!("`{}`", name.replace('`', "``"))
+}

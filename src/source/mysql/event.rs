@@ -1,0 +1,212 @@
+//! Events of the binary log: their numbers, and what those say that carry no rows.
+//! <https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_replication_binlog_event.html>,
+//! <https://mariadb.com/kb/en/replication-protocol/>
+
+use super::cursor::{Cursor, Malformed, Parsed};
+use super::gtid::Gtid;
+
+/// Event numbers.
+pub(super) mod kind {
+    pub const QUERY: u8 = 2;
+    pub const STOP: u8 = 3;
+    pub const ROTATE: u8 = 4;
+    pub const INTVAR: u8 = 5;
+    pub const RAND: u8 = 13;
+    pub const USER_VAR: u8 = 14;
+    pub const FORMAT_DESCRIPTION: u8 = 15;
+    pub const XID: u8 = 16;
+    pub const BEGIN_LOAD_QUERY: u8 = 17;
+    pub const EXECUTE_LOAD_QUERY: u8 = 18;
+    pub const TABLE_MAP: u8 = 19;
+    pub const WRITE_ROWS_V1: u8 = 23;
+    pub const DELETE_ROWS_V1: u8 = 25;
+    pub const INCIDENT: u8 = 26;
+    pub const HEARTBEAT: u8 = 27;
+    pub const IGNORABLE: u8 = 28;
+    pub const ROWS_QUERY: u8 = 29;
+    pub const WRITE_ROWS: u8 = 30;
+    pub const DELETE_ROWS: u8 = 32;
+    pub const GTID: u8 = 33;
+    pub const ANONYMOUS_GTID: u8 = 34;
+    pub const PREVIOUS_GTIDS: u8 = 35;
+    pub const TRANSACTION_CONTEXT: u8 = 36;
+    pub const VIEW_CHANGE: u8 = 37;
+    pub const XA_PREPARE: u8 = 38;
+    pub const PARTIAL_UPDATE_ROWS: u8 = 39;
+    pub const TRANSACTION_PAYLOAD: u8 = 40;
+    pub const HEARTBEAT_V2: u8 = 41;
+    pub const GTID_TAGGED: u8 = 42;
+    pub const MARIADB_ANNOTATE_ROWS: u8 = 160;
+    pub const MARIADB_BINLOG_CHECKPOINT: u8 = 161;
+    pub const MARIADB_GTID: u8 = 162;
+    pub const MARIADB_GTID_LIST: u8 = 163;
+    pub const MARIADB_START_ENCRYPTION: u8 = 164;
+    pub const MARIADB_QUERY_COMPRESSED: u8 = 165;
+    pub const MARIADB_WRITE_ROWS_COMPRESSED_V1: u8 = 166;
+    pub const MARIADB_WRITE_ROWS_COMPRESSED: u8 = 169;
+    pub const MARIADB_DELETE_ROWS_COMPRESSED: u8 = 171;
+}
+
+/// A reader that does not know the event may skip it.
+pub(super) const FLAG_IGNORABLE: u16 = 0x80;
+/// Bytes of an event's header.
+pub(super) const HEADER_BYTES: usize = 19;
+/// The group of a MariaDB GTID is one statement, which no COMMIT ends.
+pub(super) const MARIADB_STANDALONE: u8 = 1;
+/// The group of a MariaDB GTID is an XA transaction that is prepared, not committed.
+pub(super) const MARIADB_PREPARED_XA: u8 = 64;
+
+/// One event, without its checksum.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Event {
+    pub kind: u8,
+    /// Seconds since 1970.
+    pub timestamp: u32,
+    pub server_id: u32,
+    pub flags: u16,
+    /// In the log, with header and checksum.
+    pub size: u32,
+    /// Where the next event lies in the file, its lower 32 bits; 0 for what is not in the file.
+    pub log_pos: u32,
+    /// What follows the header.
+    pub body: Vec<u8>,
+}
+
+impl Event {
+    /// Reads a header; the body stays empty. Also answers how long it is.
+    pub fn parse_header(bytes: [u8; HEADER_BYTES]) -> Parsed<(Self, usize)> {
+        let mut header = Cursor::new(&bytes);
+        let timestamp = header.u32()?;
+        let kind = header.u8()?;
+        let (server_id, size, log_pos, flags) = (header.u32()?, header.u32()?, header.u32()?, header.u16()?);
+        let body_bytes = (size as usize).checked_sub(HEADER_BYTES).ok_or(Malformed)?;
+        Ok((Self { kind, timestamp, server_id, flags, size, log_pos, body: Vec::new() }, body_bytes))
+    }
+}
+
+/// What stands in front of a transaction.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Opening {
+    /// `None` for an anonymous transaction.
+    pub gtid: Option<Gtid>,
+    /// Microseconds since 1970; 0 where the event does not say.
+    pub committed_us: i64,
+    /// MariaDB's flags.
+    pub flags: u8,
+}
+
+/// GTID and `ANONYMOUS_GTID`, as of MySQL 5.6 (commit times as of 8.0.1).
+pub(super) fn parse_gtid(kind: u8, body: &[u8]) -> Parsed<Opening> {
+    let mut cursor = Cursor::new(body);
+    let _flags = cursor.u8()?;
+    let server = cursor.array::<16>()?;
+    let number = cursor.u64()?;
+    let mut committed_us = 0;
+    if !cursor.is_empty() && cursor.u8()? == 2 {
+        cursor.take(16)?; // logical clock: last committed, sequence number
+        if cursor.rest().len() >= 7 {
+            const HAS_ORIGINAL: u64 = 1 << 55;
+            let immediate = cursor.number(7)?;
+            committed_us = if immediate & HAS_ORIGINAL == 0 { immediate } else { cursor.number(7)? };
+        }
+    }
+    let gtid = (kind != kind::ANONYMOUS_GTID).then(|| Gtid::Mysql { server, tag: String::new(), number });
+    Ok(Opening { gtid, committed_us: committed_us.cast_signed(), flags: 0 })
+}
+
+/// `GTID_TAGGED_LOG_EVENT` of MySQL 8.3: numbered fields of variable length, in the order of their numbers.
+pub(super) fn parse_tagged_gtid(body: &[u8]) -> Parsed<Opening> {
+    let mut cursor = Cursor::new(body);
+    let version = variable(&mut cursor)?;
+    if version != 1 {
+        return Err(Malformed);
+    }
+    let _size = variable(&mut cursor)?;
+    let _last_needed_field = variable(&mut cursor)?;
+    let (mut server, mut tag, mut number, mut committed_us) = ([0; 16], String::new(), None, 0);
+    while !cursor.is_empty() {
+        match variable(&mut cursor)? {
+            0 => _ = variable(&mut cursor)?,
+            1 => {
+                for byte in &mut server {
+                    *byte = u8::try_from(variable(&mut cursor)?).map_err(|_| Malformed)?;
+                }
+            }
+            2 => number = Some(variable(&mut cursor)? >> 1), // signed: the lowest bit is the sign, and a GTID's number is positive
+            3 => {
+                let length = usize::try_from(variable(&mut cursor)?).map_err(|_| Malformed)?;
+                String::from_utf8(cursor.take(length)?.to_vec()).map_err(|_| Malformed)?.clone_into(&mut tag);
+            }
+            4 | 5 => _ = variable(&mut cursor)?,
+            6 | 7 => committed_us = variable(&mut cursor)?, // at this server, then at the first one where that is another
+            _ => break,
+        }
+    }
+    let number = number.ok_or(Malformed)?;
+    Ok(Opening { gtid: Some(Gtid::Mysql { server, tag, number }), committed_us: committed_us.cast_signed(), flags: 0 })
+}
+
+/// The ones at the low end of the first byte count the bytes that follow.
+fn variable(cursor: &mut Cursor) -> Parsed<u64> {
+    let first = cursor.u8()?;
+    let more = first.trailing_ones();
+    let rest = cursor.number(more as usize)?;
+    Ok(if more >= 7 { rest } else { rest << (7 - more) | u64::from(first >> (more + 1)) })
+}
+
+/// MariaDB's `GTID_EVENT`.
+pub(super) fn parse_mariadb_gtid(event: &Event) -> Parsed<Opening> {
+    let mut cursor = Cursor::new(&event.body);
+    let (number, domain, flags) = (cursor.u64()?, cursor.u32()?, cursor.u8()?);
+    let gtid = Gtid::Mariadb { domain, server: event.server_id, number };
+    Ok(Opening { gtid: Some(gtid), committed_us: i64::from(event.timestamp) * 1_000_000, flags })
+}
+
+/// A statement in the log.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Query<'a> {
+    /// The session's database.
+    pub schema: &'a [u8],
+    /// What follows the schema: the statement; compressed in MariaDB's event 165.
+    pub text: &'a [u8],
+}
+
+pub(super) fn parse_query(body: &[u8]) -> Parsed<Query<'_>> {
+    let mut cursor = Cursor::new(body);
+    cursor.take(8)?; // thread, seconds it took
+    let schema_bytes = usize::from(cursor.u8()?);
+    let _error = cursor.u16()?;
+    let status_bytes = usize::from(cursor.u16()?);
+    cursor.take(status_bytes)?;
+    let schema = cursor.take(schema_bytes)?;
+    cursor.take(1)?;
+    Ok(Query { schema, text: cursor.rest() })
+}
+
+/// Offset in, and name of, the file that follows.
+pub(super) fn parse_rotate(body: &[u8]) -> Parsed<(u64, &[u8])> {
+    let mut cursor = Cursor::new(body);
+    Ok((cursor.u64()?, cursor.rest()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Event, HEADER_BYTES, parse_gtid, parse_mariadb_gtid, parse_query, parse_rotate, parse_tagged_gtid, variable};
+    use crate::source::mysql::cursor::Cursor;
+    use proptest::prelude::*;
+
+    #[test]
+    fn variable_numbers() {
+        for (bytes, expected) in [(&[0x04][..], 2), (&[0x01, 0x01], 64), (&[0xff, 1, 0, 0, 0, 0, 0, 0, 0], 1), (&[0x7f, 1, 0, 0, 0, 0, 0, 0], 1)] {
+            assert_eq!(variable(&mut Cursor::new(bytes)), Ok(expected), "{bytes:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_an_event_or_a_fault(bytes: Vec<u8>, header: [u8; HEADER_BYTES]) {
+            let _ = (parse_gtid(33, &bytes), parse_tagged_gtid(&bytes), parse_query(&bytes), parse_rotate(&bytes), Event::parse_header(header));
+            let _ = parse_mariadb_gtid(&Event { body: bytes, ..Event::default() });
+        }
+    }
+}

@@ -1,0 +1,318 @@
+//! The stream: restarts, truncates, compression, refusals.
+
+use std::time::{Duration, Instant};
+
+use super::super::super::{Address, Database as _, Snapshot, Source as _, Tables};
+use super::super::connection::quote;
+use super::{Bench, both, is_mariadb, print_cells, read_all};
+use crate::change::{Batch, Checkpoint, Operation, Position, Restart};
+use crate::error::Kind;
+
+const COLUMNS: &str = "id INT PRIMARY KEY, v VARCHAR(200), w INT UNSIGNED";
+
+#[test]
+fn live_changes_in_order() {
+    for address in both() {
+        let mut bench = Bench::new(&address, "order", COLUMNS);
+        let mut other = Bench::new(&address, "order_other", COLUMNS);
+        let mut source = bench.source(Snapshot::Initial);
+        let start = source.start(None).unwrap();
+        assert_eq!(start.position, source.head().unwrap());
+        bench.run("INSERT INTO {t} VALUES (1, 'a', 1), (2, NULL, 4294967295)");
+        other.run("INSERT INTO {t} VALUES (1, 'not captured', 1)");
+        bench.run("UPDATE {t} SET v = 'ä' WHERE id = 1");
+        bench.run("UPDATE {t} SET id = 3 WHERE id = 2");
+        bench.run("DELETE FROM {t} WHERE id = 1");
+        bench.run("TRUNCATE TABLE {t}");
+        bench.run("ALTER TABLE {t} ADD x INT DEFAULT 7 FIRST");
+        bench.run("INSERT INTO {t} (id) VALUES (9)");
+        let (rows, positions, checkpoint) = read_all(&mut source);
+        let expected = [
+            "Insert 1|\"a\"|1 <- ",
+            "Insert 2|NULL|4294967295 <- ",
+            "Update 1|\"ä\"|1 <- 1|\"a\"|1",
+            "Delete  <- 2|NULL|4294967295",
+            "Insert 3|NULL|4294967295 <- ",
+            "Delete  <- 1|\"ä\"|1",
+            "Truncate  <- ",
+            "Insert 7|9|NULL|NULL <- ",
+        ];
+        assert_eq!(rows, expected, "{}", address.dialect.product());
+        assert!(positions[0] >= start.position && *positions.last().unwrap() < checkpoint.position);
+        assert_eq!(positions[0].ordinal + 1, positions[1].ordinal);
+    }
+}
+
+#[test]
+fn live_transactions_carry_gtid_and_time() {
+    for address in both() {
+        let mut bench = Bench::new(&address, "gtid", COLUMNS);
+        let mut source = bench.source(Snapshot::Never);
+        source.start(None).unwrap();
+        bench.run("INSERT INTO {t} VALUES (1, 'a', 1)");
+        if !is_mariadb(&address) {
+            bench.run("SET gtid_next = 'AUTOMATIC:tagged'");
+        }
+        bench.run("INSERT INTO {t} VALUES (2, 'b', 1)");
+        let mut batch = Batch::default();
+        let started = Instant::now();
+        while batch.rows().len() < 2 && started.elapsed() < Duration::from_secs(20) {
+            source.read(&mut batch, Duration::from_secs(1)).unwrap();
+        }
+        let now_us = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_micros() as i64;
+        for (row, tag) in batch.rows().iter().zip(["", ":tagged:"]) {
+            let transaction = batch.transaction(row);
+            let separator = if is_mariadb(&address) { "-" } else { ":" };
+            assert!(transaction.xid.contains(separator), "{transaction:?}");
+            assert!(is_mariadb(&address) || transaction.xid.contains(tag), "{transaction:?}");
+            assert!(transaction.log_file.starts_with("binlog."), "{transaction:?}");
+            assert!((now_us - transaction.committed_us).abs() < 30_000_000, "{transaction:?} {now_us}");
+            assert!(row.lsn > row.position.commit & 0xffff_ffff);
+        }
+        // A set with a tag in it can be resumed from.
+        let Some(checkpoint) = batch.checkpoint else { panic!("no checkpoint") };
+        bench.run("INSERT INTO {t} VALUES (3, 'c', 1)");
+        let mut again = bench.source(Snapshot::Never);
+        again.start(Some(&checkpoint)).unwrap();
+        assert_eq!(read_all(&mut again).0, ["Insert 3|\"c\"|1 <- "]);
+    }
+}
+
+/// Reads all rows with batches of the source's own size, and each checkpoint with the number of rows before it.
+fn read_rows(source: &mut super::MysqlSource, count: usize) -> (Vec<(Position, u64, String)>, Vec<(usize, Checkpoint)>) {
+    let (mut rows, mut checkpoints) = (Vec::new(), Vec::new());
+    let started = Instant::now();
+    let mut batch = Batch::default();
+    while rows.len() < count {
+        assert!(started.elapsed() < Duration::from_secs(60), "{} of {count} rows", rows.len());
+        batch.clear();
+        source.read(&mut batch, Duration::from_secs(1)).unwrap();
+        for row in batch.rows() {
+            rows.push((row.position, row.lsn, print_cells(&batch, batch.columns(row))));
+        }
+        if let Some(checkpoint) = batch.checkpoint.take() {
+            let before = rows.iter().filter(|(position, ..)| *position < checkpoint.position).count();
+            checkpoints.push((before, checkpoint));
+        }
+    }
+    (rows, checkpoints)
+}
+
+#[test]
+fn live_restart_repeats_the_same_positions() {
+    for address in both() {
+        let mut bench = Bench::new(&address, "restart", COLUMNS);
+        let mut source = bench.source(Snapshot::Never);
+        let start = source.start(None).unwrap();
+        let numbers = |from: i32, to: i32| (from..to).map(|id| format!("({id},REPEAT('v',100),{id})")).collect::<Vec<_>>().join(",");
+        for transaction in 0..20 {
+            bench.run(&format!("INSERT INTO {{t}} VALUES {}", numbers(transaction * 10, transaction * 10 + 10)));
+        }
+        bench.run(&format!("INSERT INTO {{t}} VALUES {}", numbers(1000, 21_000))); // more than one batch, so that a batch ends within it
+        bench.run(&format!("INSERT INTO {{t}} VALUES {}", numbers(50_000, 50_005)));
+        let (all, mut checkpoints) = read_rows(&mut source, 20_205);
+        assert_eq!(all.len(), 20_205);
+        checkpoints.insert(0, (0, start));
+        for (before, checkpoint) in &checkpoints {
+            let mut again = bench.source(Snapshot::Never);
+            let began = again.start(Some(checkpoint)).unwrap();
+            assert_eq!(&began, checkpoint);
+            assert_eq!(read_rows(&mut again, all.len() - before).0, all[*before..], "{} {checkpoint:?}", address.dialect.product());
+        }
+        // Without GTIDs, by file and offset.
+        let (before, mut checkpoint) = checkpoints[checkpoints.len() / 2].clone();
+        if let Restart::Binlog { gtid, .. } = &mut checkpoint.restart {
+            *gtid = None;
+        }
+        let mut again = bench.source(Snapshot::Never);
+        again.start(Some(&checkpoint)).unwrap();
+        assert_eq!(read_rows(&mut again, all.len() - before).0, all[before..]);
+        // On another server (here: the same one under another name) by GTID, in the next epoch.
+        let (before, mut checkpoint) = checkpoints[checkpoints.len() / 2].clone();
+        for mark in ["server_uuid", "server_id"] {
+            checkpoint.identity.entry(mark.to_owned()).and_modify(|value| *value = "another".to_owned());
+        }
+        let mut again = bench.source(Snapshot::Never);
+        let began = again.start(Some(&checkpoint)).unwrap();
+        assert_eq!(began.position, Position::first_of(1, 0));
+        let elsewhere = read_rows(&mut again, all.len() - before).0;
+        assert!(elsewhere.iter().zip(&all[before..]).all(|(one, other)| one.0 == Position { epoch: 1, ..other.0 } && one.2 == other.2));
+    }
+}
+
+#[test]
+fn live_compressed_transactions() {
+    let [mysql, _] = both();
+    let mut bench = Bench::new(&mysql, "compressed", "id INT PRIMARY KEY, v VARCHAR(200)");
+    let mut source = bench.source(Snapshot::Never);
+    let start = source.start(None).unwrap();
+    bench.run("SET SESSION binlog_transaction_compression = ON");
+    let values: Vec<String> = (0..5000).map(|id| format!("({id},REPEAT('x',150))")).collect();
+    bench.run(&format!("INSERT INTO {{t}} VALUES {}", values.join(",")));
+    bench.run("UPDATE {t} SET v = 'y' WHERE id = 7");
+    let (rows, checkpoints) = read_rows(&mut source, 5001);
+    assert_eq!(rows[5000].2, "7|\"y\"");
+    assert_eq!(rows[4999].0.ordinal, 4999);
+    assert_eq!(checkpoints.last().unwrap().0, 5001);
+    let mut again = bench.source(Snapshot::Never);
+    again.start(Some(&start)).unwrap();
+    assert_eq!(read_rows(&mut again, 5001).0, rows);
+    let mut again = bench.source(Snapshot::Never);
+    again.start(Some(&checkpoints.last().unwrap().1)).unwrap();
+    bench.run("DELETE FROM {t} WHERE id = 8");
+    assert_eq!(read_all(&mut again).0, [format!("Delete  <- 8|\"{}\"", "x".repeat(150))]);
+}
+
+#[test]
+fn live_an_idle_source_reaches_the_head() {
+    for address in both() {
+        let mut bench = Bench::new(&address, "idle", COLUMNS);
+        let mut other = Bench::new(&address, "idle_other", COLUMNS);
+        let mut source = bench.source(Snapshot::Never);
+        let start = source.start(None).unwrap();
+        bench.run("CREATE TABLE IF NOT EXISTS {t} (id INT)");
+        other.run("INSERT INTO {t} VALUES (1, 'a', 1)");
+        let (rows, _, checkpoint) = read_all(&mut source);
+        assert!(rows.is_empty() && checkpoint.position > start.position);
+        source.start(Some(&checkpoint)).unwrap();
+        let started = Instant::now();
+        let mut batch = Batch::default();
+        source.read(&mut batch, Duration::from_millis(1500)).unwrap();
+        assert!(batch.read_to >= checkpoint.position && started.elapsed() < Duration::from_secs(3));
+    }
+}
+
+#[test]
+fn live_truncate_is_found_in_any_writing() {
+    for address in both() {
+        let mut bench = Bench::new(&address, "truncate", COLUMNS);
+        let mut source = bench.source(Snapshot::Never);
+        source.start(None).unwrap();
+        let database = address.database.clone();
+        bench.run("TRUNCATE {t}");
+        bench.run(&format!("/* a */ truncate /* b */ table `{database}` . `{{t}}` -- c"));
+        bench.run("CREATE TABLE {t}_copy AS SELECT 1 AS id");
+        bench.run("DROP TABLE {t}_copy");
+        bench.run("START TRANSACTION");
+        bench.run("INSERT INTO {t} VALUES (1, 'a', 1)");
+        bench.run("SAVEPOINT s");
+        bench.run("INSERT INTO {t} VALUES (2, 'b', 1)");
+        bench.run("ROLLBACK TO s");
+        bench.run("COMMIT");
+        let mut batch = Batch::default();
+        let started = Instant::now();
+        while batch.rows().len() < 3 && started.elapsed() < Duration::from_secs(20) {
+            source.read(&mut batch, Duration::from_secs(1)).unwrap();
+        }
+        let operations: Vec<_> = batch.rows().iter().map(|row| row.operation).collect();
+        assert_eq!(operations, [Operation::Truncate, Operation::Truncate, Operation::Insert], "{}", address.dialect.product());
+        assert_eq!(batch.table(&batch.rows()[0]).columns.len(), 3);
+    }
+}
+
+#[test]
+fn live_refusals_say_the_way_out() {
+    for address in both() {
+        let mut bench = Bench::new(&address, "refused", COLUMNS);
+        bench.run("INSERT INTO {t} VALUES (1, 'a', 1)");
+        let error = bench.source(Snapshot::Initial).start(None).unwrap_err();
+        assert_eq!(error.to_string(), format!("table \"{}.my_live_refused\" already holds rows, and snapshots are not built yet", address.database));
+        assert_eq!(error.hint_text(), Some("set snapshot = \"never\" to stream from now on"));
+        let start = bench.source(Snapshot::Never).start(None).unwrap();
+
+        let mut wrong = super::super::Settings {
+            name: "w".into(),
+            address: address.clone(),
+            tables: Tables::parse(&["my_live_refuse".to_owned()], &address.database).unwrap(),
+            snapshot: Snapshot::Never,
+            server_id: None,
+        };
+        let error = super::MysqlSource::new(wrong.clone()).start(None).unwrap_err();
+        assert!(error.hint_text().unwrap().contains("my_live_refused"), "{error} {:?}", error.hint_text());
+        assert_eq!(error.kind(), Kind::Stop);
+
+        let url = |change: &dyn Fn(&mut Address)| {
+            let mut address = address.clone();
+            change(&mut address);
+            address
+        };
+        for (changed, kind, word) in [
+            (url(&|address| address.password = crate::secret::Secret::new("wrong")), Kind::Stop, "password"),
+            (url(&|address| address.database = "no_such".into()), Kind::Stop, "does not exist"),
+            (url(&|address| address.port = 1), Kind::Link, "cannot be reached"),
+            (url(&|address| _ = address.options.insert("ssl-mode".into(), "sometimes".into())), Kind::Usage, "unknown ssl-mode"),
+        ] {
+            wrong.address = changed;
+            let error = super::MysqlSource::new(wrong.clone()).start(None).unwrap_err();
+            assert_eq!(error.kind(), kind, "{error}");
+            assert!(error.to_string().contains(word) && error.hint_text().is_some(), "{error}");
+            assert!(!error.to_string().contains("wrong"), "{error}");
+        }
+
+        let ahead = |gtid: &str| {
+            let mut saved = start.clone();
+            saved.restart = Restart::Binlog { gtid: Some(gtid.to_owned()), file: "binlog.000001".into(), offset: 4 };
+            bench.source(Snapshot::Never).start(Some(&saved)).unwrap_err()
+        };
+        let unknown = if is_mariadb(&address) { "0-9-999999999" } else { "00000000-0000-0000-0000-000000000001:1-7" };
+        let error = ahead(unknown);
+        assert_eq!(error.kind(), Kind::Stop);
+        assert!(error.to_string().contains("reset or restored"), "{error}");
+        let mut gone = start.clone();
+        gone.restart = Restart::Binlog { gtid: None, file: "binlog.999999".into(), offset: 4 };
+        let error = bench.source(Snapshot::Never).start(Some(&gone)).unwrap_err();
+        assert!(error.to_string().contains("no longer has binary log \"binlog.999999\""), "{error}");
+    }
+}
+
+#[test]
+fn live_a_user_without_privileges_is_told_the_grant() {
+    for address in both() {
+        let bench = Bench::new(&address, "grants", COLUMNS);
+        let mut admin = super::open(&address).unwrap();
+        admin.execute("DROP USER IF EXISTS my_live_user").unwrap();
+        admin.execute("CREATE USER my_live_user IDENTIFIED BY 'secret'").unwrap();
+        admin.execute(&format!("GRANT SELECT ON {}.* TO my_live_user", address.database)).unwrap();
+        let mut source = bench.source(Snapshot::Never);
+        source.settings.address.user = "my_live_user".into();
+        source.settings.address.password = crate::secret::Secret::new("secret");
+        let refused = source.start(None).unwrap_err();
+        assert!(refused.hint_text().unwrap().contains("REPLICATION SLAVE"), "{refused}");
+        for statement in super::super::connection::privileges(&source.settings.address).split(';') {
+            admin.execute(statement).unwrap();
+        }
+        source.start(None).unwrap();
+        drop(source);
+        admin.execute("DROP USER my_live_user").unwrap();
+    }
+}
+
+#[test]
+fn live_tls_and_socket() {
+    for address in both() {
+        for mode in ["disabled", "preferred", "required", "verify_ca", "verify_identity"] {
+            let mut address = address.clone();
+            address.options.insert("ssl-mode".into(), mode.into());
+            if mode.starts_with("verify") {
+                let authority = std::env::var("LIST_SYNC_CA").expect("LIST_SYNC_CA: run eval \"$(scripts/services env)\"");
+                address.options.insert("ssl-ca".into(), authority);
+            }
+            let cipher = super::open(&address).unwrap().query("SHOW SESSION STATUS LIKE 'Ssl_cipher'").unwrap();
+            let is_encrypted = cipher[0][1].as_deref().is_some_and(|name| !name.is_empty());
+            assert_eq!(is_encrypted, mode != "disabled", "{mode}");
+        }
+    }
+}
+
+#[test]
+fn live_big_packets() {
+    for address in both() {
+        let mut bench = Bench::new(&address, "big", "id INT PRIMARY KEY, v LONGTEXT");
+        let mut source = bench.source(Snapshot::Never);
+        source.start(None).unwrap();
+        bench.run("INSERT INTO {t} VALUES (1, REPEAT('x', 12000000)), (2, REPEAT('y', 10000000)), (3, 'z')");
+        let (rows, _, _) = read_all(&mut source);
+        assert_eq!(rows.iter().map(String::len).collect::<Vec<_>>(), [12_000_015, 10_000_015, 16]);
+        assert_eq!(quote("a'b\\"), r"'a''b\\'");
+    }
+}

@@ -1,0 +1,247 @@
+//! MySQL and MariaDB: the binary log over the replication protocol, and plain SQL beside it.
+//!
+//! ```text
+//! stream (thread: socket -> raw events) ─► reader (transactions, tables) ─► rows ─► values ─► Batch
+//! ```
+//! Column names, signs, character sets, labels and keys come from the log itself (`binlog_row_metadata = FULL`), so a change is always decoded
+//! with the table's form at its own place in the log. An event that is not understood stops the source.
+//!
+//! A checkpoint's identity: `server_uuid` (MySQL) or `server_id` (MariaDB), and `product`.
+
+mod catalog;
+mod charsets;
+mod checks;
+mod compressed;
+mod connection;
+mod cursor;
+mod database;
+mod event;
+mod gtid;
+#[cfg(test)]
+mod live;
+mod place;
+mod reader;
+mod rows;
+mod scan;
+mod shape;
+mod statement;
+mod stream;
+mod table_map;
+mod values;
+
+pub use database::{MysqlDatabase, open};
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use self::catalog::Catalog;
+use self::event::Event;
+use self::gtid::GtidSet;
+use self::place::{Reached, file_number, position};
+use self::reader::Reader;
+use self::stream::{From, Stream};
+use super::{Address, Dialect, Snapshot, Source, Tables};
+use crate::change::{Batch, Checkpoint, Identity, Position, Restart};
+use crate::{Error, Result};
+
+/// What a source is told.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The source's name; the default server id is made of it.
+    pub name: String,
+    /// Where the server listens.
+    pub address: Address,
+    /// What is captured.
+    pub tables: Tables,
+    /// What is done with rows that are there before the stream begins.
+    pub snapshot: Snapshot,
+    /// Our number among the server's replicas; `None`: a number from 2^30 to 2^31 made of the name.
+    pub server_id: Option<u32>,
+}
+
+/// Reads row changes from a binary log.
+pub struct MysqlSource {
+    settings: Settings,
+    identity: Identity,
+    running: Option<Running>,
+}
+
+struct Running {
+    stream: Stream,
+    waiting: VecDeque<Event>,
+    reader: Reader,
+}
+
+impl MysqlSource {
+    /// A source that does nothing before [`Source::start`].
+    pub fn new(settings: Settings) -> Self {
+        Self { settings, identity: Identity::new(), running: None }
+    }
+
+    fn server_id(&self) -> u32 {
+        self.settings.server_id.unwrap_or_else(|| default_server_id(&self.settings.name))
+    }
+
+    fn running(&mut self) -> Result<&mut Running> {
+        self.running.as_mut().ok_or_else(|| Error::link(format!("source {:?} is not started", self.settings.name)))
+    }
+
+    /// A stream that begins now.
+    fn begin(&self, catalog: &mut Catalog, settings: &checks::Settings) -> Result<(Reached, Option<GtidSet>)> {
+        let end = checks::log_end(catalog)?;
+        let gtids = if settings.has_gtids() { Some(parse_gtids(self.settings.address.dialect, &end.gtids)?) } else { None };
+        let position = position(0, file_number(&end.file), end.offset);
+        Ok((Reached { position, file: end.file, offset: end.offset, moved: false }, gtids))
+    }
+
+    /// Where the stream goes on, after all checks that it can.
+    fn go_on(&self, catalog: &mut Catalog, saved: &Checkpoint) -> Result<(Reached, Option<GtidSet>)> {
+        let Restart::Binlog { gtid, file, offset } = &saved.restart else {
+            return Err(Error::stop(format!("the saved position of source {:?} is not one of MySQL or MariaDB", self.settings.name))
+                .hint("give the source another name, or forget its saved position"));
+        };
+        let dialect = self.settings.address.dialect;
+        let same_server = saved.identity == self.identity;
+        if saved.identity.get("product") != self.identity.get("product") {
+            return Err(Error::stop("the saved position belongs to another product's server").hint("give the source another name"));
+        }
+        let gtids = gtid.as_deref().map(|text| parse_gtids(dialect, text)).transpose()?;
+        match &gtids {
+            Some(_) if dialect == Dialect::Mysql => checks::check_mysql_gtids(catalog, gtid.as_deref().unwrap_or_default())?,
+            Some(list) => checks::check_mariadb_gtids(catalog, list)?,
+            None if same_server => checks::check_file(catalog, file, *offset)?,
+            None => {
+                return Err(Error::stop("this is another server than the saved position's, and without GTIDs its log cannot be compared")
+                    .hint("connect to the server of before, or start this source anew with a snapshot; gtid_mode = ON makes a change of servers possible"));
+            }
+        }
+        if !same_server {
+            let epoch = saved.position.epoch.checked_add(1).ok_or_else(|| Error::stop("the server changed more than 65,535 times"))?;
+            let reached = Reached { position: Position::first_of(epoch, 0), file: String::new(), offset: 0, moved: false };
+            return Ok((reached, gtids));
+        }
+        let end = checks::log_end(catalog)?;
+        if position(saved.position.epoch, file_number(&end.file), end.offset) < saved.position {
+            return Err(Error::stop(format!("the server's log ends at {}:{}, before the saved position: it was reset or restored", end.file, end.offset))
+                .hint(connection::PURGED));
+        }
+        Ok((Reached { position: saved.position, file: file.clone(), offset: *offset, moved: false }, gtids))
+    }
+
+    fn checkpoint(&self, reached: &Reached, gtids: Option<&GtidSet>) -> Checkpoint {
+        let restart = Restart::Binlog { gtid: gtids.map(ToString::to_string), file: reached.file.clone(), offset: reached.offset };
+        Checkpoint { identity: self.identity.clone(), position: reached.position, restart }
+    }
+}
+
+/// Where the server is asked to begin: an empty MariaDB list would mean the beginning of the log.
+fn stream_from(reached: &Reached, gtids: Option<&GtidSet>) -> From {
+    match gtids {
+        Some(set) if !set.is_empty() || reached.file.is_empty() => From::Gtid(set.clone()),
+        _ => From::File { file: reached.file.clone(), offset: reached.offset },
+    }
+}
+
+fn parse_gtids(dialect: Dialect, text: &str) -> Result<GtidSet> {
+    let set = if dialect == Dialect::Mariadb { GtidSet::parse_mariadb(text) } else { GtidSet::parse_mysql(text) };
+    set.ok_or_else(|| Error::stop("a set of GTIDs cannot be read"))
+}
+
+/// FNV-1a of the name, in a range that people do not number their servers in.
+fn default_server_id(name: &str) -> u32 {
+    let hash = name.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+    1 << 30 | hash & 0x3fff_ffff
+}
+
+impl Source for MysqlSource {
+    fn start(&mut self, saved: Option<&Checkpoint>) -> Result<Checkpoint> {
+        self.running = None;
+        let mut catalog = Catalog::open(&self.settings.address)?;
+        let settings = checks::Settings::read(&mut catalog)?;
+        settings.check_product()?;
+        settings.check_log_bin()?;
+        settings.check_format()?;
+        settings.check_row_image()?;
+        settings.check_row_metadata()?;
+        settings.check_row_values()?;
+        checks::check_privileges(&mut catalog)?;
+        self.identity = settings.identity();
+        let (tables, (reached, gtids)) = match saved {
+            Some(saved) => (checks::matching_tables(&mut catalog, &self.settings.tables)?, self.go_on(&mut catalog, saved)?),
+            None => {
+                let tables = checks::check_tables(&mut catalog, &self.settings.tables)?;
+                // The position first: a row that comes between the two questions is a row that stops the start, not one that is lost.
+                let begin = self.begin(&mut catalog, &settings)?;
+                checks::check_snapshot(&mut catalog, &tables, self.settings.snapshot)?;
+                (tables, begin)
+            }
+        };
+        let mut schemas: Vec<String> = tables.into_iter().map(|(schema, _)| schema).collect();
+        schemas.dedup();
+        let stream = Stream::open(&self.settings.address, self.server_id(), &stream_from(&reached, gtids.as_ref()))?;
+        let checkpoint = self.checkpoint(&reached, gtids.as_ref());
+        let reader = Reader::new(self.settings.tables.clone(), catalog, schemas, reached, gtids);
+        self.running = Some(Running { stream, waiting: VecDeque::new(), reader });
+        Ok(checkpoint)
+    }
+
+    fn head(&mut self) -> Result<Position> {
+        let reader = &mut self.running()?.reader;
+        let end = checks::log_end(&mut reader.catalog)?;
+        Ok(position(reader.reached.position.epoch, file_number(&end.file), end.offset))
+    }
+
+    fn read(&mut self, batch: &mut Batch, wait: Duration) -> Result<()> {
+        let deadline = Instant::now() + wait;
+        let running = self.running()?;
+        running.reader.begin_batch();
+        running.reader.reached.moved = false;
+        let filled = running.fill(batch, deadline);
+        batch.read_to = running.reader.reached.position;
+        if running.reader.reached.moved {
+            let running = self.running.as_ref().map(|running| &running.reader);
+            batch.checkpoint = running.map(|reader| self.checkpoint(&reader.reached, reader.gtids.as_ref()));
+        }
+        if filled.is_err() {
+            self.running = None;
+        }
+        filled
+    }
+
+    /// A thread takes the events off the socket at all times: nothing is to be done.
+    fn keep_alive(&mut self) -> Result<()> {
+        Ok(())
+    }
+
+    /// The server keeps its log as long as it was told to, whoever reads it.
+    fn confirm(&mut self, _saved: &Checkpoint) -> Result<()> {
+        Ok(())
+    }
+}
+
+impl Running {
+    fn fill(&mut self, batch: &mut Batch, deadline: Instant) -> Result<()> {
+        let rows_before = batch.rows().len();
+        let mut took_some = false;
+        while !batch.is_full() {
+            if self.reader.resume(batch)? {
+                continue;
+            }
+            if let Some(event) = self.waiting.pop_front() {
+                self.reader.take(event, batch)?;
+                continue;
+            }
+            let has_news = batch.rows().len() > rows_before || self.reader.reached.moved;
+            let now = Instant::now();
+            if took_some && now >= deadline {
+                break;
+            }
+            self.stream.take(&mut self.waiting, if has_news { now } else { deadline })?;
+            took_some = true;
+            if self.waiting.is_empty() {
+                break;
+            }
+        }
+        Ok(())
+    }
+}

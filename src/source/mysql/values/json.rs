@@ -1,0 +1,210 @@
+//! MySQL's binary JSON, printed as the server prints it: `{"a": 1, "b": [true, null]}`.
+//! <https://dev.mysql.com/doc/dev/mysql-server/latest/json__binary_8h.html>
+
+use std::io::Write as _;
+
+use super::super::cursor::{Cursor, Malformed, Parsed};
+use super::number::{Digits, write_plain, write_signed, write_unsigned};
+use super::{decimal, time};
+
+/// The server refuses deeper documents.
+const DEPTH_MAX: u32 = 101;
+
+/// Appends the document's text. An empty value is what old servers stored for `null`.
+pub(super) fn write(bytes: &[u8], out: &mut Vec<u8>) -> Parsed<()> {
+    match bytes.split_first() {
+        None => out.extend_from_slice(b"null"),
+        Some((kind, body)) => write_value(*kind, body, 0, out)?,
+    }
+    Ok(())
+}
+
+fn write_value(kind: u8, body: &[u8], depth: u32, out: &mut Vec<u8>) -> Parsed<()> {
+    let mut cursor = Cursor::new(body);
+    match kind {
+        0x00..=0x03 => return write_container(kind, body, depth, out),
+        0x04 => out.extend_from_slice(literal(cursor.u8()?)?),
+        0x05 => write_signed(i64::from(cursor.u16()?.cast_signed()), out),
+        0x06 => write_unsigned(u64::from(cursor.u16()?), out),
+        0x07 => write_signed(i64::from(cursor.u32()?.cast_signed()), out),
+        0x08 => write_unsigned(u64::from(cursor.u32()?), out),
+        0x09 => write_signed(cursor.u64()?.cast_signed(), out),
+        0x0a => write_unsigned(cursor.u64()?, out),
+        0x0b => write_number(f64::from_bits(cursor.u64()?), out),
+        0x0c => {
+            let length = variable_length(&mut cursor)?;
+            write_string(cursor.take(length)?, out)?;
+        }
+        0x0f => {
+            let kind = cursor.u8()?;
+            let length = variable_length(&mut cursor)?;
+            write_opaque(kind, cursor.take(length)?, out)?;
+        }
+        _ => return Err(Malformed),
+    }
+    Ok(())
+}
+
+fn literal(code: u8) -> Parsed<&'static [u8]> {
+    match code {
+        0 => Ok(b"null"),
+        1 => Ok(b"true"),
+        2 => Ok(b"false"),
+        _ => Err(Malformed),
+    }
+}
+
+/// Seven bits a byte, lowest first, the eighth says that more follow.
+fn variable_length(cursor: &mut Cursor) -> Parsed<usize> {
+    let mut length = 0;
+    for shift in [0, 7, 14, 21, 28] {
+        let byte = cursor.u8()?;
+        length |= usize::from(byte & 0x7f) << shift;
+        if byte & 0x80 == 0 {
+            return Ok(length);
+        }
+    }
+    Err(Malformed)
+}
+
+/// Objects and arrays: count, size, then tables of keys (offset, length) and of values (type, offset or the value itself). Offsets count
+/// from the count.
+fn write_container(kind: u8, body: &[u8], depth: u32, out: &mut Vec<u8>) -> Parsed<()> {
+    if depth >= DEPTH_MAX {
+        return Err(Malformed);
+    }
+    let (object, width) = (kind < 2, if kind & 1 == 0 { 2 } else { 4 });
+    let mut header = Cursor::new(body);
+    let count = header.number(width)? as usize;
+    let size = header.number(width)? as usize;
+    let body = body.get(..size).ok_or(Malformed)?;
+    let key_table = if object { count.checked_mul(width + 2).ok_or(Malformed)? } else { 0 };
+    let mut keys = Cursor::new(header.take(key_table)?);
+    out.push(if object { b'{' } else { b'[' });
+    for place in 0..count {
+        if place > 0 {
+            out.extend_from_slice(b", ");
+        }
+        if object {
+            let (start, length) = (keys.number(width)? as usize, usize::from(keys.u16()?));
+            write_string(body.get(start..).and_then(|rest| rest.get(..length)).ok_or(Malformed)?, out)?;
+            out.extend_from_slice(b": ");
+        }
+        let kind = header.u8()?;
+        let entry = header.take(width)?;
+        let inlined = matches!(kind, 0x04..=0x06) || (width == 4 && matches!(kind, 0x07 | 0x08));
+        let value = if inlined { entry } else { body.get(Cursor::new(entry).number(width)? as usize..).ok_or(Malformed)? };
+        write_value(kind, value, depth + 1, out)?;
+    }
+    out.push(if object { b'}' } else { b']' });
+    Ok(())
+}
+
+fn write_string(text: &[u8], out: &mut Vec<u8>) -> Parsed<()> {
+    std::str::from_utf8(text).map_err(|_| Malformed)?;
+    out.push(b'"');
+    for &byte in text {
+        match byte {
+            b'"' | b'\\' => out.extend_from_slice(&[b'\\', byte]),
+            b'\n' => out.extend_from_slice(b"\\n"),
+            b'\r' => out.extend_from_slice(b"\\r"),
+            b'\t' => out.extend_from_slice(b"\\t"),
+            0x08 => out.extend_from_slice(b"\\b"),
+            0x0c => out.extend_from_slice(b"\\f"),
+            0..0x20 => write!(out, "\\u{byte:04x}").map_err(|_| Malformed)?,
+            _ => out.push(byte),
+        }
+    }
+    out.push(b'"');
+    Ok(())
+}
+
+/// As the server's `my_gcvt` does: plain with up to 15 digits before the point, or with digits after it; else with an exponent. A whole
+/// number gets `.0`.
+fn write_number(number: f64, out: &mut Vec<u8>) {
+    let mut printed = Digits::default();
+    let _ = write!(printed, "{number:e}"); // `Digits` has room for every float
+    let mut room = [0; 32];
+    let (negative, digits, exponent) = printed.parts(&mut room);
+    if negative {
+        out.push(b'-');
+    }
+    if exponent >= -15 && (exponent < 15 || digits.len() as i32 > exponent + 1) {
+        write_plain(digits, exponent, out);
+        if exponent + 1 >= digits.len() as i32 {
+            out.extend_from_slice(b".0");
+        }
+        return;
+    }
+    out.push(digits.first().copied().unwrap_or(b'0'));
+    if digits.len() > 1 {
+        out.push(b'.');
+        out.extend_from_slice(&digits[1..]);
+    }
+    let _ = write!(out, "e{exponent}");
+}
+
+/// Values of SQL types within JSON: decimals are numbers, times strings, others base64.
+fn write_opaque(kind: u8, bytes: &[u8], out: &mut Vec<u8>) -> Parsed<()> {
+    let mut cursor = Cursor::new(bytes);
+    match kind {
+        246 => {
+            let (precision, scale) = (cursor.u8()?, cursor.u8()?);
+            decimal::decode(&mut cursor, precision, scale, out)?;
+        }
+        7 | 10 | 11 | 12 => {
+            out.push(b'"');
+            write_packed_time(kind, cursor.u64()?.cast_signed(), out);
+            out.push(b'"');
+        }
+        _ => {
+            write!(out, "\"base64:type{kind}:").map_err(|_| Malformed)?;
+            write_base64(bytes, out);
+            out.push(b'"');
+        }
+    }
+    Ok(())
+}
+
+/// The server's packed times: fields in the upper 40 bits, microseconds in the lower 24. In JSON all six digits of the fraction are printed.
+fn write_packed_time(kind: u8, packed: i64, out: &mut Vec<u8>) {
+    let (negative, packed) = (packed < 0, packed.unsigned_abs());
+    let (fields, micros) = (packed >> 24, packed & 0xff_ffff);
+    let (minutes, seconds) = ((fields >> 6 & 63) as u32, (fields & 63) as u32);
+    if kind == 11 {
+        time::write_time(negative, (fields >> 12 & 0x3ff) as u32, minutes, seconds, 0, out);
+    } else {
+        let months = fields >> 22;
+        time::write_date((months / 13) as u32, (months % 13) as u32, (fields >> 17 & 31) as u32, out);
+        if kind == 10 {
+            return;
+        }
+        out.push(b' ');
+        time::write_clock((fields >> 12 & 31) as u32, minutes, seconds, 0, out);
+    }
+    let _ = write!(out, ".{micros:06}");
+}
+
+fn write_base64(bytes: &[u8], out: &mut Vec<u8>) {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    for group in bytes.chunks(3) {
+        let number = group.iter().fold(0_u32, |number, &byte| number << 8 | u32::from(byte)) << (8 * (3 - group.len()));
+        for place in 0..4 {
+            let digit = DIGITS[(number >> (18 - 6 * place)) as usize & 63];
+            out.push(if place <= group.len() { digit } else { b'=' });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::write;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_a_document_or_a_fault(bytes: Vec<u8>, kind in 0_u8..16) {
+            let _ = write(&[&[kind], &bytes[..]].concat(), &mut Vec::new());
+        }
+    }
+}

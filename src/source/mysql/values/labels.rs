@@ -1,0 +1,26 @@
+//! ENUM and SET: numbers in the log, labels in the text.
+
+use super::super::cursor::{Malformed, Parsed};
+
+/// 0 is the empty string that MySQL stores for a wrong value.
+pub(in super::super) fn write_enum(number: u64, labels: &[String], out: &mut Vec<u8>) -> Parsed<()> {
+    let Some(place) = number.checked_sub(1) else { return Ok(()) };
+    let label = usize::try_from(place).ok().and_then(|place| labels.get(place)).ok_or(Malformed)?;
+    out.extend_from_slice(label.as_bytes());
+    Ok(())
+}
+
+/// One bit a label, from the lowest.
+pub(in super::super) fn write_set(bits: u64, labels: &[String], out: &mut Vec<u8>) -> Parsed<()> {
+    if labels.len() < 64 && bits >> labels.len() != 0 {
+        return Err(Malformed);
+    }
+    let chosen = labels.iter().enumerate().filter(|(place, _)| *place < 64 && bits >> place & 1 == 1);
+    for (count, (_, label)) in chosen.enumerate() {
+        if count > 0 {
+            out.push(b',');
+        }
+        out.extend_from_slice(label.as_bytes());
+    }
+    Ok(())
+}

@@ -1,0 +1,167 @@
+//! Integers, floats and years. Floats are printed as PostgreSQL prints them: the shortest digits that read back the same.
+
+use std::io::Write as _;
+
+use super::super::cursor::{Cursor, Parsed};
+
+pub(in super::super) fn decode_integer(row: &mut Cursor, bytes: u8, signed: bool, out: &mut Vec<u8>) -> Parsed<()> {
+    let number = match bytes {
+        8 => row.u64()?,
+        4 => u64::from(row.u32()?),
+        other => row.number(usize::from(other))?,
+    };
+    if signed {
+        let unused = 64 - 8 * u32::from(bytes);
+        write_signed((number << unused).cast_signed() >> unused, out);
+    } else {
+        write_unsigned(number, out);
+    }
+    Ok(())
+}
+
+#[inline]
+pub(in super::super) fn write_signed(number: i64, out: &mut Vec<u8>) {
+    out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+}
+
+#[inline]
+pub(in super::super) fn write_unsigned(number: u64, out: &mut Vec<u8>) {
+    out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+}
+
+/// 0 stands for year 0, else years count from 1900.
+pub(in super::super) fn write_year(year: u8, out: &mut Vec<u8>) {
+    write_unsigned(if year == 0 { 0 } else { 1900 + u64::from(year) }, out);
+}
+
+/// As PostgreSQL's `float4out`: an exponent below -4 or from 6 on is written out.
+pub(in super::super) fn write_float(number: f32, out: &mut Vec<u8>) {
+    let mut digits = Digits::default();
+    let _ = write!(digits, "{number:e}"); // `Digits` has room for every float
+    digits.write(6, out);
+}
+
+/// As PostgreSQL's `float8out`: an exponent below -4 or from 15 on is written out.
+pub(in super::super) fn write_double(number: f64, out: &mut Vec<u8>) {
+    let mut digits = Digits::default();
+    let _ = write!(digits, "{number:e}");
+    digits.write(15, out);
+}
+
+/// A number as Rust prints it with `{:e}`: sign, digits with a point after the first, `e`, exponent.
+#[derive(Default)]
+pub(super) struct Digits {
+    text: [u8; 32],
+    length: usize,
+}
+
+impl std::io::Write for Digits {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let room = self.text.get_mut(self.length..self.length + bytes.len()).ok_or(std::io::ErrorKind::WriteZero)?;
+        room.copy_from_slice(bytes);
+        self.length += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Digits {
+    /// Whether the number is negative, its digits without a point, and its decimal exponent.
+    pub fn parts<'a>(&self, digits: &'a mut [u8; 32]) -> (bool, &'a [u8], i32) {
+        let text = &self.text[..self.length];
+        let (negative, text) = text.strip_prefix(b"-").map_or((false, text), |rest| (true, rest));
+        let mut count = 0;
+        let mut parts = text.splitn(2, |&byte| byte == b'e');
+        for &digit in parts.next().unwrap_or_default().iter().filter(|byte| byte.is_ascii_digit()) {
+            digits[count] = digit;
+            count += 1;
+        }
+        let exponent = parts.next().and_then(|text| std::str::from_utf8(text).ok()).and_then(|text| text.parse().ok());
+        (negative, &digits[..count], exponent.unwrap_or(0))
+    }
+
+    fn write(&self, exponent_from: i32, out: &mut Vec<u8>) {
+        let mut room = [0; 32];
+        let (negative, digits, exponent) = self.parts(&mut room);
+        if negative {
+            out.push(b'-');
+        }
+        if (-4..exponent_from).contains(&exponent) {
+            write_plain(digits, exponent, out);
+        } else {
+            out.push(digits.first().copied().unwrap_or(b'0'));
+            if digits.len() > 1 {
+                out.push(b'.');
+                out.extend_from_slice(&digits[1..]);
+            }
+            let _ = write!(out, "e{}{:02}", if exponent < 0 { '-' } else { '+' }, exponent.abs());
+        }
+    }
+}
+
+/// Digits without an exponent: `0.00123`, `12.5`, `1200`.
+pub(super) fn write_plain(digits: &[u8], exponent: i32, out: &mut Vec<u8>) {
+    if exponent < 0 {
+        out.extend_from_slice(b"0.");
+        out.extend(std::iter::repeat_n(b'0', exponent.unsigned_abs() as usize - 1));
+        out.extend_from_slice(digits);
+        return;
+    }
+    let whole = exponent as usize + 1;
+    out.extend_from_slice(&digits[..whole.min(digits.len())]);
+    out.extend(std::iter::repeat_n(b'0', whole.saturating_sub(digits.len())));
+    if digits.len() > whole {
+        out.push(b'.');
+        out.extend_from_slice(&digits[whole..]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{decode_integer, write_double, write_float};
+    use crate::source::mysql::cursor::Cursor;
+
+    #[test]
+    fn floats_as_postgresql_prints_them() {
+        for (number, expected) in [
+            (0.0, "0"),
+            (-0.0, "-0"),
+            (1e20, "1e+20"),
+            (1.234_5e-7, "1.2345e-07"),
+            (0.0001, "0.0001"),
+            (123_456_789_012_345.0, "123456789012345"),
+            (1e15, "1e+15"),
+            (-1.5, "-1.5"),
+            (100.0, "100"),
+            (f64::MAX, "1.7976931348623157e+308"),
+        ] {
+            let mut out = Vec::new();
+            write_double(number, &mut out);
+            assert_eq!(String::from_utf8_lossy(&out), expected);
+        }
+        for (number, expected) in [(0.1, "0.1"), (123_456.0, "123456"), (1_234_567.0, "1.234567e+06"), (f32::MIN_POSITIVE, "1.1754944e-38")] {
+            let mut out = Vec::new();
+            write_float(number, &mut out);
+            assert_eq!(String::from_utf8_lossy(&out), expected);
+        }
+    }
+
+    #[test]
+    fn integers_of_every_width() {
+        for (bytes, signed, expected) in [
+            (&[0xff][..], true, "-1"),
+            (&[0xff], false, "255"),
+            (&[0, 0, 0x80], true, "-8388608"),
+            (&[0xff, 0xff, 0xff], false, "16777215"),
+            (&[0xff; 8], true, "-1"),
+            (&[0xff; 8], false, "18446744073709551615"),
+        ] {
+            let mut out = Vec::new();
+            decode_integer(&mut Cursor::new(bytes), bytes.len() as u8, signed, &mut out).unwrap();
+            assert_eq!(String::from_utf8_lossy(&out), expected);
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! Bits, bytes, geometry, vectors, and MariaDB's UUID and INET.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use super::super::cursor::{Cursor, Malformed, Parsed};
+use super::number::write_float;
+use std::io::Write as _;
+
+/// `width` digits, the highest bit first; bytes come highest first too.
+pub(in super::super) fn write_bits(bytes: &[u8], width: u16, out: &mut Vec<u8>) {
+    for place in (0..usize::from(width)).rev() {
+        let bit = bytes.len().checked_sub(1 + place / 8).is_some_and(|byte| bytes[byte] >> (place % 8) & 1 == 1);
+        out.push(if bit { b'1' } else { b'0' });
+    }
+}
+
+pub(in super::super) fn write_hex(bytes: &[u8], out: &mut Vec<u8>) {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    out.reserve(2 * bytes.len());
+    for &byte in bytes {
+        out.extend_from_slice(&[HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
+    }
+}
+
+/// The hex of bytes and of the zero bytes that BINARY(n) left out at the end.
+pub(in super::super) fn write_padded_hex(bytes: &[u8], pad_to: u16, out: &mut Vec<u8>) {
+    write_hex(bytes, out);
+    out.extend(std::iter::repeat_n(b'0', 2 * usize::from(pad_to).saturating_sub(bytes.len())));
+}
+
+/// MySQL keeps the SRID in four bytes before the WKB; EWKB, as PostGIS prints it, keeps it after the type, in upper-case hex.
+pub(in super::super) fn write_geometry(bytes: &[u8], out: &mut Vec<u8>) -> Parsed<()> {
+    const HAS_SRID: u32 = 0x2000_0000;
+    let mut bytes = Cursor::new(bytes);
+    let srid = bytes.u32()?;
+    let order = bytes.u8()?;
+    let (kind, start) = (bytes.u32()?, out.len());
+    if order != 1 {
+        return Err(Malformed); // MySQL stores little-endian only
+    }
+    write_hex(&[order], out);
+    if srid == 0 {
+        write_hex(&kind.to_le_bytes(), out);
+    } else {
+        write_hex(&(kind | HAS_SRID).to_le_bytes(), out);
+        write_hex(&srid.to_le_bytes(), out);
+    }
+    write_hex(bytes.rest(), out);
+    out[start..].make_ascii_uppercase();
+    Ok(())
+}
+
+/// `[1,2.5]`, as pgvector prints it.
+pub(in super::super) fn write_vector(bytes: &[u8], out: &mut Vec<u8>) -> Parsed<()> {
+    let (numbers, rest) = bytes.as_chunks::<4>();
+    if !rest.is_empty() {
+        return Err(Malformed);
+    }
+    out.push(b'[');
+    for (place, number) in numbers.iter().enumerate() {
+        if place > 0 {
+            out.push(b',');
+        }
+        write_float(f32::from_le_bytes(*number), out);
+    }
+    out.push(b']');
+    Ok(())
+}
+
+/// MariaDB stores the groups of a UUID of version 1 to 5 last first, so that it sorts by time; the variant's highest bit, which is set, then
+/// lies in byte 6. UUIDs of other versions are stored as they are printed, with the version (below 8) in byte 6.
+pub(in super::super) fn write_uuid(bytes: &[u8], out: &mut Vec<u8>) -> Parsed<()> {
+    let mut stored = [0; 16];
+    stored.get_mut(..bytes.len()).ok_or(Malformed)?.copy_from_slice(bytes);
+    let swapped = stored[6] & 0x80 != 0;
+    let groups = if swapped { [(12, 16), (10, 12), (8, 10), (6, 8), (0, 6)] } else { [(0, 4), (4, 6), (6, 8), (8, 10), (10, 16)] };
+    for (place, (start, end)) in groups.into_iter().enumerate() {
+        if place > 0 {
+            out.push(b'-');
+        }
+        write_hex(&stored[start..end], out);
+    }
+    Ok(())
+}
+
+pub(in super::super) fn write_inet(bytes: &[u8], width: u8, out: &mut Vec<u8>) -> Parsed<()> {
+    let mut stored = [0; 16];
+    stored.get_mut(..bytes.len()).ok_or(Malformed)?.copy_from_slice(bytes);
+    let written = if width == 4 {
+        write!(out, "{}", Ipv4Addr::new(stored[0], stored[1], stored[2], stored[3]))
+    } else {
+        write!(out, "{}", Ipv6Addr::from(stored))
+    };
+    written.map_err(|_| Malformed)
+}
