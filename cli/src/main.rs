@@ -112,8 +112,3 @@ fn say(line: &str) -> Result<()> {
         _ => Ok(()),
     }
 }
-
-/// A line for people, which is no log and no error.
-fn tell(line: &str) {
-    let _ = writeln!(io::stderr(), "{line}");
-}

@@ -1,4 +1,4 @@
-//! `list_sync verify`: a line a table on stdout, keys of faults on stderr, exit code 1 unless all is equal.
+//! `list_sync verify`: a line a table on stdout, keys of faults in the log, exit code 1 unless all is equal.
 
 use std::process::ExitCode;
 use std::thread;
@@ -10,7 +10,7 @@ use list_sync::verify::{Found, Proof, verify};
 use list_sync::{Error, Result, source};
 
 use crate::args::Verify;
-use crate::{Session, say, tell};
+use crate::{Session, say};
 
 /// Between two comparisons while `--wait` lasts.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -73,7 +73,7 @@ fn report(prefix: &str, proof: &Proof) -> Result<()> {
         keys(&name, class, found);
     }
     for problem in &proof.problems {
-        tell(&format!("{name}: {problem}"));
+        tracing::warn!("{name}: {problem}");
     }
     Ok(())
 }
@@ -81,6 +81,6 @@ fn report(prefix: &str, proof: &Proof) -> Result<()> {
 fn keys(name: &str, class: &str, found: &Found) {
     if found.count > 0 {
         let more = if found.count > found.keys.len() as u64 { ", …" } else { "" };
-        tell(&format!("{name}: {class}: {}{more}", found.keys.join(", ")));
+        tracing::warn!("{name}: {class}: {}{more}", found.keys.join(", "));
     }
 }

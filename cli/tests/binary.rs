@@ -2,7 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "tests stop where something is not as it should be")]
 
 use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
 struct Case {
     folder: PathBuf,
@@ -116,4 +117,18 @@ fn a_failure_at_run_time_is_1_and_never_prints_the_password() {
         assert_eq!((code, stdout.as_str()), (1, ""), "{stderr}");
         assert!(stderr.contains("\nhint: ") && !stderr.contains("geheim"), "{stderr}");
     }
+}
+
+#[test]
+fn a_second_signal_ends_at_once() {
+    // A server that takes the connection and says nothing: the first signal cannot be heeded yet.
+    let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("postgres://me@{}/d", server.local_addr().unwrap());
+    let mut child = Command::new(env!("CARGO_BIN_EXE_list_sync")).args(["seed", "--url", &url]).stderr(Stdio::null()).spawn().unwrap();
+    let _connection = server.accept().unwrap();
+    let signal = |name: &str| Command::new("kill").args(["-s", name, &child.id().to_string()]).status().unwrap();
+    assert!(signal("TERM").success());
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(signal("INT").success());
+    assert_eq!(child.wait().unwrap().code(), Some(130));
 }

@@ -174,7 +174,7 @@ const SINK: &[Setting] = &[
         name: "path",
         kind: Kind::Text,
         default: Default::Required,
-        doc: "The files' path without ending, made of {source}, {schema}, {table} and {topic}; relative to where the program is started.",
+        doc: "The files' path without ending, made of {table}, {schema}, {topic} and {source} (the topic up to its first dot); relative to where the program is started.",
     },
     Setting {
         name: "split",
@@ -197,7 +197,7 @@ const SINK: &[Setting] = &[
     Setting {
         name: "unchanged",
         kind: Kind::Text,
-        default: Default::Text("__unchanged__", "no value that a table is likely to hold"),
+        default: Default::Text("__list_sync_unchanged__", "no value that a table is likely to hold"),
         doc: "What stands for a value that the database did not send because it is stored out of line (TOAST) and did not change.",
     },
     Setting {

@@ -85,13 +85,18 @@ fn prove(database: &mut dyn Database, source: &Source, sink: &Sink, table: (Stri
     compare(database, table, &key, &mut BTreeMap::new())
 }
 
+/// The values of the key's columns, in the key's order.
+type Key = Vec<Vec<u8>>;
+/// Column name -> value, `None` for NULL.
+type Values = BTreeMap<String, Option<Vec<u8>>>;
+
 /// Rows folded out of files, by key.
 trait Folded {
-    /// Takes the row with this key out: column name -> value, `None` for NULL.
-    fn take(&mut self, key: &[Vec<u8>]) -> Option<BTreeMap<String, Option<Vec<u8>>>>;
+    /// Takes the row with this key out.
+    fn take(&mut self, key: &[Vec<u8>]) -> Option<Values>;
 
     /// The keys that nobody took.
-    fn remaining(&self) -> Vec<Vec<Vec<u8>>>;
+    fn remaining(&self) -> Vec<Key>;
 
     /// What is wrong with the files.
     fn problems(&self) -> Vec<String>;
@@ -118,7 +123,7 @@ fn compare(database: &mut dyn Database, table: (String, String), key: &[String],
     Ok(proof)
 }
 
-fn key_of(batch: &Batch, row: &Row, key: &[String]) -> Result<Vec<Vec<u8>>> {
+fn key_of(batch: &Batch, row: &Row, key: &[String]) -> Result<Key> {
     let (columns, cells) = (&batch.table(row).columns, batch.columns(row));
     let value = |name: &String| {
         let place = columns.iter().position(|column| column.name == *name)?;
@@ -131,19 +136,19 @@ fn key_of(batch: &Batch, row: &Row, key: &[String]) -> Result<Vec<Vec<u8>>> {
 }
 
 /// Whether each column of the table has the same value in the files; a column that has since been dropped is in the files alone.
-fn is_same(batch: &Batch, row: &Row, found: &BTreeMap<String, Option<Vec<u8>>>) -> bool {
+fn is_same(batch: &Batch, row: &Row, found: &Values) -> bool {
     batch.table(row).columns.iter().zip(batch.columns(row)).all(|(column, cell)| {
         let expected = (cell.kind != Kind::Null).then(|| batch.text(cell));
         found.get(&column.name).is_some_and(|value| value.as_deref() == expected)
     })
 }
 
-impl Folded for BTreeMap<Vec<Vec<u8>>, BTreeMap<String, Option<Vec<u8>>>> {
-    fn take(&mut self, key: &[Vec<u8>]) -> Option<BTreeMap<String, Option<Vec<u8>>>> {
+impl Folded for BTreeMap<Key, Values> {
+    fn take(&mut self, key: &[Vec<u8>]) -> Option<Values> {
         self.remove(key)
     }
 
-    fn remaining(&self) -> Vec<Vec<Vec<u8>>> {
+    fn remaining(&self) -> Vec<Key> {
         self.keys().cloned().collect()
     }
 

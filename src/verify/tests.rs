@@ -48,7 +48,7 @@ impl Database for Pretended {
 
 /// Rows (id, name) of the files, and a column that the table no longer has.
 #[derive(Default)]
-struct Files(BTreeMap<Vec<Vec<u8>>, BTreeMap<String, Option<Vec<u8>>>>, Vec<String>);
+struct Files(BTreeMap<Key, Values>, Vec<String>);
 
 impl Files {
     fn of(rows: &[(&str, Option<&str>)]) -> Self {
@@ -62,11 +62,11 @@ impl Files {
 }
 
 impl Folded for Files {
-    fn take(&mut self, key: &[Vec<u8>]) -> Option<BTreeMap<String, Option<Vec<u8>>>> {
+    fn take(&mut self, key: &[Vec<u8>]) -> Option<Values> {
         self.0.remove(key)
     }
 
-    fn remaining(&self) -> Vec<Vec<Vec<u8>>> {
+    fn remaining(&self) -> Vec<Key> {
         self.0.keys().cloned().collect()
     }
 
