@@ -98,7 +98,10 @@ pub fn run(config: &Config, names: &[String], control: &Control) -> Result<()> {
     // Fails here, once, rather than in every source.
     Topics::connect(&settings)?;
     std::thread::scope(|scope| {
-        let work = |source| scope.spawn(|| supervise(source, &settings, control));
+        let work = |source| {
+            let settings = &settings;
+            scope.spawn(move || supervise(source, settings, control))
+        };
         let running: Vec<_> = sources.into_iter().map(work).collect();
         let ended = running.into_iter().map(|source| source.join().unwrap_or_else(|_| Err(Error::stop("a source's thread died"))));
         ended.collect::<Vec<_>>().into_iter().collect()
