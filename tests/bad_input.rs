@@ -100,7 +100,8 @@ fn a_table_with_rows_wants_a_snapshot() {
 
 #[test]
 fn no_privilege() {
-    let name = Scratch::new("priv").name;
+    let scratch = Scratch::new("priv");
+    let name = scratch.name.clone();
     let postgres = Server::postgres();
     postgres.execute(&format!("CREATE ROLE {name} LOGIN;\n"));
     let run = connect(&postgres, |text| text.replace("postgres@", &format!("{name}@")));

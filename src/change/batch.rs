@@ -246,11 +246,6 @@ impl Batch {
         part
     }
 
-    /// Takes the last row away again; its cells stay behind unused.
-    pub fn pop_row(&mut self) {
-        self.rows.pop();
-    }
-
     /// Puts the cells from `middle` on before those from mark `from` to mark `middle`: for logs that hold the old row before the new one.
     pub fn swap_cells(&mut self, from: u32, middle: u32) {
         self.cells[from as usize..].rotate_left((middle - from) as usize);

@@ -51,11 +51,6 @@ impl Text {
         let found: Self = serde_json::from_str(text).map_err(|cause| fail(cause.to_string()))?;
         if found.version == Self::VERSION { Ok(found) } else { Err(fail(format!("layout {}", found.version))) }
     }
-
-    /// Whether a change of `source` at `position` was written before this commit.
-    pub fn holds(&self, source: &str, position: Position) -> bool {
-        self.positions.get(source).is_some_and(|written| *written >= position)
-    }
 }
 
 /// Splits the `position` header of a message.
@@ -74,8 +69,6 @@ mod tests {
         let positions = BTreeMap::from([("shop".to_owned(), Position::first_of(0, 9))]);
         let text = Text::new(positions, Marks::from([("out/t_insert.csv".to_owned(), 7)]));
         assert_eq!(Text::from_json("t", &text.to_json().unwrap()).unwrap(), text);
-        assert!(text.holds("shop", Position::first_of(0, 9)) && !text.holds("shop", Position::first_of(0, 10)));
-        assert!(!text.holds("other", Position::START));
         assert_eq!(Text::from_json("t", "").unwrap(), Text::default());
         assert!(Text::from_json("t", "something else").is_err());
         assert!(Text::from_json("t", "{\"v\":2}").is_err());

@@ -7,24 +7,11 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::lane::Lane;
 use super::rejected::Rejected;
-use crate::change::{Batch, Operation, Position};
+use crate::change::{Batch, Position};
 use crate::format::json::Decoder;
 use crate::kafka::{Claim, Holder, Message};
 use crate::sink::{Marks, Sink};
 use crate::{Error, Result};
-
-/// What is to be done after a message was taken.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Next {
-    /// Nothing.
-    GoOn,
-    /// The batch is full.
-    Write,
-    /// The partition waits at this truncate: stop its flow behind it.
-    Hold,
-    /// The last partition came to the truncate: write it, then these flow on behind their own copy of it, at this offset.
-    Release(Vec<(u32, i64)>),
-}
 
 /// Partitions, batch and sink of one member.
 pub struct Desk {
@@ -86,18 +73,13 @@ impl Desk {
         Ok(())
     }
 
-    /// The partitions held.
-    pub fn lanes(&self) -> &[Lane] {
-        &self.lanes
-    }
-
     /// Whether everything is lost until the next `begin`.
     pub fn is_spoilt(&self) -> bool {
         self.spoilt
     }
 
-    /// Takes a message in.
-    pub fn take(&mut self, message: &Message<'_>) -> Result<Next> {
+    /// Takes a message in; true if the batch is full.
+    pub fn take(&mut self, message: &Message<'_>) -> Result<bool> {
         let (topic, partition, offset) = (message.topic(), message.partition(), message.offset());
         if self.channel != topic {
             debug_assert!(self.batch.rows().is_empty(), "the caller writes before another topic's message is taken");
@@ -115,62 +97,19 @@ impl Desk {
             Some(None) => {
                 self.rejected.add(message, "its position header cannot be read")?;
                 self.lanes[place].took(offset);
-                return Ok(Next::GoOn);
+                return Ok(false);
             }
         };
-        if self.lanes[place].held.is_some() {
-            // What the client had fetched before the flow stopped; it comes again.
-            return Ok(Next::GoOn);
-        }
-        if !source.is_empty() && self.lanes[place].reached(source, position) {
-            self.repeats += 1;
-            self.lanes[place].took(offset);
-            return Ok(Next::GoOn);
-        }
-        let before = self.batch.rows().len();
-        if let Err(error) = self.decoder.decode(message.value(), position, &mut self.batch) {
-            self.rejected.add(message, &error.to_string())?;
-            self.lanes[place].took(offset);
-            return Ok(Next::GoOn);
-        }
-        let truncates = self.batch.rows()[before..].iter().any(|row| row.operation == Operation::Truncate);
-        if truncates && !source.is_empty() {
-            return Ok(self.take_truncate(place, source, position, offset));
-        }
         let lane = &mut self.lanes[place];
         lane.took(offset);
-        if !source.is_empty() {
-            lane.repeats(source, position);
+        if !source.is_empty() && lane.repeats(source, position) {
+            self.repeats += 1;
+            return Ok(false);
         }
-        Ok(if self.batch.is_full() { Next::Write } else { Next::GoOn })
-    }
-
-    /// A truncate is in every partition, and it empties all of them: it may be written only when each partition of the topic that is held here has
-    /// come to it, and all step over it in one commit.
-    fn take_truncate(&mut self, place: usize, source: &str, position: Position, offset: i64) -> Next {
-        let mates = &self.by_topic[&self.channel];
-        let all_there = mates.iter().all(|mate| *mate == place || self.lanes[*mate].reached(source, position));
-        if !all_there {
-            self.batch.pop_row();
-            let lane = &mut self.lanes[place];
-            lane.stands_before(offset);
-            lane.held = Some((source.to_owned(), position, offset));
-            return Next::Hold;
+        if let Err(error) = self.decoder.decode(message.value(), position, &mut self.batch) {
+            self.rejected.add(message, &error.to_string())?;
         }
-        let mut released = Vec::new();
-        for mate in mates {
-            let lane = &mut self.lanes[*mate];
-            let waits = lane.held.as_ref().is_some_and(|(name, held, _)| name == source && *held == position);
-            if *mate == place {
-                lane.took(offset);
-                lane.repeats(source, position);
-            } else if let Some((_, _, at)) = lane.held.take_if(|_| waits) {
-                lane.took(at);
-                lane.repeats(source, position);
-                released.push((lane.partition, at + 1));
-            }
-        }
-        Next::Release(released)
+        Ok(self.batch.is_full())
     }
 
     /// Whether a message of `topic` can join the batch.

@@ -26,8 +26,6 @@ pub struct Lane {
     pub partition: u32,
     /// Files of other members that the partition's commits go on naming.
     pub carried: Marks,
-    /// A truncate that waits for the other partitions: its source, its place and its offset.
-    pub held: Option<(String, Position, i64)>,
     read: Reach,
     written: Reach,
     committed: Option<i64>,
@@ -42,7 +40,6 @@ impl Lane {
             topic: claim.topic.clone(),
             partition: claim.partition,
             carried: text.files,
-            held: None,
             read: reach.clone(),
             written: reach,
             committed: claim.offset,
@@ -64,12 +61,6 @@ impl Lane {
         }
     }
 
-    /// Whether it has come to `position` of `source`, or waits there.
-    pub fn reached(&self, source: &str, position: Position) -> bool {
-        let waits = self.held.as_ref().is_some_and(|(name, held, _)| name == source && *held >= position);
-        waits || self.read.positions.iter().any(|(name, read)| name == source && *read >= position)
-    }
-
     /// The message at `offset` was taken in. Offsets only rise within a partition.
     pub fn took(&mut self, offset: i64) {
         if self.written.offset.is_none() {
@@ -78,24 +69,11 @@ impl Lane {
         self.read.offset = Some(offset + 1);
     }
 
-    /// The message at `offset` is next, and was not taken in.
-    pub fn stands_before(&mut self, offset: i64) {
-        if self.written.offset.is_none() {
-            self.written.offset = Some(offset);
-        }
-        self.read.offset = Some(offset);
-    }
-
     /// All that was read has been written.
     pub fn wrote(&mut self) {
         if self.written != self.read {
             self.written.clone_from(&self.read);
         }
-    }
-
-    /// The next message to write.
-    pub fn next_offset(&self) -> Option<i64> {
-        self.written.offset
     }
 
     /// Something was written that is not committed.

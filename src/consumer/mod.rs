@@ -22,7 +22,7 @@ use crate::error::Kind;
 use crate::kafka::{Event, Member, Settings, Topics, watermarks};
 use crate::sink::{Sink, csv};
 use crate::{Error, Result};
-use desk::{Desk, Next};
+use desk::Desk;
 use rejected::Rejected;
 
 /// How long a member waits for the next message before it writes what it has.
@@ -73,7 +73,7 @@ pub(crate) fn build(sink: &config::Sink, id: Option<&str>) -> Result<Box<dyn Sin
         unchanged: sink.unchanged.clone(),
         rotate_bytes: sink.rotate_bytes,
         rotate_rows: sink.rotate_rows,
-        rotate_after: sink.rotate_after,
+        rotate_secs: sink.rotate_after.map(|age| age.as_secs()),
     };
     Ok(Box::new(csv::CsvSink::new(settings)?))
 }
@@ -151,15 +151,8 @@ impl<'a> Attendance<'a> {
                     if !desk.fits(message.topic()) {
                         desk.write(|claims| member.commit(claims))?;
                     }
-                    match desk.take(&message)? {
-                        Next::GoOn => {}
-                        Next::Write => desk.write(|claims| member.commit(claims))?,
-                        Next::Hold => member.hold(message.topic(), message.partition(), message.offset() + 1)?,
-                        Next::Release(partitions) => {
-                            for (partition, _) in partitions {
-                                member.resume(message.topic(), partition)?;
-                            }
-                        }
+                    if desk.take(&message)? {
+                        desk.write(|claims| member.commit(claims))?;
                     }
                 }
                 Event::Nothing => {

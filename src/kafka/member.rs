@@ -222,23 +222,6 @@ impl<H: Holder> Member<H> {
         };
         list.elements().iter().map(claim).collect::<std::result::Result<_, _>>().map_err(fail)
     }
-
-    /// Stops the flow of a partition and goes back to `offset`, where it will go on after [`Member::resume`].
-    pub fn hold(&self, topic: &str, partition: u32, offset: i64) -> Result<()> {
-        let fail = |cause| failure(&format!("hold topic {topic:?}"), &self.settings, &self.complaints, &cause);
-        let mut list = TopicPartitionList::new();
-        list.add_partition(topic, partition as i32);
-        self.consumer.pause(&list).map_err(fail)?;
-        self.consumer.seek(topic, partition as i32, Offset::Offset(offset), ANSWER).map_err(fail)
-    }
-
-    /// Lets a held partition flow again.
-    pub fn resume(&self, topic: &str, partition: u32) -> Result<()> {
-        let fail = |cause| failure(&format!("go on with topic {topic:?}"), &self.settings, &self.complaints, &cause);
-        let mut list = TopicPartitionList::new();
-        list.add_partition(topic, partition as i32);
-        self.consumer.resume(&list).map_err(fail)
-    }
 }
 
 fn passes_by(code: RDKafkaErrorCode) -> bool {
