@@ -1,6 +1,5 @@
 //! Sinks write changes to files.
 
-pub mod csv;
 mod failure;
 mod marks;
 
