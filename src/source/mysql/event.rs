@@ -197,7 +197,9 @@ mod tests {
 
     #[test]
     fn variable_numbers() {
-        for (bytes, expected) in [(&[0x04][..], 2), (&[0x01, 0x01], 64), (&[0xff, 1, 0, 0, 0, 0, 0, 0, 0], 1), (&[0x7f, 1, 0, 0, 0, 0, 0, 0], 1)] {
+        for (bytes, expected) in
+            [(&[0x04][..], 2), (&[0x01, 0x01], 64), (&[0xff, 1, 0, 0, 0, 0, 0, 0, 0], 1), (&[0x7f, 1, 0, 0, 0, 0, 0, 0], 1)]
+        {
             assert_eq!(variable(&mut Cursor::new(bytes)), Ok(expected), "{bytes:?}");
         }
     }

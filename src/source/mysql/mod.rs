@@ -122,8 +122,11 @@ impl MysqlSource {
         }
         let end = checks::log_end(catalog)?;
         if position(saved.position.epoch, file_number(&end.file), end.offset) < saved.position {
-            return Err(Error::stop(format!("the server's log ends at {}:{}, before the saved position: it was reset or restored", end.file, end.offset))
-                .hint(connection::PURGED));
+            return Err(Error::stop(format!(
+                "the server's log ends at {}:{}, before the saved position: it was reset or restored",
+                end.file, end.offset
+            ))
+            .hint(connection::PURGED));
         }
         Ok((Reached { position: saved.position, file: file.clone(), offset: *offset, moved: false }, gtids))
     }

@@ -370,8 +370,9 @@ impl Open {
 }
 
 fn by_statement(what: &str) -> Error {
-    Error::stop(format!("{what} changed rows of a captured schema, and the binary log holds the statement instead of the rows"))
-        .hint("SET PERSIST binlog_format = ROW (MariaDB: SET GLOBAL), and in sessions that set it, then start this source anew with a snapshot")
+    Error::stop(format!("{what} changed rows of a captured schema, and the binary log holds the statement instead of the rows")).hint(
+        "SET PERSIST binlog_format = ROW (MariaDB: SET GLOBAL), and in sessions that set it, then start this source anew with a snapshot",
+    )
 }
 
 fn xa(table: &str) -> Error {
@@ -380,6 +381,8 @@ fn xa(table: &str) -> Error {
 }
 
 fn rolled_back(place: &Place) -> Error {
-    Error::stop(format!("the binary log at {place} takes back rows that it holds (a transaction over tables with and without transactions)"))
-        .hint("convert the tables of the transaction to ENGINE = InnoDB, then start this source anew with a snapshot")
+    Error::stop(format!(
+        "the binary log at {place} takes back rows that it holds (a transaction over tables with and without transactions)"
+    ))
+    .hint("convert the tables of the transaction to ENGINE = InnoDB, then start this source anew with a snapshot")
 }

@@ -61,13 +61,12 @@ impl Rows {
         }
         if !head.is_full {
             return Err(Error::stop(format!("the binary log holds only some columns of rows of table {:?}", shape.table.qualified_name()))
-                .hint("SET PERSIST binlog_row_image = FULL (MariaDB: SET GLOBAL), and in sessions that set it, then start this source anew"));
+                .hint(
+                    "SET PERSIST binlog_row_image = FULL (MariaDB: SET GLOBAL), and in sessions that set it, then start this source anew",
+                ));
         }
-        let (body, at) = if form.compressed {
-            (inflate(&event.body[head.length..]).map_err(|_| fault())?, 0)
-        } else {
-            (event.body, head.length)
-        };
+        let (body, at) =
+            if form.compressed { (inflate(&event.body[head.length..]).map_err(|_| fault())?, 0) } else { (event.body, head.length) };
         Ok(Self { operation: form.operation, shape, lsn, body, at })
     }
 

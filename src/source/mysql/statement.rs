@@ -141,8 +141,7 @@ mod tests {
 
     #[test]
     fn first_words_decide() {
-        let truncate =
-            |schema: Option<&str>, table: &str| Statement::Truncate(schema.map(str::to_owned), table.to_owned());
+        let truncate = |schema: Option<&str>, table: &str| Statement::Truncate(schema.map(str::to_owned), table.to_owned());
         for (text, expected) in [
             ("BEGIN", Statement::Begin),
             ("start  transaction read write", Statement::Begin),
