@@ -30,7 +30,7 @@ pub struct Error {
 }
 
 /// The result of this library's calls.
-pub type Result<T> = std::result::Result<T, Error>;
+pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
     /// A failure of the given kind.

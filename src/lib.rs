@@ -6,10 +6,18 @@
 //! `sink` writes files. `connector`, `consumer` and `direct` join the stages and are the only places that move a position.
 
 pub mod change;
+pub mod config;
+pub mod connector;
+pub mod consumer;
+pub mod control;
+pub mod direct;
 pub mod error;
 pub mod format;
+pub mod kafka;
 pub mod secret;
+pub mod seed;
 pub mod sink;
 pub mod source;
+pub mod verify;
 
 pub use error::{Error, Result};

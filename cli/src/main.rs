@@ -1,1 +1,114 @@
-fn main(){}
+//! The binary: arguments, configuration, run, exit code. All that it does is done by the library.
+
+mod args;
+mod logging;
+mod progress;
+mod seed;
+mod verify;
+
+use std::io::{self, IsTerminal, Write};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::Parser;
+use indicatif::{MultiProgress, ProgressDrawTarget};
+use list_sync::config::{self, Config, OneLine};
+use list_sync::control::Control;
+use list_sync::{connector, consumer, direct};
+use list_sync::{Error, Result};
+
+use args::{Arguments, Command, Connect, Consume, Everywhere, Run};
+use progress::Watch;
+
+fn main() -> ExitCode {
+    let Arguments { everywhere, command } = Arguments::parse();
+    let bars = draws_progress(&everywhere).then(|| MultiProgress::with_draw_target(ProgressDrawTarget::stderr()));
+    logging::start(&everywhere, bars.as_ref());
+    let session = Session { everywhere, bars };
+    match session.run(&command) {
+        Ok(code) => code,
+        Err(error) => {
+            logging::report(&error, session.everywhere.log_format);
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+fn draws_progress(flags: &Everywhere) -> bool {
+    io::stderr().is_terminal() && !flags.quiet && flags.log_format == args::LogFormat::Text
+}
+
+/// What one start of the program runs with.
+struct Session {
+    everywhere: Everywhere,
+    bars: Option<MultiProgress>,
+}
+
+impl Session {
+    fn run(&self, command: &Command) -> Result<ExitCode> {
+        match command {
+            Command::Connect(flags) => self.connect(flags),
+            Command::Consume(flags) => self.consume(flags),
+            Command::Run(flags) => self.both(flags),
+            Command::Seed(flags) => seed::run(self, flags),
+            Command::Verify(flags) => verify::run(self, flags),
+        }
+    }
+
+    /// The configuration: of the flags if they name a database or files, else of the file.
+    fn config(&self, flags: &OneLine) -> Result<Config> {
+        if flags.is_used() {
+            return Config::from_flags(flags);
+        }
+        Config::load(self.everywhere.config.as_deref().unwrap_or(config::FILE))
+    }
+
+    /// A handle that signals stop, and who watches it.
+    fn control(&self, once: bool) -> Result<(Control, Watch)> {
+        let control = Control::new(once);
+        control.stop_on_signals()?;
+        let watch = Watch::start(Arc::clone(&control.progress), self.bars.clone());
+        Ok((control, watch))
+    }
+
+    fn connect(&self, flags: &Connect) -> Result<ExitCode> {
+        let config = self.config(&flags.one_line())?;
+        config.refuse_unbuilt()?;
+        config.need_kafka()?;
+        config.need_sources(&flags.source)?;
+        let (control, _watch) = self.control(flags.until.once)?;
+        connector::run(&config, &flags.source, &control)?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn consume(&self, flags: &Consume) -> Result<ExitCode> {
+        let config = self.config(&flags.one_line())?;
+        config.refuse_unbuilt()?;
+        config.need_kafka()?;
+        config.need_sinks(&flags.sink)?;
+        let (control, _watch) = self.control(flags.until.once)?;
+        consumer::run(&config, &flags.sink, flags.instances, &control)?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn both(&self, flags: &Run) -> Result<ExitCode> {
+        let config = self.config(&flags.one_line())?;
+        config.refuse_unbuilt()?;
+        config.need_sources(&[])?;
+        config.need_sinks(&[])?;
+        let (control, _watch) = self.control(flags.until.once)?;
+        match config.kafka {
+            Some(_) => connector::run_with_consumers(&config, &control)?,
+            None => direct::run(&config, &control)?,
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// A line of results. A reader that has gone away (`| head`) is no failure.
+fn say(line: &str) -> Result<()> {
+    match writeln!(io::stdout(), "{line}") {
+        Err(cause) if cause.kind() != io::ErrorKind::BrokenPipe => Err(Error::stop("stdout cannot be written").cause(cause)),
+        _ => Ok(()),
+    }
+}

@@ -230,6 +230,27 @@ impl Batch {
         self.cells[place as usize].kind = Kind::Missing;
     }
 
+    /// A copy without the first `count` rows.
+    #[must_use]
+    pub fn without_first(&self, count: usize) -> Self {
+        let mut rest = self.clone();
+        rest.rows.drain(..count);
+        rest
+    }
+
+    /// A copy with only the rows of the tables that `wanted` names by index.
+    #[must_use]
+    pub fn of_tables(&self, wanted: impl Fn(u32) -> bool) -> Self {
+        let mut part = self.clone();
+        part.rows.retain(|row| wanted(row.table));
+        part
+    }
+
+    /// Takes the last row away again; its cells stay behind unused.
+    pub fn pop_row(&mut self) {
+        self.rows.pop();
+    }
+
     /// Puts the cells from `middle` on before those from mark `from` to mark `middle`: for logs that hold the old row before the new one.
     pub fn swap_cells(&mut self, from: u32, middle: u32) {
         self.cells[from as usize..].rotate_left((middle - from) as usize);
@@ -243,6 +264,26 @@ impl Batch {
     /// # Panics
     /// If the cells do not line up with the table's columns.
     pub fn push(&mut self, head: RowHead, columns: u32, identity: u32, position: &mut Position) {
+        let end = self.check_width(&head, columns, identity);
+        if head.operation == Operation::Update && self.key_differs(head.table, columns, identity) {
+            self.push_row(RowHead { operation: Operation::Delete, ..head }, columns..columns, identity..end, position);
+            self.push_row(RowHead { operation: Operation::Insert, ..head }, columns..identity, end..end, position);
+        } else {
+            self.push_row(head, columns..identity, identity..end, position);
+        }
+    }
+
+    /// As [`Batch::push`], but always one row: for a carrier that holds one row a message.
+    ///
+    /// # Panics
+    /// If the cells do not line up with the table's columns.
+    pub fn push_one(&mut self, head: RowHead, columns: u32, identity: u32, mut position: Position) {
+        let end = self.check_width(&head, columns, identity);
+        self.push_row(head, columns..identity, identity..end, &mut position);
+    }
+
+    /// Asserts that the cells line up with the table; answers their end.
+    fn check_width(&self, head: &RowHead, columns: u32, identity: u32) -> u32 {
         let end = self.mark();
         let width = self.tables[head.table as usize].columns.len() as u32;
         let (new, old) = (identity - columns, end - identity);
@@ -253,12 +294,7 @@ impl Batch {
             Operation::Truncate => (0, 0),
         };
         assert_eq!((new, old), expected, "cells of a {:?} must line up with the table's columns", head.operation);
-        if head.operation == Operation::Update && self.key_differs(head.table, columns, identity) {
-            self.push_row(RowHead { operation: Operation::Delete, ..head }, columns..columns, identity..end, position);
-            self.push_row(RowHead { operation: Operation::Insert, ..head }, columns..identity, end..end, position);
-        } else {
-            self.push_row(head, columns..identity, identity..end, position);
-        }
+        end
     }
 
     fn push_row(&mut self, head: RowHead, columns: Range<u32>, identity: Range<u32>, position: &mut Position) {

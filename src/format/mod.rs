@@ -1,5 +1,8 @@
 //! Formats turn changes into bytes and back. They know no Kafka and no database.
 
+pub mod json;
+pub mod key;
+
 /// Messages made of a batch, in one arena.
 #[derive(Debug, Default)]
 pub struct Records {

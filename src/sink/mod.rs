@@ -1,5 +1,12 @@
 //! Sinks write changes to files.
 
+pub mod csv;
+mod failure;
+mod marks;
+
+pub use failure::file_failure;
+pub use marks::merge_marks;
+
 use std::collections::BTreeMap;
 
 use crate::Result;

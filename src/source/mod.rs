@@ -1,10 +1,15 @@
 //! Sources read the row changes of a database from its log.
 
 mod address;
+mod literal;
 pub mod mysql;
+mod open;
+pub mod postgres;
 mod tables;
 
 pub use address::{Address, Dialect};
+pub use literal::write_literal;
+pub use open::open;
 pub use tables::Tables;
 
 use std::time::Duration;

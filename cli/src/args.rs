@@ -1,0 +1,238 @@
+//! The command line. What it says is turned into the library's types here and nowhere else.
+#![expect(
+    clippy::doc_markdown,
+    clippy::struct_field_names,
+    reason = "the comments are what --help prints, the fields are the flags' names"
+)]
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use list_sync::config::OneLine;
+use list_sync::seed::Mix;
+
+/// Change data capture: MySQL, MariaDB and PostgreSQL -> Kafka -> files, exactly once into the files.
+#[derive(Debug, Parser)]
+#[command(name = "list_sync", version, disable_help_subcommand = true)]
+#[command(after_help = "Example, without a file and without Kafka:
+  list_sync run --from postgres://me@localhost/shop --table 'public.*' --to csv:out
+
+Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.")]
+pub struct Arguments {
+    #[command(flatten)]
+    pub everywhere: Everywhere,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Flags of every command.
+#[derive(Debug, Args)]
+pub struct Everywhere {
+    /// The configuration file [default: list_sync.toml]
+    #[arg(short, long, global = true, help_heading = "Options of every command", value_name = "FILE")]
+    pub config: Option<String>,
+    /// How the log on stderr is written
+    #[arg(long, global = true, help_heading = "Options of every command", value_enum, default_value = "text")]
+    pub log_format: LogFormat,
+    /// Logs more: -v what is done, -vv every step
+    #[arg(short, long, global = true, help_heading = "Options of every command", action = clap::ArgAction::Count)]
+    pub verbose: u8,
+    /// Logs errors only and draws no progress
+    #[arg(short, long, global = true, help_heading = "Options of every command", conflicts_with = "verbose")]
+    pub quiet: bool,
+}
+
+/// How the log is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// A JSON object a line.
+    Json,
+}
+
+/// What is to be done.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Reads the changes of databases into Kafka
+    #[command(after_help = "Examples:
+  list_sync connect --source shop
+  list_sync connect --from mysql://me@localhost/shop --table orders --kafka localhost:9092")]
+    Connect(Connect),
+    /// Writes changes from Kafka to files
+    #[command(after_help = "Examples:
+  list_sync consume --sink files --instances 3
+  list_sync consume --topic 'shop.public.*' --to csv:out --kafka localhost:9092 --group files")]
+    Consume(Consume),
+    /// Databases to files in one process, through Kafka if there is one
+    #[command(after_help = "Examples:
+  list_sync run
+  list_sync run --once --from 'postgres://me:${PASSWORD}@localhost/shop' --table 'public.*' --to csv:out")]
+    Run(Run),
+    /// Creates the test table and loads it with inserts, updates and deletes
+    #[command(after_help = "Examples:
+  list_sync seed --url postgres://me@localhost/shop --rows 100000
+  list_sync seed --source shop --rate 5000 --mix 80,10,10")]
+    Seed(Seed),
+    /// Proves that the files fold to what the tables hold now
+    #[command(after_help = "Example, waiting up to a minute for files that lag:
+  list_sync verify --source shop --wait 60
+
+Exit code 1 if a row is missing, extra or different, or if a table could not be compared.")]
+    Verify(Verify),
+}
+
+#[derive(Debug, Args)]
+pub struct Connect {
+    /// Only this source; may stand several times
+    #[arg(long, value_name = "NAME")]
+    pub source: Vec<String>,
+    #[command(flatten)]
+    pub until: Until,
+    #[command(flatten)]
+    pub from: From,
+    /// Kafka's brokers, HOST:PORT[,HOST:PORT…]
+    #[arg(long, value_name = "BROKERS", requires = "from")]
+    pub kafka: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct Consume {
+    /// Only this sink; may stand several times
+    #[arg(long, value_name = "NAME")]
+    pub sink: Vec<String>,
+    /// Members of the group in this process
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    pub instances: u32,
+    #[command(flatten)]
+    pub until: Until,
+    /// Files without a configuration, csv:FOLDER
+    #[arg(long, value_name = "KIND:FOLDER", requires_all = ["kafka", "topic"], conflicts_with = "config")]
+    pub to: Option<String>,
+    /// Topics to read, with * and ?; may stand several times
+    #[arg(long, value_name = "TOPIC", requires = "to")]
+    pub topic: Vec<String>,
+    /// Kafka's brokers, HOST:PORT[,HOST:PORT…]
+    #[arg(long, value_name = "BROKERS", requires = "to")]
+    pub kafka: Option<String>,
+    /// The consumer group [default: files]
+    #[arg(long, value_name = "NAME", requires = "to")]
+    pub group: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct Run {
+    #[command(flatten)]
+    pub until: Until,
+    #[command(flatten)]
+    pub from: From,
+    /// Files without a configuration, csv:FOLDER
+    #[arg(long, value_name = "KIND:FOLDER", requires = "from")]
+    pub to: Option<String>,
+    /// Kafka's brokers, HOST:PORT[,HOST:PORT…]; left out: no Kafka
+    #[arg(long, value_name = "BROKERS", requires = "from")]
+    pub kafka: Option<String>,
+}
+
+/// A database without a configuration.
+#[derive(Debug, Args)]
+pub struct From {
+    /// A database without a configuration; '${NAME}' stands for an environment variable
+    #[arg(long, value_name = "URL", requires = "table", conflicts_with = "config")]
+    pub from: Option<String>,
+    /// Tables of it, with * and ?; may stand several times
+    #[arg(long, value_name = "TABLE", requires = "from")]
+    pub table: Vec<String>,
+    /// Rows that are there already: read first, or left out [default: initial]
+    #[arg(long, value_name = "WHEN", requires = "from", value_parser = ["initial", "never"])]
+    pub snapshot: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct Until {
+    /// Catches up with what was there at the start, then ends
+    #[arg(long)]
+    pub once: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Seed {
+    /// A database, in place of the configuration's sources; '${NAME}' stands for an environment variable
+    #[arg(long, value_name = "URL", conflicts_with_all = ["source", "config"])]
+    pub url: Option<String>,
+    /// Only this source of the configuration; may stand several times
+    #[arg(long, value_name = "NAME")]
+    pub source: Vec<String>,
+    /// Changes altogether
+    #[arg(long, value_name = "N", default_value_t = 1_000_000)]
+    pub rows: u64,
+    /// Changes a transaction
+    #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    pub batch: u64,
+    /// Changes a second [default: as fast as the database goes]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub rate: Option<u64>,
+    /// Parts of inserts, updates and deletes
+    #[arg(long, value_name = "I,U,D", default_value = "50,25,25", value_parser = Mix::parse)]
+    pub mix: Mix,
+    /// The table, NAME or SCHEMA.NAME
+    #[arg(long, value_name = "TABLE", default_value = "test")]
+    pub table: String,
+    /// The same number gives the same values
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+}
+
+#[derive(Debug, Args)]
+pub struct Verify {
+    /// Only this source; may stand several times
+    #[arg(long, value_name = "NAME")]
+    pub source: Vec<String>,
+    /// Only this sink; may stand several times
+    #[arg(long, value_name = "NAME")]
+    pub sink: Vec<String>,
+    /// Compares again until all is equal, at most so many seconds
+    #[arg(long, value_name = "SECS", default_value_t = 0)]
+    pub wait: u64,
+    /// Tables without a primary key cannot be compared: passes over them rather than failing
+    #[arg(long)]
+    pub skip_keyless: bool,
+    #[command(flatten)]
+    pub from: From,
+    /// Files without a configuration, csv:FOLDER
+    #[arg(long, value_name = "KIND:FOLDER", requires = "from")]
+    pub to: Option<String>,
+}
+
+impl Connect {
+    /// The flags that stand for a file.
+    pub fn one_line(&self) -> OneLine {
+        OneLine { kafka: self.kafka.clone(), ..self.from.one_line() }
+    }
+}
+
+impl Consume {
+    /// The flags that stand for a file.
+    pub fn one_line(&self) -> OneLine {
+        let (to, kafka, group) = (self.to.clone(), self.kafka.clone(), self.group.clone());
+        OneLine { to, kafka, group, topics: self.topic.clone(), ..OneLine::default() }
+    }
+}
+
+impl Run {
+    /// The flags that stand for a file.
+    pub fn one_line(&self) -> OneLine {
+        OneLine { kafka: self.kafka.clone(), to: self.to.clone(), ..self.from.one_line() }
+    }
+}
+
+impl Verify {
+    /// The flags that stand for a file.
+    pub fn one_line(&self) -> OneLine {
+        OneLine { to: self.to.clone(), ..self.from.one_line() }
+    }
+}
+
+impl From {
+    fn one_line(&self) -> OneLine {
+        OneLine { from: self.from.clone(), tables: self.table.clone(), snapshot: self.snapshot.clone(), ..OneLine::default() }
+    }
+}

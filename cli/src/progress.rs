@@ -1,0 +1,151 @@
+//! Shows what the stages do: a line for each source and sink on a terminal, else a log line now and then.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use indicatif::{HumanBytes, HumanCount, MultiProgress, ProgressBar, ProgressStyle};
+use list_sync::control::{Figures, Progress};
+
+/// Between two drawings: slow enough to read.
+const DRAW_EVERY: Duration = Duration::from_millis(250);
+/// Between two log lines of one source or sink.
+const LOG_EVERY: Duration = Duration::from_secs(10);
+
+/// Shows progress until it is dropped.
+pub struct Watch {
+    stop: Option<Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Watch {
+    /// Begins: draws to `bars`, or logs without.
+    pub fn start(progress: Arc<Progress>, bars: Option<MultiProgress>) -> Self {
+        let (stop, stopped) = mpsc::channel();
+        let every = if bars.is_some() { DRAW_EVERY } else { LOG_EVERY };
+        let thread = thread::spawn(move || {
+            let mut lines = Lines { bars, began: Instant::now(), lines: BTreeMap::new() };
+            while stopped.recv_timeout(every) == Err(RecvTimeoutError::Timeout) {
+                lines.show(&progress);
+            }
+            lines.end(&progress);
+        });
+        Self { stop: Some(stop), thread: Some(thread) }
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.stop.take();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+struct Lines {
+    bars: Option<MultiProgress>,
+    began: Instant,
+    /// Kind and name -> its line; sources come before sinks.
+    lines: BTreeMap<(Stage, String), Line>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Stage {
+    Source,
+    Sink,
+}
+
+impl Stage {
+    fn word(self) -> &'static str {
+        if self == Self::Source { "source" } else { "sink" }
+    }
+}
+
+struct Line {
+    bar: Option<ProgressBar>,
+    shown: Instant,
+    rows_shown: u64,
+    rows_per_second: f64,
+}
+
+impl Line {
+    fn new(bars: Option<&MultiProgress>, began: Instant) -> Self {
+        let bar = bars.map(|bars| bars.add(ProgressBar::no_length()));
+        if let (Some(bar), Ok(style)) = (&bar, ProgressStyle::with_template("{spinner} {msg}")) {
+            bar.set_style(style);
+        }
+        Self { bar, shown: began, rows_shown: 0, rows_per_second: 0.0 }
+    }
+
+    /// Takes the speed over the time since it was last taken, at least a second.
+    fn measure(&mut self, rows: u64) {
+        let seconds = self.shown.elapsed().as_secs_f64();
+        if seconds >= 1.0 {
+            self.rows_per_second = rows.saturating_sub(self.rows_shown) as f64 / seconds;
+            (self.shown, self.rows_shown) = (Instant::now(), rows);
+        }
+    }
+}
+
+impl Lines {
+    fn each(&mut self, progress: &Progress, show: impl Fn(Stage, &str, &Figures, &mut Line)) {
+        let sources = progress.sources().into_iter().map(|(name, figures)| (Stage::Source, name, figures));
+        let sinks = progress.sinks().into_iter().map(|(name, figures)| (Stage::Sink, name, figures));
+        for (stage, name, figures) in sources.chain(sinks) {
+            let rows = figures.rows.load(Relaxed);
+            let line = self.lines.entry((stage, name.clone())).or_insert_with(|| Line::new(self.bars.as_ref(), self.began));
+            line.measure(rows);
+            show(stage, &name, &figures, line);
+        }
+    }
+
+    fn show(&mut self, progress: &Progress) {
+        self.each(progress, |stage, name, figures, line| match &line.bar {
+            Some(bar) => {
+                bar.set_message(text(stage, name, figures, line.rows_per_second));
+                bar.tick();
+            }
+            None => log(stage, name, figures, line.rows_per_second),
+        });
+    }
+
+    /// The last line of each tells the mean speed and stays.
+    fn end(&mut self, progress: &Progress) {
+        let seconds = self.began.elapsed().as_secs_f64().max(0.001);
+        self.each(progress, |stage, name, figures, line| {
+            let mean = figures.rows.load(Relaxed) as f64 / seconds;
+            match &line.bar {
+                Some(bar) => bar.finish_with_message(text(stage, name, figures, mean)),
+                None => log(stage, name, figures, mean),
+            }
+        });
+    }
+}
+
+fn text(stage: Stage, name: &str, figures: &Figures, rows_per_second: f64) -> String {
+    let lag = lag(stage, figures).map_or_else(String::new, |lag| match stage {
+        Stage::Source => format!("   lag {}", HumanBytes(lag)),
+        Stage::Sink => format!("   lag {} rows", HumanCount(lag)),
+    });
+    let (rows, speed) = (HumanCount(figures.rows.load(Relaxed)).to_string(), HumanCount(rows_per_second as u64).to_string());
+    format!("{:<6} {name:<16} {:<12} {rows:>13} rows {speed:>9} rows/s{lag}", stage.word(), figures.state())
+}
+
+/// What is still to come, once the stage has seen the end of its log or topics.
+fn lag(stage: Stage, figures: &Figures) -> Option<u64> {
+    let lag = if stage == Stage::Source { &figures.lag_bytes } else { &figures.lag_rows };
+    (figures.head.load(Relaxed) > 0).then(|| lag.load(Relaxed))
+}
+
+fn log(stage: Stage, name: &str, figures: &Figures, rows_per_second: f64) {
+    let (rows, bytes) = (figures.rows.load(Relaxed), figures.bytes.load(Relaxed));
+    let (doing, lag, rows_per_second) = (figures.state(), lag(stage, figures), rows_per_second as u64);
+    match stage {
+        Stage::Source => tracing::info!(source = name, state = doing, rows, rows_per_second, bytes, lag_bytes = lag, "progress"),
+        Stage::Sink => tracing::info!(sink = name, state = doing, rows, rows_per_second, bytes, lag_rows = lag, "progress"),
+    }
+}

@@ -1,0 +1,134 @@
+//! Runs the built binary: exit codes, what stands on stdout and what on stderr. No server is asked.
+#![expect(clippy::unwrap_used, reason = "tests stop where something is not as it should be")]
+
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+struct Case {
+    folder: PathBuf,
+}
+
+impl Case {
+    fn new(name: &str) -> Self {
+        let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+        std::fs::create_dir_all(&folder).unwrap();
+        let _ = std::fs::remove_file(folder.join("list_sync.toml"));
+        Self { folder }
+    }
+
+    fn with_file(name: &str, text: &str) -> Self {
+        let case = Self::new(name);
+        std::fs::write(case.folder.join("list_sync.toml"), text).unwrap();
+        case
+    }
+
+    fn run(&self, arguments: &[&str]) -> (i32, String, String) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_list_sync"));
+        let Output { status, stdout, stderr } = command.args(arguments).current_dir(&self.folder).output().unwrap();
+        (status.code().unwrap(), String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap())
+    }
+}
+
+const SOURCE: &str = "[[source]]\nname = \"shop\"\nurl = \"postgres://me:geheim@127.0.0.1:1/shop\"\ntables = [\"public.*\"]\n";
+const SINK: &str = "[[sink]]\nname = \"files\"\npath = \"out/{table}\"\n";
+
+#[test]
+fn help_and_version_go_to_stdout_and_every_command_has_an_example() {
+    let case = Case::new("help");
+    let (code, stdout, stderr) = case.run(&["--version"]);
+    assert_eq!((code, stdout.starts_with("list_sync "), stderr.as_str()), (0, true, ""));
+    for command in ["connect", "consume", "run", "seed", "verify"] {
+        let (code, stdout, _) = case.run(&[command, "--help"]);
+        assert_eq!(code, 0);
+        assert!(stdout.contains("Example") && stdout.contains(&format!("  list_sync {command}")), "{stdout}");
+    }
+}
+
+#[test]
+fn wrong_usage_is_2_and_leaves_stdout_empty() {
+    let case = Case::new("usage");
+    for arguments in [
+        &["fly"][..],
+        &["connect", "--fly"],
+        &["seed", "--mix", "50,25"],
+        &["seed", "--rows", "many"],
+        &["consume", "--instances", "0"],
+        &["run", "--from", "postgres://h/d", "--to", "csv:out"],
+        &["run", "--from", "postgres://h/d", "--table", "t"],
+        &["connect", "--from", "postgres://h/d", "--table", "t"],
+        &["connect", "-c", "f", "--from", "postgres://h/d", "--table", "t"],
+        &["connect"],
+        &["connect", "-c", "none.toml"],
+    ] {
+        let (code, stdout, stderr) = case.run(arguments);
+        assert_eq!((code, stdout.as_str()), (2, ""), "{arguments:?}: {stderr}");
+        assert!(stderr.starts_with("error: "), "{stderr}");
+    }
+}
+
+#[test]
+fn all_faults_of_the_file_are_told_with_their_places() {
+    let case = Case::with_file("faults", &format!("{SOURCE}formt = \"json\"\n[sinks]\n"));
+    let (code, _, stderr) = case.run(&["connect"]);
+    let expected = "error: list_sync.toml:5:1: unknown option \"formt\" in [[source]]; did you mean \"format\"?\n\
+                    error: list_sync.toml:6:2: unknown section \"sinks\"; did you mean \"sink\"?\n\
+                    hint: nothing was started; each line names the place and what belongs there\n";
+    assert_eq!((code, stderr.as_str()), (2, expected));
+}
+
+#[test]
+fn what_a_command_needs_is_checked_before_it_starts() {
+    let case = Case::with_file("needs", &format!("{SOURCE}{SINK}"));
+    for (arguments, expected) in [
+        (&["connect"][..], "error: list_sync.toml has no [kafka], which this command needs\n"),
+        (&["consume"], "error: list_sync.toml has no [kafka], which this command needs\n"),
+        (&["seed", "--source", "shp"], "error: there is no source \"shp\"; did you mean \"shop\"?\n"),
+        (&["verify", "--sink", "file"], "error: there is no sink \"file\"; did you mean \"files\"?\n"),
+    ] {
+        let (code, _, stderr) = case.run(arguments);
+        assert_eq!(code, 2, "{stderr}");
+        assert!(stderr.starts_with(expected), "{stderr}");
+    }
+    let case = Case::with_file("unbuilt", &format!("{SOURCE}format = \"avro\"\n{SINK}"));
+    let (code, _, stderr) = case.run(&["run"]);
+    assert_eq!((code, stderr.lines().next()), (2, Some("error: list_sync.toml:5:10: format = \"avro\" is not built yet")));
+}
+
+#[test]
+fn errors_are_json_lines_where_the_log_is() {
+    let case = Case::new("json");
+    let (code, stdout, stderr) = case.run(&["--log-format", "json", "connect"]);
+    assert_eq!((code, stdout.as_str()), (2, ""));
+    for line in stderr.lines() {
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        assert_eq!(line["level"], "ERROR");
+        assert!(line["message"].as_str().unwrap().contains("list_sync.toml") && !line["hint"].as_str().unwrap().is_empty());
+    }
+}
+
+#[test]
+fn a_failure_at_run_time_is_1_and_never_prints_the_password() {
+    let case = Case::with_file("password", &format!("{SOURCE}{SINK}"));
+    for arguments in
+        [&["-vv", "seed", "--rows", "10"][..], &["-vv", "verify"], &["-vv", "seed", "--url", "mysql://me:geheim@127.0.0.1:1/shop"]]
+    {
+        let (code, stdout, stderr) = case.run(arguments);
+        assert_eq!((code, stdout.as_str()), (1, ""), "{stderr}");
+        assert!(stderr.contains("\nhint: ") && !stderr.contains("geheim"), "{stderr}");
+    }
+}
+
+#[test]
+fn a_second_signal_ends_at_once() {
+    // A server that takes the connection and says nothing: the first signal cannot be heeded yet.
+    let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("postgres://me@{}/d", server.local_addr().unwrap());
+    let mut child = Command::new(env!("CARGO_BIN_EXE_list_sync")).args(["seed", "--url", &url]).stderr(Stdio::null()).spawn().unwrap();
+    let _connection = server.accept().unwrap();
+    let signal = |name: &str| Command::new("kill").args(["-s", name, &child.id().to_string()]).status().unwrap();
+    assert!(signal("TERM").success());
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(signal("INT").success());
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+}

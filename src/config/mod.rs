@@ -1,0 +1,144 @@
+//! The configuration: a TOML file, or the flags of one line. `options` declares every option once; `walk` holds what was typed against it;
+//! `resolve` makes of it what the stages get. All faults are told together, each with its place, before anything starts.
+
+mod declaration;
+mod entry;
+mod fault;
+mod one_line;
+mod options;
+mod resolve;
+mod settings;
+mod source;
+mod template;
+mod topic;
+mod variables;
+mod walk;
+
+#[cfg(test)]
+mod tests;
+
+use crate::source::Address;
+use crate::{Error, Result};
+use fault::Faults;
+
+pub use declaration::{Choices, Default, Kind, Section, Setting};
+pub use one_line::OneLine;
+pub use options::SECTIONS;
+pub use settings::{Delivery, FileKind, Format, Headers, Include, Kafka, Monitor, Plugin, RowIdentity, Sink, Source};
+pub use template::{Template, TemplateFault};
+pub use topic::{TopicName, topic_matches};
+pub use variables::Outside;
+
+/// The file that is read where no other is named.
+pub const FILE: &str = "list_sync.toml";
+
+/// What the stages run by. Prints without secrets.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// `None`: direct mode.
+    pub kafka: Option<Kafka>,
+    /// In the order of the file.
+    pub sources: Vec<Source>,
+    /// In the order of the file.
+    pub sinks: Vec<Sink>,
+    /// `None`: nothing listens.
+    pub monitor: Option<Monitor>,
+    unbuilt: Vec<Unbuilt>,
+    /// Where it came from, for messages.
+    origin: String,
+}
+
+/// An option that is understood, but that the program cannot do yet.
+#[derive(Debug, Clone)]
+struct Unbuilt {
+    offset: usize,
+    what: String,
+}
+
+impl Config {
+    /// Reads a file, environment variables and password files.
+    pub fn load(path: &str) -> Result<Self> {
+        let text = std::fs::read_to_string(path).map_err(|cause| {
+            let hint = "name the file with -c FILE, or go without one: list_sync run --from URL --table TABLE --to csv:FOLDER";
+            Error::usage(format!("the configuration file {path:?} cannot be read")).cause(cause).hint(hint)
+        })?;
+        Self::parse(path, &text, outside())
+    }
+
+    /// Reads the text of a file; `file` names it in messages.
+    pub fn parse(file: &str, text: &str, outside: Outside<'_>) -> Result<Self> {
+        let mut faults = Faults::default();
+        let typed = walk::walk(text, SECTIONS, outside, &mut faults);
+        let mut config = resolve::resolve(&typed, outside, &mut faults);
+        for unbuilt in &mut config.unbuilt {
+            unbuilt.what = format!("{}: {}", fault::place(file, text, unbuilt.offset), unbuilt.what);
+        }
+        file.clone_into(&mut config.origin);
+        faults.into_error(file, text).map_or(Ok(config), Err)
+    }
+
+    /// What the flags of the command line say, without a file.
+    pub fn from_flags(flags: &OneLine) -> Result<Self> {
+        let mut faults = Faults::default();
+        let typed = flags.typed(outside(), &mut faults);
+        let mut config = resolve::resolve(&typed, outside(), &mut faults);
+        "the command line".clone_into(&mut config.origin);
+        faults.into_flag_error().map_or(Ok(config), Err)
+    }
+
+    /// Refuses a start with what the program cannot do yet, rather than leaving it out silently.
+    pub fn refuse_unbuilt(&self) -> Result<()> {
+        let Some(first) = self.unbuilt.iter().min_by_key(|unbuilt| unbuilt.offset) else { return Ok(()) };
+        Err(Error::usage(format!("{} is not built yet", first.what)).hint("leave it out; its default is built"))
+    }
+
+    /// The Kafka settings, which this command cannot go without.
+    pub fn need_kafka(&self) -> Result<&Kafka> {
+        self.kafka.as_ref().ok_or_else(|| self.lacks("[kafka]", "add [kafka] brokers = [\"host:9092\"], or --kafka host:9092"))
+    }
+
+    /// The sources with these names, or all if none is named; at least one.
+    pub fn need_sources(&self, names: &[String]) -> Result<Vec<&Source>> {
+        let found = chosen(&self.sources, names, "source", |source| &source.name)?;
+        let lacks = || self.lacks("[[source]]", "add [[source]] with name, url and tables, or --from URL --table TABLE");
+        if found.is_empty() { Err(lacks()) } else { Ok(found) }
+    }
+
+    /// The sinks with these names, or all if none is named; at least one.
+    pub fn need_sinks(&self, names: &[String]) -> Result<Vec<&Sink>> {
+        let found = chosen(&self.sinks, names, "sink", |sink| &sink.name)?;
+        let lacks = || self.lacks("[[sink]]", "add [[sink]] with name, topics and path, or --to csv:FOLDER");
+        if found.is_empty() { Err(lacks()) } else { Ok(found) }
+    }
+
+    fn lacks(&self, section: &str, hint: &str) -> Error {
+        Error::usage(format!("{} has no {section}, which this command needs", self.origin)).hint(hint)
+    }
+}
+
+/// The database that a flag names. A password that is typed out shows in the list of processes, so it is warned of.
+pub fn address_of_flag(url: &str) -> Result<Address> {
+    let expanded = variables::expand_url(url, outside()).map_err(Error::usage)?;
+    let address = Address::parse(&expanded)?;
+    if !url.contains("${") && !address.password.reveal().is_empty() {
+        tracing::warn!(
+            "the password in the URL shows in the list of processes; write '${{NAME}}' for it and set that environment variable"
+        );
+    }
+    Ok(address)
+}
+
+fn chosen<'a, T>(all: &'a [T], names: &[String], what: &str, name_of: impl Fn(&T) -> &str) -> Result<Vec<&'a T>> {
+    let known: Vec<&str> = all.iter().map(&name_of).collect();
+    if let Some(unknown) = names.iter().find(|name| !known.contains(&name.as_str())) {
+        let suggestion = if known.is_empty() { String::new() } else { fault::suggestion(unknown, &known) };
+        return Err(Error::usage(format!("there is no {what} {unknown:?}{suggestion}"))
+            .hint(format!("the {what}s are listed in the configuration")));
+    }
+    Ok(all.iter().filter(|one| names.is_empty() || names.iter().any(|name| name == name_of(one))).collect())
+}
+
+/// The real environment and file system.
+fn outside() -> Outside<'static> {
+    Outside { variable: &|name| std::env::var(name).ok(), read: &|path| std::fs::read_to_string(path) }
+}

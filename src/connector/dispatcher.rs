@@ -1,0 +1,309 @@
+//! The sending half of a source's two threads: finds each message's partition, leaves out what is already there, sends, and saves
+//! the position of what is acknowledged.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender as Channel};
+
+use super::Shared;
+use super::in_flight::{InFlight, LaneEnd};
+use super::reader::{Handed, Parcel};
+use super::saved::{POSITION_HEADER, Saved, lane_ends};
+use crate::change::{Checkpoint, Operation, Position, Table};
+use crate::config::TopicName;
+use crate::kafka::{Checkpoints, Delivery, Outgoing, Sender, Settings, Topics, partition_of};
+use crate::{Error, Result};
+
+/// While rows flow, the position is saved this often.
+const SAVE_MOVING: Duration = Duration::from_secs(1);
+/// While none flow but the log moves on.
+const SAVE_IDLE: Duration = Duration::from_secs(10);
+/// The tag of the message that saves the position; lanes count from 0.
+const SAVE_TAG: usize = usize::MAX;
+/// How long a stop waits for acknowledgements before it leaves the rest to the next start.
+const STOP_PATIENCE: Duration = Duration::from_secs(20);
+
+/// What the producer's thread reports to.
+#[derive(Default)]
+pub struct Acknowledgements(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    in_flight: InFlight,
+    saving: Option<Checkpoint>,
+    saved: Option<Checkpoint>,
+    failed: Option<Error>,
+}
+
+impl Acknowledgements {
+    fn with<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
+        work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Delivery for Acknowledgements {
+    fn delivered(&self, tag: usize, offset: i64) {
+        self.with(|state| {
+            if tag == SAVE_TAG {
+                state.saved = state.saving.take();
+            } else if state.failed.is_none() {
+                state.in_flight.delivered(tag, offset);
+            }
+        });
+    }
+
+    fn failed(&self, _: usize, error: Error) {
+        self.with(|state| {
+            state.failed.get_or_insert(error);
+        });
+    }
+}
+
+struct Lanes {
+    topic: String,
+    first: usize,
+    partitions: u32,
+}
+
+/// The sending half.
+pub struct Dispatcher<'a> {
+    settings: &'a Settings,
+    topics: Topics,
+    sender: Sender<Acknowledgements>,
+    acknowledgements: Arc<Acknowledgements>,
+    shared: &'a Shared,
+    topic: TopicName,
+    lanes: Vec<Lanes>,
+    /// The last position given to each lane: what is not behind it is there already.
+    sent: Vec<Option<Position>>,
+    by_topic: HashMap<String, usize>,
+    by_table: HashMap<Arc<Table>, usize>,
+    newest: Option<Checkpoint>,
+    saved_at: Instant,
+    rows_since_save: bool,
+    repeats: u64,
+}
+
+impl<'a> Dispatcher<'a> {
+    /// Connects, and reads what the topics hold since `saved`.
+    pub fn new(settings: &'a Settings, shared: &'a Shared, topic: &TopicName, saved: Option<&Saved>, topics: Topics) -> Result<Self> {
+        let acknowledgements = Arc::new(Acknowledgements::default());
+        let sender = Sender::new(settings, Arc::clone(&acknowledgements))?;
+        let mut dispatcher = Self {
+            settings,
+            topics,
+            sender,
+            acknowledgements,
+            shared,
+            topic: topic.clone(),
+            lanes: Vec::new(),
+            sent: Vec::new(),
+            by_topic: HashMap::new(),
+            by_table: HashMap::new(),
+            newest: saved.map(|saved| saved.checkpoint.clone()),
+            saved_at: Instant::now(),
+            rows_since_save: false,
+            repeats: 0,
+        };
+        for (topic, ends) in saved.iter().flat_map(|saved| &saved.topics) {
+            let partitions = dispatcher.topics.ensure(topic, false)?;
+            let ends = lane_ends(settings, &shared.name, topic, partitions, ends)?;
+            dispatcher.add_lanes(topic, &ends);
+        }
+        Ok(dispatcher)
+    }
+
+    fn add_lanes(&mut self, topic: &str, ends: &[LaneEnd]) -> usize {
+        let first = self.sent.len();
+        for end in ends {
+            self.sent.push(end.delivered);
+            self.acknowledgements.with(|state| state.in_flight.add_lane(*end));
+        }
+        self.lanes.push(Lanes { topic: topic.to_owned(), first, partitions: ends.len() as u32 });
+        self.by_topic.insert(topic.to_owned(), self.lanes.len() - 1);
+        self.lanes.len() - 1
+    }
+
+    /// Saves where a new source begins, before anything is read.
+    pub fn save_beginning(&mut self, began: Checkpoint) -> Result<()> {
+        self.newest = Some(began);
+        self.save_and_wait()
+    }
+
+    /// Sends what is handed over, until the end.
+    pub fn run(&mut self, handed: &Receiver<Handed>, used: &Channel<Box<Parcel>>) -> Result<()> {
+        loop {
+            match handed.recv_timeout(Duration::from_millis(100)) {
+                Ok(Handed::Batch(parcel)) => {
+                    self.dispatch(&parcel)?;
+                    // The other half may have ended; then the parcel is simply dropped.
+                    let _ = used.try_send(parcel);
+                }
+                // The other half ended, well or with an error of its own: what it handed over still counts.
+                Ok(Handed::End) | Err(RecvTimeoutError::Disconnected) => return self.finish(),
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            self.tend()?;
+        }
+    }
+
+    fn dispatch(&mut self, parcel: &Parcel) -> Result<()> {
+        let Parcel { batch, records } = parcel;
+        let of_table = batch.tables().iter().map(|table| self.lanes_of(table)).collect::<Result<Vec<usize>>>()?;
+        let mut header = self.shared.name.clone().into_bytes();
+        header.push(b':');
+        let name_length = header.len();
+        for record in &records.records {
+            let row = &batch.rows()[record.row as usize];
+            let lanes = &self.lanes[of_table[row.table as usize]];
+            let key = records.key(record);
+            // A truncate concerns the keys of every partition.
+            let partitions = match row.operation {
+                Operation::Truncate => 0..lanes.partitions,
+                _ => {
+                    let partition = partition_of(key, lanes.partitions);
+                    partition..partition + 1
+                }
+            };
+            header.truncate(name_length);
+            header.extend_from_slice(&row.position.digits());
+            let first = lanes.first;
+            let topic = of_table[row.table as usize];
+            for partition in partitions {
+                let lane = first + partition as usize;
+                if self.sent[lane] >= Some(row.position) {
+                    self.repeats += 1;
+                    continue;
+                }
+                self.sent[lane] = Some(row.position);
+                self.acknowledgements.with(|state| state.in_flight.sending(lane, row.position));
+                let timestamp_ms = batch.transaction(row).committed_us / 1000;
+                self.send(topic, partition, (key, records.value(record)), timestamp_ms, &header, lane)?;
+            }
+        }
+        self.rows_since_save |= !records.records.is_empty();
+        self.shared.sent(batch.rows().len(), records.bytes.len());
+        if let Some(checkpoint) = &batch.checkpoint {
+            self.acknowledgements.with(|state| state.in_flight.reached(checkpoint.clone()));
+        }
+        Ok(())
+    }
+
+    fn send(&mut self, lanes: usize, partition: u32, (key, value): (&[u8], &[u8]), timestamp_ms: i64, header: &[u8], tag: usize) -> Result<()> {
+        loop {
+            let topic = &self.lanes[lanes].topic;
+            let headers = &[(POSITION_HEADER, header)];
+            if self.sender.send(&Outgoing { topic, partition, key, value, timestamp_ms, headers, tag })? {
+                return Ok(());
+            }
+            // The producer's queue is full: Kafka is slower than the database, or away.
+            std::thread::sleep(Duration::from_millis(1));
+            self.tend()?;
+            if self.shared.stopping() && self.shared.stopped_for() > STOP_PATIENCE {
+                return Err(Error::link(format!("source {:?}: Kafka did not take all in time; the rest follows at the next start", self.shared.name)));
+            }
+        }
+    }
+
+    /// The lanes of a table's topic; a topic met for the first time is made, and the state saved with it before anything is sent there, so that a
+    /// restart knows where to look.
+    fn lanes_of(&mut self, table: &Arc<Table>) -> Result<usize> {
+        if let Some(known) = self.by_table.get(table) {
+            return Ok(*known);
+        }
+        let topic = self.topic.of(&table.schema, &table.name);
+        let lanes = if let Some(known) = self.by_topic.get(&topic) {
+            *known
+        } else {
+            let partitions = self.topics.ensure(&topic, false)?;
+            let ends = crate::kafka::watermarks(self.settings, &topic, partitions)?;
+            let ends: Vec<LaneEnd> = ends.into_iter().map(|(_, end)| LaneEnd { delivered: None, end_offset: end }).collect();
+            let added = self.add_lanes(&topic, &ends);
+            self.save_and_wait()?;
+            added
+        };
+        self.by_table.insert(Arc::clone(table), lanes);
+        Ok(lanes)
+    }
+
+    /// What is to be done now and then: report a failure, publish what was saved, save what is finished.
+    fn tend(&mut self) -> Result<()> {
+        let pause = if self.rows_since_save { SAVE_MOVING } else { SAVE_IDLE };
+        let due = self.saved_at.elapsed() >= pause;
+        let (saved, moved) = self.acknowledgements.with(|state| {
+            if let Some(error) = state.failed.take() {
+                return Err(error);
+            }
+            let moved = if due && state.saving.is_none() { state.in_flight.finished().cloned() } else { None };
+            Ok((state.saved.take(), moved))
+        })?;
+        if let Some(saved) = saved {
+            self.shared.saved(saved);
+        }
+        if moved.is_some() && moved != self.newest {
+            self.newest = moved;
+            self.save()?;
+        }
+        Ok(())
+    }
+
+    /// Sends the state; the answer comes through [`Acknowledgements`].
+    fn save(&mut self) -> Result<()> {
+        let Some(checkpoint) = self.newest.clone() else { return Ok(()) };
+        let topics = self.acknowledgements.with(|state| {
+            state.saving = Some(checkpoint.clone());
+            let ends = |lanes: &Lanes| (lanes.first..lanes.first + lanes.partitions as usize).map(|lane| state.in_flight.end(lane)).collect();
+            self.lanes.iter().map(|lanes| (lanes.topic.clone(), ends(lanes))).collect::<BTreeMap<_, Vec<_>>>()
+        });
+        let value = Saved::new(checkpoint, topics).to_bytes()?;
+        let key = self.shared.name.as_bytes();
+        let message = Outgoing { topic: Checkpoints::TOPIC, partition: 0, key, value: &value, timestamp_ms: 0, headers: &[], tag: SAVE_TAG };
+        while !self.sender.send(&message)? {
+            std::thread::sleep(Duration::from_millis(1));
+            if self.shared.stopping() && self.shared.stopped_for() > STOP_PATIENCE {
+                return Err(Error::link("Kafka did not take the position in time"));
+            }
+        }
+        self.saved_at = Instant::now();
+        self.rows_since_save = self.acknowledgements.with(|state| !state.in_flight.is_empty());
+        Ok(())
+    }
+
+    fn save_and_wait(&mut self) -> Result<()> {
+        self.wait_until("Kafka did not take the position", |state| state.saving.is_none())?;
+        self.save()?;
+        self.wait_until("Kafka did not take the position", |state| state.saving.is_none())?;
+        if let Some(saved) = self.acknowledgements.with(|state| state.saved.take()) {
+            self.shared.saved(saved);
+        }
+        Ok(())
+    }
+
+    /// Everything handed over is acknowledged and its position saved.
+    fn finish(&mut self) -> Result<()> {
+        self.wait_until("Kafka did not acknowledge all", |state| state.in_flight.is_empty())?;
+        if let Some(finished) = self.acknowledgements.with(|state| state.in_flight.finished().cloned()) {
+            self.newest = Some(finished);
+        }
+        self.save_and_wait()?;
+        if self.repeats > 0 {
+            tracing::info!(source = self.shared.name, repeats = self.repeats, "changes that the topic already held were left out");
+        }
+        Ok(())
+    }
+
+    fn wait_until(&self, failing: &str, mut done: impl FnMut(&mut State) -> bool) -> Result<()> {
+        loop {
+            let done = self.acknowledgements.with(|state| state.failed.take().map_or_else(|| Ok(done(state)), Err))?;
+            if done {
+                return Ok(());
+            }
+            if self.shared.stopping() && self.shared.stopped_for() > STOP_PATIENCE {
+                return Err(Error::link(format!("source {:?}: {failing} in time; the rest follows at the next start", self.shared.name)));
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+}

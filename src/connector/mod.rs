@@ -1,0 +1,220 @@
+//! Databases -> Kafka. Runs source -> format -> kafka, and is the only place that saves a source's position there.
+//!
+//! Two threads a source, with a bounded channel of batches between them: one reads and encodes, the other sends and saves.
+//!
+//! ```text
+//! source ─► reader: read, encode ─► [batches] ─► dispatcher: skip repeats, send ─► Kafka
+//!    ▲                                              │ acknowledged: in_flight
+//!    └── confirm ◄── saved in list_sync.positions ◄─┘
+//! ```
+
+mod dispatcher;
+mod in_flight;
+mod reader;
+mod saved;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::change::{Batch, Checkpoint};
+use crate::config::{self, Config};
+use crate::control::{Control, Figures};
+use crate::error::Kind;
+use crate::format::json;
+use crate::kafka::{Checkpoints, Settings, Topics};
+use crate::source::{self, Source};
+use crate::{Error, Result};
+use dispatcher::Dispatcher;
+use reader::Reader;
+pub use saved::POSITION_HEADER;
+use saved::Saved;
+
+/// Batches between the two threads: enough that neither waits for the other's hiccups.
+const BATCHES: usize = 4;
+/// Pause before a source that lost Kafka is set up anew.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// What the two halves of a source share.
+pub struct Shared {
+    name: String,
+    control: Control,
+    figures: Arc<Figures>,
+    saved: Mutex<Option<Checkpoint>>,
+    ended: AtomicBool,
+    stop_seen: Mutex<Option<Instant>>,
+}
+
+impl Shared {
+    fn new(name: &str, control: &Control) -> Self {
+        Self {
+            name: name.to_owned(),
+            control: control.clone(),
+            figures: control.progress.source(name),
+            saved: Mutex::default(),
+            ended: AtomicBool::new(false),
+            stop_seen: Mutex::default(),
+        }
+    }
+
+    fn stopping(&self) -> bool {
+        self.ended.load(Ordering::Relaxed) || self.control.is_stopping()
+    }
+
+    /// Time since the stop was first noticed.
+    fn stopped_for(&self) -> Duration {
+        let mut seen = self.stop_seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.get_or_insert_with(Instant::now).elapsed()
+    }
+
+    fn saved(&self, checkpoint: Checkpoint) {
+        *self.saved.lock().unwrap_or_else(PoisonError::into_inner) = Some(checkpoint);
+    }
+
+    fn take_saved(&self) -> Option<Checkpoint> {
+        self.saved.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn read(&self, batch: &Batch) {
+        self.figures.read_to.store(batch.read_to.commit, Ordering::Relaxed);
+    }
+
+    fn sent(&self, rows: usize, bytes: usize) {
+        self.figures.rows.fetch_add(rows as u64, Ordering::Relaxed);
+        self.figures.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    fn state(&self, state: &'static str) {
+        self.figures.set_state(state);
+    }
+}
+
+/// Runs the sources of these names, or all, until they are told to stop or, with `once`, have caught up.
+///
+/// A source that fails at its first start ends them all. One that fails later ends alone, loudly; the error is answered when all have ended.
+pub fn run(config: &Config, names: &[String], control: &Control) -> Result<()> {
+    let settings = settings(config)?;
+    let sources = config.need_sources(names)?;
+    // Fails here, once, rather than in every source.
+    Topics::connect(&settings)?;
+    std::thread::scope(|scope| {
+        let work = |source| {
+            let settings = &settings;
+            scope.spawn(move || supervise(source, settings, control))
+        };
+        let running: Vec<_> = sources.into_iter().map(work).collect();
+        let ended = running.into_iter().map(|source| source.join().unwrap_or_else(|_| Err(Error::stop("a source's thread died"))));
+        ended.collect::<Vec<_>>().into_iter().collect()
+    })
+}
+
+/// `[kafka]` as the stage wants it.
+pub(crate) fn settings(config: &Config) -> Result<Settings> {
+    let kafka = config.need_kafka()?;
+    Ok(Settings {
+        brokers: kafka.brokers.clone(),
+        properties: kafka.properties.clone(),
+        partitions: kafka.partitions as u32,
+        replication: kafka.replication.map(|replication| replication as u32),
+    })
+}
+
+/// Runs one source, again and again while Kafka comes and goes.
+fn supervise(source: &config::Source, settings: &Settings, control: &Control) -> Result<()> {
+    let mut started = false;
+    loop {
+        let error = match run_source(source, settings, control, &mut started) {
+            Ok(()) => return Ok(()),
+            Err(error) => error.context(format!("source {:?}", source.name)),
+        };
+        if error.kind() != Kind::Link || !started || control.is_stopping() {
+            if started {
+                tracing::error!(source = source.name, "stopped: {error}");
+            } else {
+                control.request_stop();
+            }
+            return Err(error);
+        }
+        tracing::warn!("{error}; starting again");
+        std::thread::sleep(PAUSE);
+    }
+}
+
+fn run_source(settings_of: &config::Source, settings: &Settings, control: &Control, started: &mut bool) -> Result<()> {
+    let shared = Shared::new(&settings_of.name, control);
+    shared.state("starting");
+    let topics = Topics::connect(settings)?;
+    let saved = Checkpoints::load(settings, &topics, settings_of.name.as_bytes())?;
+    let saved = saved.map(|bytes| Saved::from_bytes(&settings_of.name, &bytes)).transpose()?;
+    let mut source = build(settings_of)?;
+    let began = source.start(saved.as_ref().map(|saved| &saved.checkpoint))?;
+    let mut dispatcher = Dispatcher::new(settings, &shared, &settings_of.topic, saved.as_ref(), topics)?;
+    if saved.is_none() {
+        dispatcher.save_beginning(began.clone())?;
+    }
+    *started = true;
+    shared.state("streaming");
+    tracing::info!(source = settings_of.name, position = %began.position, "streaming");
+    let began = saved.map_or(began, |saved| saved.checkpoint);
+    let (hand, handed) = crossbeam_channel::bounded(BATCHES);
+    let (give_back, used) = crossbeam_channel::bounded(BATCHES + 2);
+    let encoder = json::Encoder::new(encoding(settings_of));
+    let reader = Reader { source, encoder, hand, used, shared: &shared, once: control.once };
+    std::thread::scope(|scope| {
+        let reading = scope.spawn(move || reader.run(began));
+        let sent = dispatcher.run(&handed, &give_back);
+        shared.ended.store(true, Ordering::Relaxed);
+        drop((handed, give_back));
+        let read = reading.join().unwrap_or_else(|_| Err(Error::stop("the reading thread died")));
+        // The reader's failure is the cause where both fail.
+        read.and(sent)
+    })
+}
+
+fn encoding(source: &config::Source) -> json::Options {
+    let config::Include { xid, timestamp, lsn, schema, types } = source.include;
+    let identity_key_only = source.identity == config::RowIdentity::Key;
+    json::Options { include: json::Include { xid, timestamp, lsn, schema, types }, identity_key_only }
+}
+
+/// The source that a configuration describes.
+pub(crate) fn build(source: &config::Source) -> Result<Box<dyn Source>> {
+    let address = source.address.clone();
+    Ok(match address.dialect {
+        source::Dialect::Postgres => Box::new(source::postgres::PostgresSource::new(source::postgres::Settings {
+            name: source.name.clone(),
+            address,
+            tables: source.tables.clone(),
+            snapshot: source.snapshot,
+            plugin: match source.plugin {
+                config::Plugin::Pgoutput => source::postgres::Plugin::Pgoutput,
+                config::Plugin::Wal2json => source::postgres::Plugin::Wal2json,
+            },
+            slot: source.slot.clone(),
+            publication: source.publication.clone(),
+        })),
+        source::Dialect::Mysql | source::Dialect::Mariadb => Box::new(source::mysql::MysqlSource::new(source::mysql::Settings {
+            name: source.name.clone(),
+            address,
+            tables: source.tables.clone(),
+            snapshot: source.snapshot,
+            server_id: Some(source.server_id),
+        })),
+    })
+}
+
+/// Connector and consumers in one process, over Kafka. With `once`, the consumers end when they have written all that the connector sent.
+pub fn run_with_consumers(config: &Config, control: &Control) -> Result<()> {
+    config.need_sinks(&[])?;
+    let producing = AtomicBool::new(true);
+    std::thread::scope(|scope| {
+        let connector = scope.spawn(|| {
+            let ended = run(config, &[], control);
+            producing.store(false, Ordering::SeqCst);
+            ended
+        });
+        let consumed = crate::consumer::run_beside(config, &[], 1, control, Some(&producing));
+        let connected = connector.join().unwrap_or_else(|_| Err(Error::stop("the connector's thread died")));
+        connected.and(consumed)
+    })
+}

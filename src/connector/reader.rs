@@ -1,0 +1,148 @@
+//! The reading half of a source's two threads: reads, encodes, hands over, and starts again when the link breaks.
+
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, SendTimeoutError, Sender};
+
+use super::Shared;
+use crate::change::{Batch, Checkpoint, Position};
+use crate::error::Kind;
+use crate::format::{Records, json};
+use crate::source::Source;
+use crate::{Error, Result};
+
+/// The longest wait for rows: how long a stop may go unseen.
+const WAIT: Duration = Duration::from_millis(200);
+/// Pauses between attempts to reach the database again.
+const PAUSE_FIRST: Duration = Duration::from_millis(200);
+const PAUSE_LONGEST: Duration = Duration::from_secs(10);
+
+/// A batch with its messages, or the end.
+pub enum Handed {
+    /// Rows and what they became.
+    Batch(Box<Parcel>),
+    /// With `--once`: all that was there at the start has been handed over.
+    End,
+}
+
+/// A batch and its messages; goes round between the two threads.
+#[derive(Default)]
+pub struct Parcel {
+    /// As the source read it.
+    pub batch: Batch,
+    /// As it is sent.
+    pub records: Records,
+}
+
+/// The reading half.
+pub struct Reader<'a> {
+    /// The database.
+    pub source: Box<dyn Source>,
+    /// Makes the messages.
+    pub encoder: json::Encoder,
+    /// To the sending half.
+    pub hand: Sender<Handed>,
+    /// Used parcels from there.
+    pub used: Receiver<Box<Parcel>>,
+    /// What both halves see.
+    pub shared: &'a Shared,
+    /// Stop at what is there now.
+    pub once: bool,
+}
+
+impl Reader<'_> {
+    /// Reads until told to stop; the source has been started at `began`.
+    pub fn run(mut self, began: Checkpoint) -> Result<()> {
+        let mut saved = began;
+        let end = if self.once { Some(self.source.head()?) } else { None };
+        while !self.shared.stopping() {
+            match self.step(&mut saved, end) {
+                Ok(false) => {}
+                Ok(true) => return self.linger(&mut saved),
+                Err(error) if error.kind() == Kind::Link => self.start_again(&saved, &error)?,
+                Err(error) => return Err(error),
+            }
+        }
+        self.linger(&mut saved)
+    }
+
+    /// One batch; true at the end.
+    fn step(&mut self, saved: &mut Checkpoint, end: Option<Position>) -> Result<bool> {
+        self.confirm(saved)?;
+        let mut parcel = self.used.try_recv().unwrap_or_default();
+        parcel.batch.clear();
+        parcel.records.clear();
+        self.source.read(&mut parcel.batch, WAIT)?;
+        let read_to = parcel.batch.read_to;
+        if !parcel.batch.rows().is_empty() || parcel.batch.checkpoint.is_some() {
+            self.encoder.encode(&parcel.batch, 0, &mut parcel.records);
+            self.shared.read(&parcel.batch);
+            self.hand_over(Handed::Batch(parcel), saved)?;
+        }
+        Ok(end.is_some_and(|end| read_to >= end))
+    }
+
+    /// Waits for a place in the queue and keeps the server informed meanwhile: this is the back-pressure.
+    fn hand_over(&mut self, mut handed: Handed, saved: &mut Checkpoint) -> Result<()> {
+        loop {
+            match self.hand.send_timeout(handed, Duration::from_secs(1)) {
+                Ok(()) => return Ok(()),
+                Err(SendTimeoutError::Timeout(back)) => handed = back,
+                Err(SendTimeoutError::Disconnected(_)) => return Ok(()),
+            }
+            if self.shared.stopping() {
+                return Ok(());
+            }
+            self.confirm(saved)?;
+            self.source.keep_alive()?;
+        }
+    }
+
+    fn confirm(&mut self, saved: &mut Checkpoint) -> Result<()> {
+        if let Some(newer) = self.shared.take_saved() {
+            self.source.confirm(&newer)?;
+            *saved = newer;
+        }
+        Ok(())
+    }
+
+    /// The sending half finishes what it has; its last saved position is confirmed, then both are done.
+    fn linger(&mut self, saved: &mut Checkpoint) -> Result<()> {
+        let _ = self.hand.send_timeout(Handed::End, Duration::from_secs(60));
+        loop {
+            match self.used.recv_timeout(Duration::from_millis(50)) {
+                Err(RecvTimeoutError::Disconnected) => return self.confirm(saved),
+                _ => {
+                    self.confirm(saved)?;
+                    self.source.keep_alive()?;
+                }
+            }
+        }
+    }
+
+    /// Connects again, with growing pauses, for as long as it takes.
+    fn start_again(&mut self, saved: &Checkpoint, error: &Error) -> Result<()> {
+        tracing::warn!(source = self.shared.name, "{error}; connecting again");
+        self.shared.state("reconnecting");
+        let mut pause = PAUSE_FIRST;
+        loop {
+            let until = Instant::now() + pause;
+            while Instant::now() < until {
+                if self.shared.stopping() {
+                    return Ok(());
+                }
+                std::thread::sleep(Duration::from_millis(50).min(pause));
+            }
+            match self.source.start(Some(saved)) {
+                Ok(_) => {
+                    tracing::info!(source = self.shared.name, "connected again");
+                    self.shared.state("streaming");
+                    return Ok(());
+                }
+                Err(error) if error.kind() == Kind::Link => tracing::warn!(source = self.shared.name, "{error}"),
+                Err(error) => return Err(error),
+            }
+            pause = (pause * 2).min(PAUSE_LONGEST);
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! The state of a source as it is saved in `list_sync.positions`, and what is learnt from the topics at a restart.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::in_flight::LaneEnd;
+use crate::change::{Checkpoint, Position};
+use crate::kafka::{Settings, read_between, watermarks};
+use crate::{Error, Result};
+
+/// The header that every message carries: the source's name, a colon, and the position's digits.
+pub const POSITION_HEADER: &str = "position";
+
+/// One saved state: JSON, one message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Saved {
+    /// Of this layout; another one is refused.
+    version: u32,
+    /// Where the source reads on.
+    pub checkpoint: Checkpoint,
+    /// For each topic and partition: end offset, and the newest change before it.
+    pub topics: BTreeMap<String, Vec<(i64, Option<Position>)>>,
+}
+
+impl Saved {
+    const VERSION: u32 = 1;
+
+    /// A state of today's layout.
+    pub fn new(checkpoint: Checkpoint, topics: BTreeMap<String, Vec<LaneEnd>>) -> Self {
+        let pair = |lane: LaneEnd| (lane.end_offset, lane.delivered);
+        let topics = topics.into_iter().map(|(topic, lanes)| (topic, lanes.into_iter().map(pair).collect())).collect();
+        Self { version: Self::VERSION, checkpoint, topics }
+    }
+
+    /// As it is stored.
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
+        serde_json::to_vec(self).map_err(|cause| Error::stop("the source's state cannot be written").cause(cause))
+    }
+
+    /// Reads what [`Saved::to_bytes`] made.
+    pub fn from_bytes(source: &str, bytes: &[u8]) -> Result<Self> {
+        let fail = |reason: String| {
+            Error::stop(format!("the saved position of source {source:?} in topic \"list_sync.positions\" cannot be read: {reason}"))
+                .hint("was it written by a newer list_sync? use that one, or another source name to start afresh")
+        };
+        let saved: Self = serde_json::from_slice(bytes).map_err(|cause| fail(cause.to_string()))?;
+        if saved.version == Self::VERSION { Ok(saved) } else { Err(fail(format!("layout {}", saved.version))) }
+    }
+}
+
+/// Reads what the source sent to `topic` after its state was saved: where each lane really ends.
+pub fn lane_ends(settings: &Settings, source: &str, topic: &str, partitions: u32, saved: &[(i64, Option<Position>)]) -> Result<Vec<LaneEnd>> {
+    let marks = watermarks(settings, topic, partitions)?;
+    let mut lanes = Vec::with_capacity(marks.len());
+    let mut ranges = Vec::new();
+    for (partition, (first, end)) in marks.into_iter().enumerate() {
+        let (mut from, mut delivered) = saved.get(partition).copied().unwrap_or((first, None));
+        if from > end {
+            tracing::warn!(topic, partition, "the topic is shorter than when the position was saved: it was deleted or truncated");
+            (from, delivered) = (first, None);
+        }
+        ranges.push((partition as u32, from.max(first), end));
+        lanes.push(LaneEnd { delivered, end_offset: end });
+    }
+    read_between(settings, topic, &ranges, POSITION_HEADER, |message| {
+        let position = message.header.and_then(|header| own_position(source, header));
+        let lane = &mut lanes[message.partition as usize];
+        lane.delivered = lane.delivered.max(position);
+    })?;
+    Ok(lanes)
+}
+
+/// The position in a header, if this source wrote it.
+fn own_position(source: &str, header: &[u8]) -> Option<Position> {
+    Position::from_digits(header.strip_prefix(source.as_bytes())?.strip_prefix(b":")?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::change::Restart;
+
+    #[test]
+    fn a_state_survives_and_another_layout_does_not() {
+        let checkpoint =
+            Checkpoint { identity: [("system".into(), "7".into())].into(), position: Position::first_of(1, 2), restart: Restart::Postgres { lsn: 2 } };
+        let lane = LaneEnd { delivered: Some(Position { epoch: 1, commit: 1, ordinal: 9 }), end_offset: 44 };
+        let saved = Saved::new(checkpoint, [("t".to_owned(), vec![lane, LaneEnd::default()])].into());
+        let bytes = saved.to_bytes().unwrap();
+        assert_eq!(Saved::from_bytes("s", &bytes).unwrap(), saved);
+        let newer = String::from_utf8(bytes).unwrap().replace("\"version\":1", "\"version\":2");
+        assert!(Saved::from_bytes("s", newer.as_bytes()).unwrap_err().to_string().contains("layout 2"));
+    }
+
+    #[test]
+    fn only_the_own_name_counts() {
+        let position = Position::first_of(0, 7);
+        let header = format!("shop:{position}");
+        assert_eq!(own_position("shop", header.as_bytes()), Some(position));
+        assert_eq!(own_position("sho", header.as_bytes()), None);
+        assert_eq!(own_position("shop2", header.as_bytes()), None);
+    }
+}

@@ -1,0 +1,273 @@
+//! What a member has on its desk: the partitions it holds, the batch it is filling, and the sink it writes to.
+//!
+//! The order of a commit is fixed: write the batch, flush the sink, commit offsets and file lengths as one. After a commit that failed
+//! nothing on the desk counts any more: the next assignment begins from what the group has committed, and the sink cuts the rest.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::lane::Lane;
+use super::rejected::Rejected;
+use crate::change::{Batch, Operation, Position};
+use crate::format::json::Decoder;
+use crate::kafka::{Claim, Holder, Message};
+use crate::sink::{Marks, Sink};
+use crate::{Error, Result};
+
+/// What is to be done after a message was taken.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Nothing.
+    GoOn,
+    /// The batch is full.
+    Write,
+    /// The partition waits at this truncate: stop its flow behind it.
+    Hold,
+    /// The last partition came to the truncate: write it, then these flow on behind their own copy of it, at this offset.
+    Release(Vec<(u32, i64)>),
+}
+
+/// Partitions, batch and sink of one member.
+pub struct Desk {
+    sink: Box<dyn Sink>,
+    make_sink: Box<dyn Fn() -> Result<Box<dyn Sink>> + Send>,
+    rejected: Rejected,
+    decoder: Decoder,
+    batch: Batch,
+    /// The topic that the batch's rows came by.
+    channel: String,
+    lanes: Vec<Lane>,
+    by_topic: HashMap<String, Vec<usize>>,
+    spoilt: bool,
+    /// Rows written, for progress.
+    pub rows: u64,
+    /// Messages that were repeats.
+    pub repeats: u64,
+    /// Why the last hand-over failed, if only a person can mend it.
+    pub stopped: Option<Error>,
+}
+
+impl Desk {
+    /// An empty desk.
+    pub fn new(make_sink: Box<dyn Fn() -> Result<Box<dyn Sink>> + Send>, rejected: Rejected) -> Result<Self> {
+        Ok(Self {
+            sink: make_sink()?,
+            make_sink,
+            rejected,
+            decoder: Decoder::default(),
+            batch: Batch::default(),
+            channel: String::new(),
+            lanes: Vec::new(),
+            by_topic: HashMap::new(),
+            spoilt: false,
+            rows: 0,
+            repeats: 0,
+            stopped: None,
+        })
+    }
+
+    /// Begins with new partitions. `own` are their commits; `all` those of every partition of these topics, whose files may be cut.
+    pub fn begin(&mut self, own: &[Claim], all: &[Claim]) -> Result<()> {
+        self.clear();
+        let mut marks: BTreeMap<String, Vec<Marks>> = BTreeMap::new();
+        for claim in all {
+            let lane = Lane::new(claim)?;
+            if !lane.carried.is_empty() {
+                marks.entry(claim.topic.clone()).or_default().push(lane.carried);
+            }
+        }
+        let merged = marks.into_iter().map(|(topic, said)| (topic, crate::sink::merge_marks(&said))).collect();
+        // The files of the old desk are closed before the new one opens them.
+        self.sink = (self.make_sink)()?;
+        self.sink.recover(&merged)?;
+        for claim in own {
+            self.by_topic.entry(claim.topic.clone()).or_default().push(self.lanes.len());
+            self.lanes.push(Lane::new(claim)?);
+        }
+        Ok(())
+    }
+
+    /// The partitions held.
+    pub fn lanes(&self) -> &[Lane] {
+        &self.lanes
+    }
+
+    /// Whether everything is lost until the next `begin`.
+    pub fn is_spoilt(&self) -> bool {
+        self.spoilt
+    }
+
+    /// Takes a message in.
+    pub fn take(&mut self, message: &Message<'_>) -> Result<Next> {
+        let (topic, partition, offset) = (message.topic(), message.partition(), message.offset());
+        if self.channel != topic {
+            debug_assert!(self.batch.rows().is_empty(), "the caller writes before another topic's message is taken");
+            topic.clone_into(&mut self.channel);
+        }
+        let mates = self.by_topic.get(topic).map(Vec::as_slice).unwrap_or_default();
+        let Some(&place) = mates.iter().find(|place| self.lanes[**place].partition == partition) else {
+            return Err(Error::link(format!("a message of partition {partition} of topic {topic:?}, which this member does not hold")));
+        };
+        let named = message.header("position").map(super::claims::position_of);
+        let (source, position) = match named {
+            Some(Some((source, position))) => (source, position),
+            // A foreign message, such as one of list_sync 0.1.0: its place in the partition is all there is to order it by.
+            None => ("", Position::first_of(0, offset as u64)),
+            Some(None) => {
+                self.rejected.add(message, "its position header cannot be read")?;
+                self.lanes[place].took(offset);
+                return Ok(Next::GoOn);
+            }
+        };
+        if self.lanes[place].held.is_some() {
+            // What the client had fetched before the flow stopped; it comes again.
+            return Ok(Next::GoOn);
+        }
+        if !source.is_empty() && self.lanes[place].reached(source, position) {
+            self.repeats += 1;
+            self.lanes[place].took(offset);
+            return Ok(Next::GoOn);
+        }
+        let before = self.batch.rows().len();
+        if let Err(error) = self.decoder.decode(message.value(), position, &mut self.batch) {
+            self.rejected.add(message, &error.to_string())?;
+            self.lanes[place].took(offset);
+            return Ok(Next::GoOn);
+        }
+        let truncates = self.batch.rows()[before..].iter().any(|row| row.operation == Operation::Truncate);
+        if truncates && !source.is_empty() {
+            return Ok(self.take_truncate(place, source, position, offset));
+        }
+        let lane = &mut self.lanes[place];
+        lane.took(offset);
+        if !source.is_empty() {
+            lane.repeats(source, position);
+        }
+        Ok(if self.batch.is_full() { Next::Write } else { Next::GoOn })
+    }
+
+    /// A truncate is in every partition, and it empties all of them: it may be written only when each partition of the topic that is held here has
+    /// come to it, and all step over it in one commit.
+    fn take_truncate(&mut self, place: usize, source: &str, position: Position, offset: i64) -> Next {
+        let mates = &self.by_topic[&self.channel];
+        let all_there = mates.iter().all(|mate| *mate == place || self.lanes[*mate].reached(source, position));
+        if !all_there {
+            self.batch.pop_row();
+            let lane = &mut self.lanes[place];
+            lane.stands_before(offset);
+            lane.held = Some((source.to_owned(), position, offset));
+            return Next::Hold;
+        }
+        let mut released = Vec::new();
+        for mate in mates {
+            let lane = &mut self.lanes[*mate];
+            let waits = lane.held.as_ref().is_some_and(|(name, held, _)| name == source && *held == position);
+            if *mate == place {
+                lane.took(offset);
+                lane.repeats(source, position);
+            } else if let Some((_, _, at)) = lane.held.take_if(|_| waits) {
+                lane.took(at);
+                lane.repeats(source, position);
+                released.push((lane.partition, at + 1));
+            }
+        }
+        Next::Release(released)
+    }
+
+    /// Whether a message of `topic` can join the batch.
+    pub fn fits(&self, topic: &str) -> bool {
+        self.batch.rows().is_empty() || self.channel == topic
+    }
+
+    /// Writes the batch. `commit` is called first if it needs files that no commit names yet.
+    pub fn write(&mut self, commit: impl FnOnce(&[Claim]) -> Result<()>) -> Result<()> {
+        if !self.batch.rows().is_empty() {
+            if self.sink.prepare(&self.channel, &self.batch)? {
+                self.commit(commit)?;
+            }
+            self.sink.write(&self.channel, &self.batch)?;
+            self.rows += self.batch.rows().len() as u64;
+            self.batch.clear();
+        }
+        for lane in &mut self.lanes {
+            lane.wrote();
+        }
+        Ok(())
+    }
+
+    /// Whether a commit would say anything new.
+    pub fn is_ahead(&self) -> bool {
+        self.lanes.iter().any(Lane::is_ahead)
+    }
+
+    /// Flushes the sink and commits what was written: offsets and lengths as one.
+    pub fn commit(&mut self, commit: impl FnOnce(&[Claim]) -> Result<()>) -> Result<()> {
+        let marks = self.sink.flush()?;
+        let claims = self.claims(&marks)?;
+        if let Err(error) = commit(&claims) {
+            self.spoilt = true;
+            return Err(error);
+        }
+        self.committed(&marks);
+        Ok(())
+    }
+
+    fn claims(&mut self, marks: &BTreeMap<String, Marks>) -> Result<Vec<Claim>> {
+        self.rejected.flush()?;
+        let claim = |lane: &Lane| lane.claim(marks.get(&lane.topic)).transpose();
+        self.lanes.iter().filter_map(claim).collect()
+    }
+
+    fn committed(&mut self, marks: &BTreeMap<String, Marks>) {
+        for lane in &mut self.lanes {
+            lane.committed(marks.get(&lane.topic));
+        }
+    }
+
+    /// A failure left the desk in an unknown state: nothing of it may be committed.
+    pub fn spoil(&mut self) {
+        self.spoilt = true;
+    }
+
+    fn clear(&mut self) {
+        self.batch.clear();
+        self.lanes.clear();
+        self.by_topic.clear();
+        self.spoilt = false;
+    }
+}
+
+impl Holder for Desk {
+    fn finish(&mut self) -> Result<Vec<Claim>> {
+        if self.spoilt {
+            return Ok(Vec::new());
+        }
+        if !self.batch.rows().is_empty() {
+            if self.sink.prepare(&self.channel, &self.batch)? {
+                // Rows that need a new file are left to the next owner: naming the file would take a commit of its own.
+                self.batch.clear();
+            } else {
+                self.write(|_| Ok(()))?;
+            }
+        }
+        let marks = self.sink.flush()?;
+        self.claims(&marks)
+    }
+
+    fn release(&mut self, committed: Result<()>) {
+        match committed {
+            Ok(()) => tracing::debug!("partitions given back"),
+            Err(error) => {
+                tracing::warn!("{error}; what was not committed is read again");
+                if error.kind() == crate::error::Kind::Stop {
+                    self.stopped = Some(error);
+                }
+            }
+        }
+        self.clear();
+        self.spoilt = true;
+        // Closes the files, so that the next owner can cut what was not committed.
+        if let Ok(sink) = (self.make_sink)() {
+            self.sink = sink;
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! What a member knows of one of its partitions.
+
+use std::collections::BTreeMap;
+
+use super::claims::Text;
+use crate::change::Position;
+use crate::kafka::Claim;
+use crate::sink::Marks;
+use crate::{Error, Result};
+
+/// How far something has come in a partition.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Reach {
+    /// The next message; `None` until one was seen or a commit is known.
+    offset: Option<i64>,
+    /// The highest position, by source. Nearly always one source.
+    positions: Vec<(String, Position)>,
+}
+
+/// One partition.
+#[derive(Debug)]
+pub struct Lane {
+    /// Topic name.
+    pub topic: String,
+    /// Partition number.
+    pub partition: u32,
+    /// Files of other members that the partition's commits go on naming.
+    pub carried: Marks,
+    /// A truncate that waits for the other partitions: its source, its place and its offset.
+    pub held: Option<(String, Position, i64)>,
+    read: Reach,
+    written: Reach,
+    committed: Option<i64>,
+}
+
+impl Lane {
+    /// From what the group has committed for it.
+    pub fn new(claim: &Claim) -> Result<Self> {
+        let text = Text::from_json(&claim.topic, &claim.text)?;
+        let reach = Reach { offset: claim.offset, positions: text.positions.into_iter().collect() };
+        Ok(Self {
+            topic: claim.topic.clone(),
+            partition: claim.partition,
+            carried: text.files,
+            held: None,
+            read: reach.clone(),
+            written: reach,
+            committed: claim.offset,
+        })
+    }
+
+    /// Whether the change was read before; if not, it is noted as read.
+    pub fn repeats(&mut self, source: &str, position: Position) -> bool {
+        match self.read.positions.iter_mut().find(|(name, _)| name == source) {
+            Some((_, read)) if *read >= position => true,
+            Some((_, read)) => {
+                *read = position;
+                false
+            }
+            None => {
+                self.read.positions.push((source.to_owned(), position));
+                false
+            }
+        }
+    }
+
+    /// Whether it has come to `position` of `source`, or waits there.
+    pub fn reached(&self, source: &str, position: Position) -> bool {
+        let waits = self.held.as_ref().is_some_and(|(name, held, _)| name == source && *held >= position);
+        waits || self.read.positions.iter().any(|(name, read)| name == source && *read >= position)
+    }
+
+    /// The message at `offset` was taken in. Offsets only rise within a partition.
+    pub fn took(&mut self, offset: i64) {
+        if self.written.offset.is_none() {
+            self.written.offset = Some(offset);
+        }
+        self.read.offset = Some(offset + 1);
+    }
+
+    /// The message at `offset` is next, and was not taken in.
+    pub fn stands_before(&mut self, offset: i64) {
+        if self.written.offset.is_none() {
+            self.written.offset = Some(offset);
+        }
+        self.read.offset = Some(offset);
+    }
+
+    /// All that was read has been written.
+    pub fn wrote(&mut self) {
+        if self.written != self.read {
+            self.written.clone_from(&self.read);
+        }
+    }
+
+    /// The next message to write.
+    pub fn next_offset(&self) -> Option<i64> {
+        self.written.offset
+    }
+
+    /// Something was written that is not committed.
+    pub fn is_ahead(&self) -> bool {
+        self.written.offset != self.committed
+    }
+
+    /// What a commit says of it, given the sink's own files for its topic. `None`: there is nothing to say yet.
+    pub fn claim(&self, own: Option<&Marks>) -> Result<Option<Claim>> {
+        let Some(offset) = self.written.offset else { return Ok(None) };
+        let positions: BTreeMap<String, Position> = self.written.positions.iter().cloned().collect();
+        let mut files = self.carried.clone();
+        files.extend(own.into_iter().flatten().map(|(file, length)| (file.clone(), *length)));
+        let text = Text::new(positions, files).to_json()?;
+        if text.len() > Claim::TEXT_MAX {
+            let fact = format!("one commit cannot name all {} files of topic {:?}", self.carried.len() + own.map_or(0, Marks::len), self.topic);
+            return Err(Error::stop(fact).hint("give each table a topic of its own, or the sink fewer ids"));
+        }
+        Ok(Some(Claim { topic: self.topic.clone(), partition: self.partition, offset: Some(offset), text }))
+    }
+
+    /// The commit held.
+    pub fn committed(&mut self, own: Option<&Marks>) {
+        self.committed = self.written.offset;
+        // From now on the sink's own lengths are the newer ones.
+        for file in own.into_iter().flatten() {
+            self.carried.remove(file.0);
+        }
+    }
+}

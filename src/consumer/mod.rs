@@ -1,0 +1,278 @@
+//! Kafka -> files. Runs kafka -> format -> sink, and is the only place that commits an offset.
+//!
+//! Each member is one thread with its own client, desk and files. Exactly once comes from three things together: the `position` header
+//! (what was read before is dropped), the commit's text (offset and file lengths hold or fail as one), and the cut at each new
+//! assignment (what no commit vouches for is removed). See `claims`.
+
+mod claims;
+mod desk;
+mod lane;
+mod rejected;
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use regex::Regex;
+
+use crate::config::{self, Config};
+use crate::control::{Control, Figures};
+use crate::error::Kind;
+use crate::kafka::{Event, Member, Settings, Topics, watermarks};
+use crate::sink::{Sink, csv};
+use crate::{Error, Result};
+use desk::{Desk, Next};
+use rejected::Rejected;
+
+/// How long a member waits for the next message before it writes what it has.
+const WAIT: Duration = Duration::from_millis(100);
+/// Pause before a member that lost the group joins again.
+const PAUSE: Duration = Duration::from_secs(1);
+/// With `once`: how often the group's offsets are compared with the end.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// Runs `instances` members for each of the sinks of these names, or all, until they are told to stop or, with `once`, have caught up.
+pub fn run(config: &Config, names: &[String], instances: u32, control: &Control) -> Result<()> {
+    run_beside(config, names, instances, control, None)
+}
+
+/// The same, beside a connector in this process: with `once`, the end is where the topics end after `producing` has become false.
+pub(crate) fn run_beside(config: &Config, names: &[String], instances: u32, control: &Control, producing: Option<&AtomicBool>) -> Result<()> {
+    let settings = crate::connector::settings(config)?;
+    let sinks = config.need_sinks(names)?;
+    let topics = Topics::connect(&settings)?;
+    let members: Vec<Attendance<'_>> = sinks
+        .into_iter()
+        .flat_map(|sink| (1..=instances).map(move |number| (sink, number)))
+        .map(|(sink, number)| Attendance::new(sink, member_id(sink, number, instances), &settings, &topics, control, producing))
+        .collect::<Result<_>>()?;
+    std::thread::scope(|scope| {
+        let running: Vec<_> = members.into_iter().map(|mut member| scope.spawn(move || member.supervise())).collect();
+        let ended = running.into_iter().map(|member| member.join().unwrap_or_else(|_| Err(Error::stop("a consumer's thread died"))));
+        ended.collect::<Vec<_>>().into_iter().collect()
+    })
+}
+
+/// What distinguishes the files of the members of one process: the sink's id, the member's number, or both.
+fn member_id(sink: &config::Sink, number: u32, instances: u32) -> Option<String> {
+    match (&sink.id, instances) {
+        (id, 1) => id.clone(),
+        (None, _) => Some(number.to_string()),
+        (Some(id), _) => Some(format!("{id}_{number}")),
+    }
+}
+
+/// Makes the sink of one member.
+pub(crate) fn build(sink: &config::Sink, id: Option<&str>) -> Result<Box<dyn Sink>> {
+    let settings = csv::Settings {
+        path: sink.path.clone(),
+        id: id.map(str::to_owned),
+        split: sink.split,
+        position: sink.position,
+        unchanged: sink.unchanged.clone(),
+        rotate_bytes: sink.rotate_bytes,
+        rotate_rows: sink.rotate_rows,
+        rotate_after: sink.rotate_after,
+    };
+    Ok(Box::new(csv::CsvSink::new(settings)?))
+}
+
+/// One member's place in its group, over all the times it joins.
+struct Attendance<'a> {
+    sink: &'a config::Sink,
+    settings: &'a Settings,
+    topics: &'a Topics,
+    control: &'a Control,
+    producing: Option<&'a AtomicBool>,
+    figures: Arc<Figures>,
+    patterns: Vec<String>,
+    desk: Arc<Mutex<Desk>>,
+    /// With `once`: where each partition ended when the run began.
+    ends: Option<BTreeMap<(String, u32), i64>>,
+    rows_told: u64,
+}
+
+impl<'a> Attendance<'a> {
+    fn new(sink: &'a config::Sink, id: Option<String>, settings: &'a Settings, topics: &'a Topics, control: &'a Control, producing: Option<&'a AtomicBool>) -> Result<Self> {
+        let patterns = sink.topics.iter().map(|pattern| subscription(pattern)).collect();
+        let rejected = Rejected::new(&sink.path, id.as_deref(), &sink.name);
+        let owned = sink.clone();
+        let make_sink = Box::new(move || build(&owned, id.as_deref()));
+        let desk = Arc::new(Mutex::new(Desk::new(make_sink, rejected)?));
+        let figures = control.progress.sink(&sink.name);
+        Ok(Self { sink, settings, topics, control, producing, figures, patterns, desk, ends: None, rows_told: 0 })
+    }
+
+    fn supervise(&mut self) -> Result<()> {
+        loop {
+            let error = match self.attend() {
+                Ok(()) => return Ok(()),
+                Err(error) => error.context(format!("sink {:?}", self.sink.name)),
+            };
+            if error.kind() != Kind::Link {
+                // The other members would take over and meet the same; a person is needed.
+                self.control.request_stop();
+                return Err(error);
+            }
+            tracing::warn!("{error}; joining again");
+            if self.control.is_stopping() {
+                return Err(error);
+            }
+            std::thread::sleep(PAUSE);
+        }
+    }
+
+    /// From joining the group to leaving it. Whatever fails: nothing that was not committed counts.
+    fn attend(&mut self) -> Result<()> {
+        self.desk().spoil();
+        let member = Member::join(self.settings, &self.sink.group, &self.patterns, Arc::clone(&self.desk))?;
+        let served = self.serve(&member);
+        if served.is_err() {
+            self.desk().spoil();
+        }
+        drop(member);
+        let stopped = self.desk().stopped.take();
+        served.and(stopped.map_or(Ok(()), Err))
+    }
+
+    fn serve(&mut self, member: &Member<Desk>) -> Result<()> {
+        let mut committed_at = Instant::now();
+        let mut looked_at = Instant::now();
+        while !self.control.is_stopping() {
+            let mut idle = false;
+            match member.poll(WAIT)? {
+                Event::Given(partitions) => {
+                    self.begin(member, &partitions)?;
+                    committed_at = Instant::now();
+                }
+                Event::Message(message) => {
+                    let mut desk = self.desk();
+                    if !desk.fits(message.topic()) {
+                        desk.write(|claims| member.commit(claims))?;
+                    }
+                    match desk.take(&message)? {
+                        Next::GoOn => {}
+                        Next::Write => desk.write(|claims| member.commit(claims))?,
+                        Next::Hold => member.hold(message.topic(), message.partition(), message.offset() + 1)?,
+                        Next::Release(partitions) => {
+                            for (partition, _) in partitions {
+                                member.resume(message.topic(), partition)?;
+                            }
+                        }
+                    }
+                }
+                Event::Nothing => {
+                    self.desk().write(|claims| member.commit(claims))?;
+                    idle = true;
+                }
+            }
+            if committed_at.elapsed() >= self.sink.commit_interval {
+                self.commit(member)?;
+                committed_at = Instant::now();
+            }
+            if self.control.once && idle && looked_at.elapsed() >= LOOK {
+                looked_at = Instant::now();
+                if self.has_caught_up(member)? {
+                    break;
+                }
+            }
+        }
+        self.commit(member)
+    }
+
+    fn desk(&self) -> MutexGuard<'_, Desk> {
+        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn begin(&self, member: &Member<Desk>, given: &[(String, u32)]) -> Result<()> {
+        let all = self.partitions()?;
+        let claims = member.committed(&all)?;
+        let own: Vec<_> = member.committed(given)?;
+        self.desk().begin(&own, &claims)?;
+        tracing::info!(sink = self.sink.name, partitions = given.len(), "partitions given");
+        Ok(())
+    }
+
+    fn commit(&mut self, member: &Member<Desk>) -> Result<()> {
+        let rows = {
+            let mut desk = self.desk();
+            if desk.is_spoilt() {
+                return Ok(());
+            }
+            desk.write(|claims| member.commit(claims))?;
+            if desk.is_ahead() {
+                desk.commit(|claims| member.commit(claims))?;
+            }
+            desk.rows
+        };
+        self.figures.rows.fetch_add(rows - self.rows_told, Ordering::Relaxed);
+        self.rows_told = rows;
+        Ok(())
+    }
+
+    /// All partitions of the topics that the sink reads.
+    fn partitions(&self) -> Result<Vec<(String, u32)>> {
+        let wanted = self.patterns.iter().map(|pattern| Regex::new(pattern)).collect::<std::result::Result<Vec<_>, _>>();
+        let wanted = wanted.map_err(|cause| Error::usage("bad topic pattern").cause(cause))?;
+        let mut partitions = Vec::new();
+        for topic in self.topics.names()? {
+            if wanted.iter().any(|pattern| pattern.is_match(&topic)) {
+                let count = self.topics.partitions(&topic)?;
+                partitions.extend((0..count).map(|partition| (topic.clone(), partition)));
+            }
+        }
+        Ok(partitions)
+    }
+
+    /// Whether the group has committed all that was there when the run began.
+    fn has_caught_up(&mut self, member: &Member<Desk>) -> Result<bool> {
+        if self.producing.is_some_and(|producing| producing.load(Ordering::SeqCst)) {
+            return Ok(false);
+        }
+        let ends = match self.ends.take() {
+            Some(ends) => ends,
+            None => self.ends_now()?,
+        };
+        self.commit(member)?;
+        let asked: Vec<(String, u32)> = ends.keys().cloned().collect();
+        let claims = member.committed(&asked)?;
+        let behind = claims.iter().any(|claim| {
+            let end = ends.get(&(claim.topic.clone(), claim.partition)).copied().unwrap_or(0);
+            claim.offset.unwrap_or(0) < end
+        });
+        self.ends = Some(ends);
+        Ok(!behind)
+    }
+
+    /// The end of each partition; 0 for an empty one.
+    fn ends_now(&self) -> Result<BTreeMap<(String, u32), i64>> {
+        let mut ends = BTreeMap::new();
+        let mut counts: BTreeMap<String, u32> = BTreeMap::new();
+        for (topic, _) in self.partitions()? {
+            *counts.entry(topic).or_default() += 1;
+        }
+        for (topic, count) in counts {
+            for (partition, (first, end)) in watermarks(self.settings, &topic, count)?.into_iter().enumerate() {
+                ends.insert((topic.clone(), partition as u32), if first == end { 0 } else { end });
+            }
+        }
+        Ok(ends)
+    }
+}
+
+/// A topic pattern as the client wants it: a regular expression that begins with `^`.
+fn subscription(pattern: &str) -> String {
+    format!("^{}$", regex::escape(pattern).replace(r"\*", ".*").replace(r"\?", "."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::subscription;
+
+    #[test]
+    fn patterns_are_anchored_and_escaped() {
+        assert_eq!(subscription("shop.public.*"), r"^shop\.public\..*$");
+        assert_eq!(subscription("a-b_c"), r"^a\-b_c$");
+    }
+}

@@ -1,0 +1,97 @@
+//! Messages that no format can read are put aside, one JSON line each, in `<path>.rejected.jsonl`: topic, partition, offset, reason
+//! and the message itself. The consumer goes on.
+//!
+//! A message may be met again after a crash; what the file holds already is not added twice.
+
+use std::collections::HashSet;
+use std::fs::{self, File, OpenOptions};
+use std::io::{Read, Write};
+use std::path::PathBuf;
+
+use crate::kafka::Message;
+use crate::Result;
+
+/// The file of one sink; made when the first message is put aside.
+pub struct Rejected {
+    path: PathBuf,
+    open: Option<(File, HashSet<(String, u32, i64)>)>,
+    /// Messages put aside by this process.
+    pub count: u64,
+}
+
+impl Rejected {
+    /// For the sink that writes to `template`; `{…}` in it becomes the sink's name.
+    pub fn new(template: &str, id: Option<&str>, sink: &str) -> Self {
+        let mut path = String::new();
+        let mut rest = template;
+        while let Some((before, after)) = rest.split_once('{') {
+            path.push_str(before);
+            path.push_str(sink);
+            rest = after.split_once('}').map_or("", |(_, after)| after);
+        }
+        path.push_str(rest);
+        if let Some(id) = id {
+            path.push('_');
+            path.push_str(id);
+        }
+        path.push_str(".rejected.jsonl");
+        Self { path: path.into(), open: None, count: 0 }
+    }
+
+    /// Puts a message aside.
+    pub fn add(&mut self, message: &Message<'_>, reason: &str) -> Result<()> {
+        self.count += 1;
+        tracing::warn!(topic = message.topic(), partition = message.partition(), offset = message.offset(), "message put aside: {reason}");
+        let fail = |cause| crate::sink::file_failure("write", &self.path, cause);
+        let (file, known) = match &mut self.open {
+            Some(open) => open,
+            None => self.open.insert(open(&self.path).map_err(fail)?),
+        };
+        if !known.insert((message.topic().to_owned(), message.partition(), message.offset())) {
+            return Ok(());
+        }
+        let mut line = serde_json::json!({
+            "topic": message.topic(),
+            "partition": message.partition(),
+            "offset": message.offset(),
+            "timestamp_ms": message.timestamp_ms(),
+            "reason": reason,
+            "message": String::from_utf8_lossy(message.value()),
+        })
+        .to_string();
+        line.push('\n');
+        file.write_all(line.as_bytes()).map_err(fail)
+    }
+
+    /// Brings the file to the disk.
+    pub fn flush(&mut self) -> Result<()> {
+        let fail = |cause| crate::sink::file_failure("write", &self.path, cause);
+        self.open.as_ref().map_or(Ok(()), |(file, _)| file.sync_data().map_err(fail))
+    }
+}
+
+/// Opens the file to append, without the torn line of a crash, and reads which messages it holds.
+fn open(path: &PathBuf) -> std::io::Result<(File, HashSet<(String, u32, i64)>)> {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    let mut file = OpenOptions::new().read(true).append(true).create(true).open(path)?;
+    let mut text = Vec::new();
+    file.read_to_end(&mut text)?;
+    let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |place| place + 1);
+    file.set_len(whole as u64)?;
+    let lines = text[..whole].split(|byte| *byte == b'\n');
+    let known = lines.filter_map(|line| {
+        let value: serde_json::Value = serde_json::from_slice(line).ok()?;
+        Some((value["topic"].as_str()?.to_owned(), u32::try_from(value["partition"].as_u64()?).ok()?, value["offset"].as_i64()?))
+    });
+    Ok((file, known.collect()))
+}
+
+/// For messages about the file.
+impl std::fmt::Display for Rejected {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{}", self.path.display())
+    }
+}
+

@@ -1,0 +1,191 @@
+//! Databases -> files without Kafka. Runs source -> sink; position and files advance together, by one rename of the state file.
+
+mod state;
+
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use crate::change::{Batch, Checkpoint, Position};
+use crate::config::{self, Config};
+use crate::control::Control;
+use crate::error::Kind;
+use crate::sink::Sink;
+use crate::source::Source;
+use crate::{Error, Result};
+use state::{State, StateFile};
+
+/// The longest wait for rows.
+const WAIT: Duration = Duration::from_millis(200);
+/// Pauses between attempts to reach the database again.
+const PAUSE_FIRST: Duration = Duration::from_millis(200);
+const PAUSE_LONGEST: Duration = Duration::from_secs(10);
+
+/// Runs all sources until they are told to stop or, with `once`, have caught up.
+pub fn run(config: &Config, control: &Control) -> Result<()> {
+    config.need_sources(&[])?;
+    config.need_sinks(&[])?;
+    std::thread::scope(|scope| {
+        let work = |source| scope.spawn(move || Direct::open(source, &config.sinks, control).and_then(Direct::run).inspect_err(|_| control.request_stop()));
+        let running: Vec<_> = config.sources.iter().map(work).collect();
+        let ended = running.into_iter().map(|source| source.join().unwrap_or_else(|_| Err(Error::stop("a source's thread died"))));
+        ended.collect::<Vec<_>>().into_iter().collect()
+    })
+}
+
+struct Output<'a> {
+    settings: &'a config::Sink,
+    sink: Box<dyn Sink>,
+}
+
+/// One source with all sinks.
+struct Direct<'a> {
+    config: &'a config::Source,
+    source: Box<dyn Source>,
+    outputs: Vec<Output<'a>>,
+    file: StateFile,
+    state: State,
+    /// The newest checkpoint that the source handed out.
+    reached: Checkpoint,
+    written: Position,
+    saved_at: Instant,
+    control: &'a Control,
+}
+
+impl<'a> Direct<'a> {
+    fn open(config: &'a config::Source, sinks: &'a [config::Sink], control: &'a Control) -> Result<Self> {
+        let context = |error: Error| error.context(format!("source {:?}", config.name));
+        let file = StateFile::beside(&sinks[0].path, &config.name);
+        let saved = file.load().map_err(context)?;
+        let mut source = crate::connector::build(config).map_err(context)?;
+        let began = source.start(saved.as_ref().map(|saved| &saved.checkpoint)).map_err(context)?;
+        let is_new = saved.is_none();
+        let state = saved.unwrap_or_else(|| State::new(began));
+        if is_new {
+            file.save(&state)?;
+        }
+        let mut outputs = Vec::with_capacity(sinks.len());
+        for settings in sinks {
+            let mut sink = crate::consumer::build(settings, settings.id.as_deref())?;
+            sink.recover(state.files.get(&settings.name).unwrap_or(&BTreeMap::new()))?;
+            outputs.push(Output { settings, sink });
+        }
+        let (reached, written) = (state.checkpoint.clone(), state.written);
+        control.progress.source(&config.name).set_state("streaming");
+        Ok(Self { config, source, outputs, file, state, reached, written, saved_at: Instant::now(), control })
+    }
+
+    fn run(mut self) -> Result<()> {
+        let end = if self.control.once { Some(self.source.head()?) } else { None };
+        let mut batch = Batch::default();
+        while !self.control.is_stopping() {
+            batch.clear();
+            match self.source.read(&mut batch, WAIT) {
+                Ok(()) => self.write(&batch).map_err(|error| error.context(format!("source {:?}", self.config.name)))?,
+                Err(error) if error.kind() == Kind::Link => self.start_again(&error)?,
+                Err(error) => return Err(error.context(format!("source {:?}", self.config.name))),
+            }
+            if self.saved_at.elapsed() >= self.outputs[0].settings.commit_interval {
+                self.save()?;
+            }
+            if end.is_some_and(|end| batch.read_to >= end) {
+                break;
+            }
+        }
+        self.save()
+    }
+
+    fn write(&mut self, batch: &Batch) -> Result<()> {
+        let figures = self.control.progress.source(&self.config.name);
+        figures.read_to.store(batch.read_to.commit, Ordering::Relaxed);
+        let repeats = batch.rows().partition_point(|row| row.position <= self.written);
+        let fresh: Batch;
+        let batch = if repeats > 0 {
+            fresh = batch.without_first(repeats);
+            &fresh
+        } else {
+            batch
+        };
+        if let Some(last) = batch.rows().last() {
+            let channels = self.channels(batch);
+            let mut new_files = false;
+            for (channel, part) in &channels {
+                for output in self.outputs.iter_mut().filter(|output| output.settings.takes(channel)) {
+                    new_files |= output.sink.prepare(channel, part.as_ref().unwrap_or(batch))?;
+                }
+            }
+            // Before anything of the batch is written: the state may not vouch for a part of it.
+            if new_files {
+                self.save()?;
+            }
+            for (channel, part) in &channels {
+                for output in self.outputs.iter_mut().filter(|output| output.settings.takes(channel)) {
+                    output.sink.write(channel, part.as_ref().unwrap_or(batch))?;
+                }
+            }
+            self.written = last.position;
+            figures.rows.fetch_add(batch.rows().len() as u64, Ordering::Relaxed);
+            figures.bytes.fetch_add(batch.bytes_held() as u64, Ordering::Relaxed);
+        }
+        if let Some(checkpoint) = &batch.checkpoint {
+            self.reached = checkpoint.clone();
+        }
+        Ok(())
+    }
+
+    /// The batch by the topics that its tables would have; `None` stands for the whole batch.
+    fn channels(&self, batch: &Batch) -> Vec<(String, Option<Batch>)> {
+        let of_table: Vec<String> = batch.tables().iter().map(|table| self.config.topic.of(&table.schema, &table.name)).collect();
+        let mut names: Vec<&String> = batch.rows().iter().map(|row| &of_table[row.table as usize]).collect();
+        names.dedup();
+        names.sort();
+        names.dedup();
+        if let [only] = names[..] {
+            return vec![(only.clone(), None)];
+        }
+        names.into_iter().map(|name| (name.clone(), Some(batch.of_tables(|table| of_table[table as usize] == *name)))).collect()
+    }
+
+    /// Flushes every sink and moves position and lengths as one; then the database may release its log.
+    fn save(&mut self) -> Result<()> {
+        self.saved_at = Instant::now();
+        let mut files = BTreeMap::new();
+        for output in &mut self.outputs {
+            files.insert(output.settings.name.clone(), output.sink.flush()?);
+        }
+        if self.state.checkpoint == self.reached && self.state.written == self.written && self.state.files == files {
+            return Ok(());
+        }
+        self.state.checkpoint.clone_from(&self.reached);
+        (self.state.written, self.state.files) = (self.written, files);
+        self.file.save(&self.state)?;
+        match self.source.confirm(&self.reached) {
+            // The files hold it; the database hears of it after the next connection.
+            Err(error) if error.kind() == Kind::Link => {
+                tracing::warn!("{error}");
+                Ok(())
+            }
+            confirmed => confirmed,
+        }
+    }
+
+    fn start_again(&mut self, error: &Error) -> Result<()> {
+        let figures = self.control.progress.source(&self.config.name);
+        tracing::warn!(source = self.config.name, "{error}; connecting again");
+        figures.set_state("reconnecting");
+        let mut pause = PAUSE_FIRST;
+        while !self.control.is_stopping() {
+            std::thread::sleep(pause);
+            match self.source.start(Some(&self.state.checkpoint)) {
+                Ok(_) => {
+                    figures.set_state("streaming");
+                    return Ok(());
+                }
+                Err(error) if error.kind() == Kind::Link => tracing::warn!(source = self.config.name, "{error}"),
+                Err(error) => return Err(error),
+            }
+            pause = (pause * 2).min(PAUSE_LONGEST);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,300 @@
+//! One message taken apart, without a copy: which bytes are the action, the names and the values. Strict: what is accepted is valid JSON.
+
+use super::text::plain_length;
+use crate::change::Kind;
+
+/// Where the inside of a JSON string, or another value, lies in a message.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Span {
+    start: u32,
+    end: u32,
+    /// Whether there is an escape in it.
+    pub escaped: bool,
+}
+
+impl Span {
+    /// As it stands in the message.
+    #[inline]
+    pub fn raw(self, message: &[u8]) -> &[u8] {
+        message.get(self.start as usize..self.end as usize).unwrap_or_default()
+    }
+
+    /// What it stands for. `None` for a malformed escape.
+    pub fn text(self, message: &[u8]) -> Option<String> {
+        let mut out = Vec::new();
+        super::text::unescape(self.raw(message), &mut out)?;
+        String::from_utf8(out).ok()
+    }
+}
+
+/// An entry of `columns`, `identity` or `pk`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Field {
+    /// Name of the column.
+    pub name: Span,
+    /// Its type, if the message says it.
+    pub type_name: Span,
+    /// `Missing` if there is no value (`pk`).
+    pub kind: Kind,
+    /// The value.
+    pub value: Span,
+}
+
+/// A list of columns: whether it is there, and its entries.
+#[derive(Debug, Default)]
+pub(super) struct List {
+    pub given: bool,
+    pub fields: Vec<Field>,
+}
+
+/// What a message holds; the lists keep their memory from message to message.
+#[derive(Debug, Default)]
+pub(super) struct Parts {
+    pub action: Span,
+    pub schema: Span,
+    pub table: Option<Span>,
+    pub columns: List,
+    pub identity: List,
+    pub pk: List,
+}
+
+/// Why a message is refused, in a few words that quote none of it.
+pub(super) type Reason = &'static str;
+
+/// Objects and arrays within one another that are skipped at most.
+const DEPTH_MAX: u32 = 64;
+
+/// The longest message that is taken apart: places in it are counted in 32 bits.
+const BYTES_MAX: usize = 1 << 31;
+
+impl Parts {
+    /// Takes a message apart.
+    pub fn parse(&mut self, message: &[u8]) -> Result<(), Reason> {
+        if message.len() > BYTES_MAX {
+            return Err("it is longer than 2 GiB");
+        }
+        if std::str::from_utf8(message).is_err() {
+            return Err("it is not UTF-8");
+        }
+        (self.action, self.schema, self.table) = (Span::default(), Span::default(), None);
+        let Self { action, schema, table, columns, identity, pk } = self;
+        for list in [&mut *columns, &mut *identity, &mut *pk] {
+            list.given = false;
+            list.fields.clear();
+        }
+        let mut cursor = Cursor { bytes: message, at: 0 };
+        cursor.object("it is no JSON object", |cursor, key| match key {
+            b"action" => cursor.string().map(|span| *action = span),
+            b"schema" => cursor.string().map(|span| *schema = span),
+            b"table" => cursor.string().map(|span| *table = Some(span)),
+            b"columns" => columns.parse(cursor, true),
+            b"identity" => identity.parse(cursor, true),
+            b"pk" => pk.parse(cursor, false),
+            _ => cursor.skip(0),
+        })?;
+        cursor.space();
+        if cursor.at == message.len() { Ok(()) } else { Err("something follows the JSON object") }
+    }
+}
+
+impl List {
+    fn parse(&mut self, cursor: &mut Cursor, valued: bool) -> Result<(), Reason> {
+        self.given = true;
+        self.fields.clear();
+        cursor.array("a list of columns is no array", |cursor| {
+            let (mut name, mut type_name, mut value) = (None, Span::default(), None);
+            cursor.object("a column is no object", |cursor, key| match key {
+                b"name" => cursor.string().map(|span| name = Some(span)),
+                b"type" => cursor.string().map(|span| type_name = span),
+                b"value" if valued => cursor.scalar().map(|scalar| value = Some(scalar)),
+                _ => cursor.skip(1),
+            })?;
+            let name = name.ok_or("a column has no name")?;
+            let (kind, value) = match value {
+                Some(value) => value,
+                None if valued => return Err("a column has no value"),
+                None => (Kind::Missing, Span::default()),
+            };
+            self.fields.push(Field { name, type_name, kind, value });
+            Ok(())
+        })
+    }
+}
+
+struct Cursor<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl Cursor<'_> {
+    #[inline]
+    fn peek(&self) -> Option<u8> {
+        self.bytes.get(self.at).copied()
+    }
+
+    #[inline]
+    fn space(&mut self) {
+        while let Some(b' ' | b'\n' | b'\r' | b'\t') = self.peek() {
+            self.at += 1;
+        }
+    }
+
+    /// Passes the byte, with white space before it.
+    #[inline]
+    fn take(&mut self, byte: u8) -> bool {
+        self.space();
+        let found = self.peek() == Some(byte);
+        self.at += usize::from(found);
+        found
+    }
+
+    /// `{"key":value,…}`; `each` reads the value.
+    #[inline]
+    fn object(&mut self, reason: Reason, mut each: impl FnMut(&mut Self, &[u8]) -> Result<(), Reason>) -> Result<(), Reason> {
+        if !self.take(b'{') {
+            return Err(reason);
+        }
+        if self.take(b'}') {
+            return Ok(());
+        }
+        loop {
+            let key = self.string()?;
+            if !self.take(b':') {
+                return Err("a colon is missing");
+            }
+            if key.escaped {
+                each(self, key.text(self.bytes).ok_or("a string holds a malformed escape")?.as_bytes())?;
+            } else {
+                each(self, key.raw(self.bytes))?;
+            }
+            if self.take(b'}') {
+                return Ok(());
+            }
+            if !self.take(b',') {
+                return Err("a comma or closing brace is missing");
+            }
+        }
+    }
+
+    /// `[item,…]`; `each` reads the item.
+    #[inline]
+    fn array(&mut self, reason: Reason, mut each: impl FnMut(&mut Self) -> Result<(), Reason>) -> Result<(), Reason> {
+        if !self.take(b'[') {
+            return Err(reason);
+        }
+        if self.take(b']') {
+            return Ok(());
+        }
+        loop {
+            each(self)?;
+            if self.take(b']') {
+                return Ok(());
+            }
+            if !self.take(b',') {
+                return Err("a comma or closing bracket is missing");
+            }
+        }
+    }
+
+    fn string(&mut self) -> Result<Span, Reason> {
+        if !self.take(b'"') {
+            return Err("a string is missing");
+        }
+        let (bytes, start) = (self.bytes, self.at);
+        let mut escaped = false;
+        loop {
+            self.at += plain_length(bytes.get(self.at..).unwrap_or_default());
+            match self.peek() {
+                Some(b'"') => break,
+                Some(b'\\') => {
+                    escaped = true;
+                    self.at += 2;
+                }
+                Some(_) => return Err("a string holds a control character"),
+                None => return Err("a string does not end"),
+            }
+        }
+        let raw = bytes.get(start..self.at).unwrap_or_default();
+        self.at += 1;
+        if escaped && super::text::unescape(raw, &mut Vec::new()).is_none() {
+            return Err("a string holds a malformed escape");
+        }
+        Ok(Span { start: start as u32, end: start as u32 + raw.len() as u32, escaped })
+    }
+
+    /// A value that is neither object nor array.
+    fn scalar(&mut self) -> Result<(Kind, Span), Reason> {
+        self.space();
+        let start = self.at;
+        let kind = match self.peek() {
+            Some(b'"') => return Ok((Kind::Text, self.string()?)),
+            Some(b'n') => self.word(b"null").map(|()| Kind::Null)?,
+            Some(b't') => self.word(b"true").map(|()| Kind::Literal)?,
+            Some(b'f') => self.word(b"false").map(|()| Kind::Literal)?,
+            Some(b'-' | b'0'..=b'9') => self.number().map(|()| Kind::Literal)?,
+            Some(b'{' | b'[') => return Err("a column's value is an object or array"),
+            _ => return Err("a value is missing"),
+        };
+        let end = if kind == Kind::Null { start } else { self.at };
+        Ok((kind, Span { start: start as u32, end: end as u32, escaped: false }))
+    }
+
+    fn word(&mut self, word: &'static [u8]) -> Result<(), Reason> {
+        if !self.bytes.get(self.at..).is_some_and(|rest| rest.starts_with(word)) {
+            return Err("a value is no JSON value");
+        }
+        self.at += word.len();
+        Ok(())
+    }
+
+    /// Passes digits; answers how many.
+    fn digits(&mut self) -> usize {
+        let start = self.at;
+        while let Some(b'0'..=b'9') = self.peek() {
+            self.at += 1;
+        }
+        self.at - start
+    }
+
+    fn number(&mut self) -> Result<(), Reason> {
+        const REASON: Reason = "a number is malformed";
+        if self.peek() == Some(b'-') {
+            self.at += 1;
+        }
+        let leading_zero = self.peek() == Some(b'0');
+        match self.digits() {
+            0 => return Err(REASON),
+            2.. if leading_zero => return Err(REASON),
+            _ => {}
+        }
+        if self.peek() == Some(b'.') {
+            self.at += 1;
+            if self.digits() == 0 {
+                return Err(REASON);
+            }
+        }
+        if let Some(b'e' | b'E') = self.peek() {
+            self.at += 1;
+            if let Some(b'+' | b'-') = self.peek() {
+                self.at += 1;
+            }
+            if self.digits() == 0 {
+                return Err(REASON);
+            }
+        }
+        Ok(())
+    }
+
+    /// Passes any value.
+    fn skip(&mut self, depth: u32) -> Result<(), Reason> {
+        if depth > DEPTH_MAX {
+            return Err("it is nested too deeply");
+        }
+        self.space();
+        match self.peek() {
+            Some(b'{') => self.object("", |cursor, _| cursor.skip(depth + 1)),
+            Some(b'[') => self.array("", |cursor| cursor.skip(depth + 1)),
+            _ => self.scalar().map(drop),
+        }
+    }
+}

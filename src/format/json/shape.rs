@@ -1,0 +1,198 @@
+//! Which table a message's column names mean. A message tells names only; tables are made once and shared by all rows with these names.
+
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+
+use super::parse::{List, Parts, Reason, Span};
+use crate::change::{Column, Operation, Table};
+
+/// A table, and where its cells lie in a message.
+#[derive(Debug)]
+pub(super) struct Shape {
+    pub table: Arc<Table>,
+    /// For each column of the table its place in the message's `columns`.
+    pub columns: Vec<Option<usize>>,
+    /// For each column of the table its place in the message's `identity`.
+    pub identity: Vec<Option<usize>>,
+    /// The names in the order of a message, escaped as they came, by which the next message is recognised.
+    names: Vec<u8>,
+    /// [`Family::version`] when it was made.
+    version: u32,
+    family: usize,
+}
+
+/// What is known of a table by its name.
+///
+/// An update leaves an unchanged out-of-line value out of `columns`, so its names alone look like another table. An insert never does: its
+/// columns are all there are, and an update with some of them belongs to the same table, the others not sent.
+#[derive(Debug, Default)]
+struct Family {
+    full: Vec<Column>,
+    /// Names by which `full` was last told.
+    names: Vec<u8>,
+    /// Counts the changes of `full`.
+    version: u32,
+}
+
+/// Shapes kept before all are forgotten and made anew; bounds what messages of ever new tables can hold.
+const SHAPES_MAX: usize = 20_000;
+
+/// All shapes seen so far.
+#[derive(Debug, Default)]
+pub(super) struct Shapes {
+    known: Vec<Shape>,
+    by_hash: HashMap<u64, Vec<usize>>,
+    families: Vec<Family>,
+    by_name: HashMap<Vec<u8>, usize>,
+    last: usize,
+    /// The names of the message at hand.
+    names: Vec<u8>,
+}
+
+impl Shapes {
+    /// The shape of a message.
+    pub fn of(&mut self, operation: Operation, message: &[u8], parts: &Parts) -> Result<&Shape, Reason> {
+        let mut names = std::mem::take(&mut self.names);
+        write_names(operation, message, parts, &mut names);
+        let found = self.find(operation, &names);
+        let found = if let Some(found) = found { Ok(found) } else { self.make(operation, message, parts, &names) };
+        self.names = names;
+        self.last = found?;
+        self.known.get(self.last).ok_or("its columns are unknown")
+    }
+
+    fn find(&mut self, operation: Operation, names: &[u8]) -> Option<usize> {
+        let Self { known, by_hash, families, last, .. } = self;
+        let fits = |place: usize| known.get(place).is_some_and(|shape| shape.names == names);
+        let found = if fits(*last) { *last } else { by_hash.get(&hash(names))?.iter().copied().find(|&place| fits(place))? };
+        let shape = known.get(found)?;
+        let family = families.get_mut(shape.family)?;
+        match operation {
+            Operation::Insert if family.names != names => {
+                family.full.clone_from(&shape.table.columns);
+                family.names = names.to_vec();
+                family.version += 1;
+            }
+            Operation::Update if shape.version != family.version => return None,
+            _ => {}
+        }
+        Some(found)
+    }
+
+    fn make(&mut self, operation: Operation, message: &[u8], parts: &Parts, names: &[u8]) -> Result<usize, Reason> {
+        if self.known.len() >= SHAPES_MAX {
+            *self = Self::default();
+        }
+        let family = self.family(message, parts);
+        let kin = self.families.get_mut(family).ok_or("its table is unknown")?;
+        let table = Arc::new(make_table(operation, message, parts, &kin.full)?);
+        if operation == Operation::Insert {
+            kin.full.clone_from(&table.columns);
+            kin.names = names.to_vec();
+            kin.version += 1;
+        }
+        let (columns, identity) = (places(&table, message, &parts.columns), places(&table, message, &parts.identity));
+        let shape = Shape { columns, identity, names: names.to_vec(), version: kin.version, family, table };
+        let same = self.by_hash.entry(hash(names)).or_default();
+        // One that lost its validity when the table changed is replaced.
+        if let Some(&old) = same.iter().find(|&&place| self.known.get(place).is_some_and(|old| old.names == names)) {
+            self.known[old] = shape;
+            return Ok(old);
+        }
+        same.push(self.known.len());
+        self.known.push(shape);
+        Ok(self.known.len() - 1)
+    }
+
+    fn family(&mut self, message: &[u8], parts: &Parts) -> usize {
+        let name = [parts.schema.raw(message), parts.table.unwrap_or_default().raw(message)].join(&b'"');
+        *self.by_name.entry(name).or_insert_with(|| {
+            self.families.push(Family::default());
+            self.families.len() - 1
+        })
+    }
+}
+
+fn hash(names: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    names.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// Everything but the values, told apart by bytes that cannot stand in a JSON string.
+fn write_names(operation: Operation, message: &[u8], parts: &Parts, out: &mut Vec<u8>) {
+    out.clear();
+    out.push(operation as u8);
+    out.extend_from_slice(parts.schema.raw(message));
+    out.push(1);
+    out.extend_from_slice(parts.table.unwrap_or_default().raw(message));
+    for list in [&parts.columns, &parts.identity, &parts.pk] {
+        out.push(2);
+        for field in &list.fields {
+            out.push(3);
+            out.extend_from_slice(field.name.raw(message));
+            if field.type_name != Span::default() {
+                out.push(4);
+                out.extend_from_slice(field.type_name.raw(message));
+            }
+        }
+    }
+}
+
+fn make_table(operation: Operation, message: &[u8], parts: &Parts, full: &[Column]) -> Result<Table, Reason> {
+    let text = |span: Span| span.text(message).ok_or("a name is malformed");
+    let lists = [&parts.columns, &parts.identity, &parts.pk].map(|list| {
+        let columns =
+            list.fields.iter().map(|field| Ok(Column { name: text(field.name)?, type_name: text(field.type_name)?, identity: false }));
+        columns.collect::<Result<Vec<_>, Reason>>()
+    });
+    let [columns, identity, pk] = lists;
+    let (mut columns, identity, pk) = (columns?, identity?, pk?);
+    for list in [&columns, &identity, &pk] {
+        let mut names: Vec<_> = list.iter().map(|column| &column.name).collect();
+        names.sort_unstable();
+        if names.windows(2).any(|pair| pair[0] == pair[1]) {
+            return Err("a column is named twice");
+        }
+    }
+    if operation == Operation::Delete {
+        columns.clone_from(&identity);
+    }
+    merge(&mut columns, &pk);
+    merge(&mut columns, &identity);
+    if operation == Operation::Update && is_part(&columns, full) {
+        columns = full.to_vec();
+    }
+    let place = |name: &str| columns.iter().position(|column| column.name == name);
+    let key = pk.iter().filter_map(|column| place(&column.name)).collect();
+    // An insert does not tell its replica identity; the key is what it usually is.
+    let named = if operation == Operation::Insert { &pk } else { &identity };
+    let flags: Vec<_> = columns.iter().map(|column| named.iter().any(|other| other.name == column.name)).collect();
+    columns.iter_mut().zip(flags).for_each(|(column, flag)| column.identity = flag);
+    Ok(Table { schema: text(parts.schema)?, name: text(parts.table.unwrap_or_default())?, columns, key })
+}
+
+/// Adds the columns that are only in `others`, each behind the one that it follows there.
+fn merge(columns: &mut Vec<Column>, others: &[Column]) {
+    let mut at = 0;
+    for other in others {
+        if let Some(place) = columns.iter().position(|column| column.name == other.name) {
+            at = place + 1;
+        } else {
+            columns.insert(at, other.clone());
+            at += 1;
+        }
+    }
+}
+
+/// Whether all columns are in `full`, in the same order.
+fn is_part(columns: &[Column], full: &[Column]) -> bool {
+    let mut rest = full.iter();
+    columns.iter().all(|column| rest.any(|other| other.name == column.name))
+}
+
+fn places(table: &Table, message: &[u8], list: &List) -> Vec<Option<usize>> {
+    let names: Vec<_> = list.fields.iter().map(|field| field.name.text(message)).collect();
+    table.columns.iter().map(|column| names.iter().position(|name| name.as_deref() == Some(&column.name))).collect()
+}

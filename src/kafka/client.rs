@@ -1,0 +1,141 @@
+//! How the clients are set up: the defaults that `[kafka]` starts from, and what a user may override.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rdkafka::ClientContext;
+use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
+use rdkafka::error::KafkaError;
+
+use crate::secret::Secret;
+
+/// `[kafka]` of the configuration.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// `host:port` of some brokers; the others are found through them.
+    pub brokers: Vec<String>,
+    /// librdkafka properties; they win over the defaults of this file.
+    pub properties: BTreeMap<String, Secret>,
+    /// Partitions of a topic that is created.
+    pub partitions: u32,
+    /// Replicas of a topic that is created; `None`: three, or as many as there are brokers.
+    pub replication: Option<u32>,
+}
+
+/// What every client shares.
+const CLIENT: &[(&str, &str)] = &[
+    ("client.id", "list_sync"),
+    // A broker that came back is to be used at once, not after the default 10 s.
+    ("reconnect.backoff.max.ms", "2000"),
+    ("socket.keepalive.enable", "true"),
+    ("socket.nagle.disable", "true"),
+    // A topic that was created meanwhile is seen after 5 s, not 5 minutes.
+    ("topic.metadata.refresh.interval.ms", "5000"),
+    // The quotes of large messages: contract with the broker's message.max.bytes.
+    ("message.max.bytes", "8000000"),
+];
+
+/// What a producer adds. Duplicates and reordering are excluded by idempotence; a broker that is away never turns a message into an
+/// error (no time-out): the queue fills and the source is held back, within `queue.buffering.max.kbytes`.
+const PRODUCER: &[(&str, &str)] = &[
+    ("enable.idempotence", "true"),
+    ("acks", "all"),
+    ("message.timeout.ms", "0"),
+    ("compression.type", "lz4"),
+    ("linger.ms", "20"),
+    ("batch.size", "1000000"),
+    ("batch.num.messages", "20000"),
+    ("queue.buffering.max.kbytes", "12288"),
+    ("queue.buffering.max.messages", "100000"),
+];
+
+/// What a consumer adds. The fetch queue is bounded in bytes; the back-off of 10 ms keeps a full queue from stopping the fetcher for
+/// a whole second (the library's default).
+const CONSUMER: &[(&str, &str)] = &[
+    ("enable.auto.commit", "false"),
+    ("enable.auto.offset.store", "false"),
+    ("auto.offset.reset", "earliest"),
+    ("partition.assignment.strategy", "range"),
+    ("session.timeout.ms", "10000"),
+    ("heartbeat.interval.ms", "2000"),
+    ("max.poll.interval.ms", "300000"),
+    ("fetch.queue.backoff.ms", "10"),
+    ("queued.min.messages", "20000"),
+    ("queued.max.messages.kbytes", "4096"),
+    ("fetch.message.max.bytes", "1048576"),
+    ("fetch.max.bytes", "8388608"),
+    ("fetch.wait.max.ms", "100"),
+    ("isolation.level", "read_committed"),
+];
+
+impl Settings {
+    pub(super) fn producer(&self) -> ClientConfig {
+        self.client(PRODUCER)
+    }
+
+    pub(super) fn consumer(&self, group: &str) -> ClientConfig {
+        let mut config = self.client(CONSUMER);
+        config.set("group.id", group);
+        config
+    }
+
+    /// For reading topics by hand, without a group.
+    pub(super) fn reader(&self) -> ClientConfig {
+        let mut config = self.consumer("list_sync.reader");
+        config.set("enable.partition.eof", "false");
+        config
+    }
+
+    pub(super) fn admin(&self) -> ClientConfig {
+        self.client(&[])
+    }
+
+    /// Where the brokers are, for messages.
+    pub fn address(&self) -> String {
+        self.brokers.join(",")
+    }
+
+    fn client(&self, defaults: &[(&str, &str)]) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", self.address());
+        for (name, value) in CLIENT.iter().chain(defaults) {
+            config.set(*name, *value);
+        }
+        for (name, value) in &self.properties {
+            config.set(name, value.reveal());
+        }
+        config.set_log_level(RDKafkaLogLevel::Warning);
+        config
+    }
+}
+
+/// Remembers the last thing that a client complained about: it is the cause behind the library's bare "timed out".
+#[derive(Debug, Clone, Default)]
+pub(super) struct Complaints(Arc<Mutex<Option<String>>>);
+
+impl Complaints {
+    pub(super) fn last(&self) -> Option<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn note(&self, complaint: &str) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(complaint.to_owned());
+    }
+}
+
+impl ClientContext for Complaints {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        // Broken connections are reported through `error` as well; here they would only be noise.
+        if matches!(level, RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical) {
+            tracing::error!(target: "kafka", "{facility} {message}");
+        } else {
+            tracing::debug!(target: "kafka", "{facility} {message}");
+        }
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.note(reason);
+        tracing::warn!(target: "kafka", "{reason}");
+        drop(error);
+    }
+}

@@ -1,0 +1,256 @@
+//! A member of a consumer group: it is given partitions, reads their messages, and gives them back after a last commit.
+//!
+//! A commit says two things: the offset to go on from, and a text of the caller's that belongs to it. Both are one record in the
+//! group's log, so they hold or fail together.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rdkafka::ClientContext;
+use rdkafka::TopicPartitionList;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, Rebalance};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{BorrowedMessage, Headers, Message as _};
+use rdkafka::topic_partition_list::Offset;
+
+use super::client::{Complaints, Settings};
+use super::failure::failure;
+use crate::{Error, Result};
+
+/// How long the group's coordinator may take to answer.
+const ANSWER: Duration = Duration::from_secs(15);
+
+/// What the group knows, or is to know, of a partition.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Claim {
+    /// Topic name.
+    pub topic: String,
+    /// Partition number.
+    pub partition: u32,
+    /// The next message to read; `None` if nothing was committed yet.
+    pub offset: Option<i64>,
+    /// The caller's text, at most [`Claim::TEXT_MAX`] bytes.
+    pub text: String,
+}
+
+impl Claim {
+    /// The broker's default limit for the text (`offset.metadata.max.bytes`), bytes.
+    pub const TEXT_MAX: usize = 4096;
+}
+
+/// What holds the partitions. Called on the thread that polls.
+pub trait Holder: Send + 'static {
+    /// All partitions are about to be taken away: finish what was read and answer what is to be committed. After an error nothing is committed.
+    fn finish(&mut self) -> Result<Vec<Claim>>;
+
+    /// The partitions are gone; `committed` tells whether the last commit held. Nothing more may be written for them.
+    fn release(&mut self, committed: Result<()>);
+}
+
+/// What a poll brought.
+pub enum Event<'a> {
+    /// Nothing within the time.
+    Nothing,
+    /// The group gave these partitions, and no others. The claims hold what is committed for them.
+    Given(Vec<(String, u32)>),
+    /// A message of one of the partitions.
+    Message(Message<'a>),
+}
+
+/// A message as it lies in the client's memory.
+pub struct Message<'a>(BorrowedMessage<'a>);
+
+impl Message<'_> {
+    /// Topic name.
+    pub fn topic(&self) -> &str {
+        self.0.topic()
+    }
+
+    /// Partition number.
+    pub fn partition(&self) -> u32 {
+        self.0.partition() as u32
+    }
+
+    /// Its place in the partition.
+    pub fn offset(&self) -> i64 {
+        self.0.offset()
+    }
+
+    /// Message bytes; empty for a tombstone.
+    pub fn value(&self) -> &[u8] {
+        self.0.payload().unwrap_or_default()
+    }
+
+    /// Milliseconds since 1970.
+    pub fn timestamp_ms(&self) -> i64 {
+        self.0.timestamp().to_millis().unwrap_or(0)
+    }
+
+    /// Value of the first header of that name.
+    pub fn header(&self, name: &str) -> Option<&[u8]> {
+        self.0.headers()?.iter().find(|header| header.key == name)?.value
+    }
+}
+
+struct Context<H> {
+    complaints: Complaints,
+    holder: Arc<Mutex<H>>,
+    given: Arc<Mutex<Option<Vec<(String, u32)>>>>,
+}
+
+impl<H: Holder> ClientContext for Context<H> {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        self.complaints.log(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.complaints.error(error, reason);
+    }
+}
+
+impl<H: Holder> ConsumerContext for Context<H> {
+    fn pre_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        if let Rebalance::Revoke(_) = rebalance {
+            let mut holder = lock(&self.holder);
+            // A lost assignment (the session lapsed) belongs to somebody else already: a commit would be refused.
+            let committed = if consumer.assignment_lost() {
+                Err(Error::link("the group gave the partitions to another member: this one was silent for too long"))
+            } else {
+                holder.finish().and_then(|claims| commit(consumer, &claims))
+            };
+            holder.release(committed);
+        }
+    }
+
+    fn post_rebalance(&self, _: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        if let Rebalance::Assign(list) = rebalance {
+            let given = list.elements().iter().map(|found| (found.topic().to_owned(), found.partition() as u32)).collect();
+            *lock(&self.given) = Some(given);
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn commit<C: ConsumerContext>(consumer: &BaseConsumer<C>, claims: &[Claim]) -> Result<()> {
+    let mut list = TopicPartitionList::with_capacity(claims.len());
+    for claim in claims {
+        let Some(offset) = claim.offset else { continue };
+        if claim.text.len() > Claim::TEXT_MAX {
+            return Err(Error::stop(format!("the files of topic {:?} are too many for the text of one commit", claim.topic))
+                .hint("write fewer tables per topic, or give each topic a sink of its own"));
+        }
+        let refused = |cause: KafkaError| Error::stop("cannot prepare a commit").cause(cause.to_string());
+        list.add_partition_offset(&claim.topic, claim.partition as i32, Offset::Offset(offset)).map_err(refused)?;
+    }
+    if list.count() == 0 {
+        return Ok(());
+    }
+    for mut element in list.elements() {
+        let claim = claims.iter().find(|claim| claim.partition as i32 == element.partition() && claim.topic == element.topic());
+        element.set_metadata(claim.map_or("", |claim| claim.text.as_str()));
+    }
+    consumer.commit(&list, CommitMode::Sync).map_err(|cause| Error::link("the group refused the commit").cause(cause.to_string()))?;
+    for element in list.elements() {
+        element.error().map_err(|cause| Error::link("the group refused the commit of a partition").cause(cause.to_string()))?;
+    }
+    Ok(())
+}
+
+/// A consumer in a group.
+pub struct Member<H: Holder> {
+    consumer: BaseConsumer<Context<H>>,
+    settings: Settings,
+    complaints: Complaints,
+    group: String,
+    given: Arc<Mutex<Option<Vec<(String, u32)>>>>,
+}
+
+impl<H: Holder> Member<H> {
+    /// Joins `group` for `topics` (names, or regular expressions that begin with `^`).
+    pub fn join(settings: &Settings, group: &str, topics: &[String], holder: Arc<Mutex<H>>) -> Result<Self> {
+        let (complaints, given) = (Complaints::default(), Arc::default());
+        let context = Context { complaints: complaints.clone(), holder, given: Arc::clone(&given) };
+        let fail = |cause| failure(&format!("join group {group:?}"), settings, &complaints, &cause);
+        let consumer: BaseConsumer<Context<H>> = settings.consumer(group).create_with_context(context).map_err(fail)?;
+        let names: Vec<&str> = topics.iter().map(String::as_str).collect();
+        consumer.subscribe(&names).map_err(fail)?;
+        Ok(Self { consumer, settings: settings.clone(), complaints, group: group.to_owned(), given })
+    }
+
+    /// Waits for something to happen. Partitions are taken away within this call, through [`Holder`].
+    pub fn poll(&self, wait: Duration) -> Result<Event<'_>> {
+        let message = self.consumer.poll(wait);
+        if let Some(given) = lock(&self.given).take() {
+            return Ok(Event::Given(given));
+        }
+        match message {
+            None => Ok(Event::Nothing),
+            Some(Ok(message)) => Ok(Event::Message(Message(message))),
+            // A pattern that matches nothing yet, a broker on its way back: the library goes on by itself.
+            Some(Err(KafkaError::MessageConsumption(code))) if passes_by(code) => {
+                tracing::debug!(%code, "group member");
+                Ok(Event::Nothing)
+            }
+            Some(Err(cause)) => Err(failure(&format!("read as a member of group {:?}", self.group), &self.settings, &self.complaints, &cause)),
+        }
+    }
+
+    /// Commits; on success the group holds every claim, after an error possibly none.
+    pub fn commit(&self, claims: &[Claim]) -> Result<()> {
+        commit(&self.consumer, claims)
+    }
+
+    /// What the group has committed for these partitions.
+    pub fn committed(&self, partitions: &[(String, u32)]) -> Result<Vec<Claim>> {
+        let mut list = TopicPartitionList::with_capacity(partitions.len());
+        for (topic, partition) in partitions {
+            list.add_partition(topic, *partition as i32);
+        }
+        let fail = |cause| failure(&format!("ask group {:?} for its offsets", self.group), &self.settings, &self.complaints, &cause);
+        let list = self.consumer.committed_offsets(list, ANSWER).map_err(fail)?;
+        let claim = |found: &rdkafka::topic_partition_list::TopicPartitionListElem<'_>| {
+            found.error()?;
+            let offset = match found.offset() {
+                Offset::Offset(offset) => Some(offset),
+                _ => None,
+            };
+            Ok(Claim { topic: found.topic().to_owned(), partition: found.partition() as u32, offset, text: found.metadata().to_owned() })
+        };
+        list.elements().iter().map(claim).collect::<std::result::Result<_, _>>().map_err(fail)
+    }
+
+    /// Stops the flow of a partition and goes back to `offset`, where it will go on after [`Member::resume`].
+    pub fn hold(&self, topic: &str, partition: u32, offset: i64) -> Result<()> {
+        let fail = |cause| failure(&format!("hold topic {topic:?}"), &self.settings, &self.complaints, &cause);
+        let mut list = TopicPartitionList::new();
+        list.add_partition(topic, partition as i32);
+        self.consumer.pause(&list).map_err(fail)?;
+        self.consumer.seek(topic, partition as i32, Offset::Offset(offset), ANSWER).map_err(fail)
+    }
+
+    /// Lets a held partition flow again.
+    pub fn resume(&self, topic: &str, partition: u32) -> Result<()> {
+        let fail = |cause| failure(&format!("go on with topic {topic:?}"), &self.settings, &self.complaints, &cause);
+        let mut list = TopicPartitionList::new();
+        list.add_partition(topic, partition as i32);
+        self.consumer.resume(&list).map_err(fail)
+    }
+}
+
+fn passes_by(code: RDKafkaErrorCode) -> bool {
+    matches!(
+        code,
+        RDKafkaErrorCode::UnknownTopicOrPartition
+            | RDKafkaErrorCode::UnknownTopic
+            | RDKafkaErrorCode::BrokerTransportFailure
+            | RDKafkaErrorCode::AllBrokersDown
+            | RDKafkaErrorCode::OperationTimedOut
+            | RDKafkaErrorCode::NotCoordinator
+            | RDKafkaErrorCode::CoordinatorLoadInProgress
+            | RDKafkaErrorCode::Resolve
+    )
+}

@@ -1,0 +1,145 @@
+//! Sends messages, in order per partition, and reports each delivery.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use rdkafka::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{DeliveryResult, Header, Message as _, OwnedHeaders};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
+
+use super::client::{Complaints, Settings};
+use super::failure::failure;
+use crate::{Error, Result};
+
+/// Hears what became of each message. Called on the sender's own thread, for one partition in the order of sending.
+pub trait Delivery: Send + Sync + 'static {
+    /// All replicas hold the message, at this offset. `tag` is the one it was sent with.
+    fn delivered(&self, tag: usize, offset: i64);
+
+    /// The message is lost and so may be all behind it: nothing more may be counted as delivered.
+    fn failed(&self, tag: usize, error: Error);
+}
+
+/// One message to send.
+#[derive(Debug, Clone, Copy)]
+pub struct Outgoing<'a> {
+    /// Topic name.
+    pub topic: &'a str,
+    /// Partition number.
+    pub partition: u32,
+    /// Key bytes.
+    pub key: &'a [u8],
+    /// Message bytes.
+    pub value: &'a [u8],
+    /// Milliseconds since 1970; 0: now.
+    pub timestamp_ms: i64,
+    /// Names and values.
+    pub headers: &'a [(&'a str, &'a [u8])],
+    /// Comes back with the delivery.
+    pub tag: usize,
+}
+
+struct Context<D> {
+    settings: Settings,
+    complaints: Complaints,
+    delivery: Arc<D>,
+}
+
+impl<D: Delivery> ClientContext for Context<D> {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        self.complaints.log(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.complaints.error(error, reason);
+    }
+}
+
+impl<D: Delivery> ProducerContext for Context<D> {
+    type DeliveryOpaque = usize;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, tag: usize) {
+        match result {
+            Ok(message) => self.delivery.delivered(tag, message.offset()),
+            Err((cause, message)) => {
+                let what = format!("deliver a message to topic {:?}", message.topic());
+                self.delivery.failed(tag, failure(&what, &self.settings, &self.complaints, cause));
+            }
+        }
+    }
+}
+
+/// An idempotent producer and the thread that serves it.
+pub struct Sender<D: Delivery> {
+    producer: Arc<BaseProducer<Context<D>>>,
+    settings: Settings,
+    complaints: Complaints,
+    ended: Arc<AtomicBool>,
+    poller: Option<JoinHandle<()>>,
+}
+
+impl<D: Delivery> Sender<D> {
+    /// Sets up the producer; brokers are contacted in the background.
+    pub fn new(settings: &Settings, delivery: Arc<D>) -> Result<Self> {
+        let complaints = Complaints::default();
+        let context = Context { settings: settings.clone(), complaints: complaints.clone(), delivery };
+        let fail = |cause| failure("set up the Kafka producer", settings, &complaints, &cause);
+        let producer: Arc<BaseProducer<Context<D>>> = Arc::new(settings.producer().create_with_context(context).map_err(fail)?);
+        let ended = Arc::new(AtomicBool::new(false));
+        let poller = {
+            let (producer, ended) = (Arc::clone(&producer), Arc::clone(&ended));
+            let work = move || {
+                while !ended.load(Ordering::Relaxed) {
+                    producer.poll(Duration::from_millis(100));
+                }
+            };
+            std::thread::Builder::new().name("kafka-poll".to_owned()).spawn(work).map_err(|cause| Error::stop("cannot start a thread").cause(cause))?
+        };
+        Ok(Self { producer, settings: settings.clone(), complaints, ended, poller: Some(poller) })
+    }
+
+    /// Queues a message. `false`: the queue is full, try again when some are delivered.
+    pub fn send(&self, message: &Outgoing<'_>) -> Result<bool> {
+        let mut headers = OwnedHeaders::new_with_capacity(message.headers.len());
+        for (key, value) in message.headers {
+            headers = headers.insert(Header { key, value: Some(*value) });
+        }
+        let mut record = BaseRecord::with_opaque_to(message.topic, message.tag)
+            .partition(message.partition as i32)
+            .key(message.key)
+            .payload(message.value)
+            .headers(headers);
+        if message.timestamp_ms > 0 {
+            record = record.timestamp(message.timestamp_ms);
+        }
+        match self.producer.send(record) {
+            Ok(()) => Ok(true),
+            Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) => Ok(false),
+            Err((cause, _)) => {
+                let what = format!("send a message of {} bytes to topic {:?}", message.value.len(), message.topic);
+                Err(failure(&what, &self.settings, &self.complaints, &cause))
+            }
+        }
+    }
+
+    /// Messages that wait for their delivery.
+    pub fn in_flight(&self) -> usize {
+        usize::try_from(self.producer.in_flight_count()).unwrap_or(0)
+    }
+}
+
+impl<D: Delivery> Drop for Sender<D> {
+    fn drop(&mut self) {
+        self.ended.store(true, Ordering::Relaxed);
+        if let Some(poller) = self.poller.take() {
+            // A panic of that thread has been printed; there is nothing left to do about it here.
+            let _ = poller.join();
+        }
+        // What is still queued belongs to positions that were not saved: it is thrown away, not waited for.
+        self.producer.purge(rdkafka::producer::PurgeConfig::default().queue().inflight());
+    }
+}

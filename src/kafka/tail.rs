@@ -1,0 +1,81 @@
+//! Reads a stretch of a topic by hand: what lies between two offsets of each partition.
+
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::message::{Headers, Message as _};
+use rdkafka::{Offset, TopicPartitionList};
+
+use super::client::{Complaints, Settings};
+use super::failure::failure;
+use crate::{Error, Result};
+
+/// How long the brokers may send nothing.
+const SILENCE: Duration = Duration::from_secs(30);
+
+fn reader(settings: &Settings) -> Result<(BaseConsumer<Complaints>, Complaints)> {
+    let complaints = Complaints::default();
+    let fail = |cause| failure("set up a Kafka reader", settings, &complaints, &cause);
+    Ok((settings.reader().create_with_context(complaints.clone()).map_err(fail)?, complaints.clone()))
+}
+
+/// The first offset and the end offset (one past the last message) of each partition of a topic.
+pub fn watermarks(settings: &Settings, topic: &str, partitions: u32) -> Result<Vec<(i64, i64)>> {
+    let (reader, complaints) = reader(settings)?;
+    let ask = |partition: u32| reader.fetch_watermarks(topic, partition as i32, SILENCE);
+    let fail = |cause| failure(&format!("ask for the end of topic {topic:?}"), settings, &complaints, &cause);
+    (0..partitions).map(ask).collect::<std::result::Result<_, _>>().map_err(fail)
+}
+
+/// One message of a stretch.
+pub struct Stored<'a> {
+    /// Partition number.
+    pub partition: u32,
+    /// Key bytes.
+    pub key: &'a [u8],
+    /// Message bytes.
+    pub value: &'a [u8],
+    /// Value of the header that was asked for.
+    pub header: Option<&'a [u8]>,
+}
+
+/// Hands out the messages of `topic` in `[from, to)` of each partition (a triple of partition, from, to), in the order of each partition.
+pub fn read_between(settings: &Settings, topic: &str, ranges: &[(u32, i64, i64)], header: &str, mut each: impl FnMut(&Stored<'_>)) -> Result<()> {
+    let mut left: Vec<(u32, i64, i64)> = ranges.iter().copied().filter(|(_, from, to)| from < to).collect();
+    if left.is_empty() {
+        return Ok(());
+    }
+    let (reader, complaints) = reader(settings)?;
+    let fail = |cause| failure(&format!("read topic {topic:?}"), settings, &complaints, &cause);
+    let mut list = TopicPartitionList::new();
+    for (partition, from, _) in &left {
+        list.add_partition_offset(topic, *partition as i32, Offset::Offset(*from)).map_err(fail)?;
+    }
+    reader.assign(&list).map_err(fail)?;
+    let mut heard = Instant::now();
+    let mut since_look = 0;
+    while !left.is_empty() {
+        let message = reader.poll(Duration::from_millis(20)).transpose().map_err(fail)?;
+        since_look += 1;
+        if let Some(message) = &message {
+            heard = Instant::now();
+            let partition = message.partition() as u32;
+            if left.iter().any(|range| range.0 == partition && message.offset() < range.2) {
+                let found = message.headers().and_then(|headers| headers.iter().find(|found| found.key == header).and_then(|found| found.value));
+                each(&Stored { partition, key: message.key().unwrap_or_default(), value: message.payload().unwrap_or_default(), header: found });
+            }
+        } else if heard.elapsed() > SILENCE {
+            return Err(Error::link(format!("topic {topic:?} cannot be read: no message for {} s", SILENCE.as_secs())));
+        }
+        // Offsets have holes (transactions, compaction), so the end is where the reader stands, not which message came last.
+        if message.is_none() || since_look == 1000 {
+            since_look = 0;
+            let position = reader.position().map_err(fail)?;
+            left.retain(|(partition, _, to)| {
+                let stands = position.find_partition(topic, *partition as i32).map(|found| found.offset());
+                !matches!(stands, Some(Offset::Offset(offset)) if offset >= *to)
+            });
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,104 @@
+//! Topics: which are there, how many partitions they have, and making those that are missing.
+
+use std::time::Duration;
+
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::metadata::Metadata;
+
+use super::client::{Complaints, Settings};
+use super::failure::failure;
+use crate::{Error, Result};
+
+/// How long a broker may take to answer a question about topics.
+const ANSWER: Duration = Duration::from_secs(10);
+
+/// Asks about topics and makes them.
+pub struct Topics {
+    settings: Settings,
+    complaints: Complaints,
+    reader: BaseConsumer<Complaints>,
+}
+
+
+impl rdkafka::consumer::ConsumerContext for Complaints {}
+
+impl Topics {
+    /// Connects; fails with the cause if no broker answers.
+    pub fn connect(settings: &Settings) -> Result<Self> {
+        let complaints = Complaints::default();
+        let fail = |cause| failure("connect to Kafka", settings, &complaints, &cause);
+        let reader: BaseConsumer<Complaints> = settings.reader().create_with_context(complaints.clone()).map_err(fail)?;
+        let topics = Self { settings: settings.clone(), complaints: complaints.clone(), reader };
+        topics.metadata(None)?;
+        Ok(topics)
+    }
+
+    /// Names of all topics, sorted, without the broker's own.
+    pub fn names(&self) -> Result<Vec<String>> {
+        let metadata = self.metadata(None)?;
+        let mut names: Vec<String> = metadata.topics().iter().map(|topic| topic.name().to_owned()).filter(|name| !name.starts_with("__")).collect();
+        names.sort();
+        Ok(names)
+    }
+
+    /// The number of partitions of a topic; 0 if it is not there.
+    pub fn partitions(&self, topic: &str) -> Result<u32> {
+        let metadata = self.metadata(Some(topic))?;
+        let found = metadata.topics().iter().find(|found| found.name() == topic && found.error().is_none());
+        Ok(found.map_or(0, |found| found.partitions().len() as u32))
+    }
+
+    /// Makes the topic if it is not there; answers its number of partitions. `compacted` topics have one partition and keep the newest message of each key.
+    pub fn ensure(&self, topic: &str, compacted: bool) -> Result<u32> {
+        let there = self.partitions(topic)?;
+        if there > 0 {
+            return Ok(there);
+        }
+        let brokers = self.metadata(None)?.brokers().len();
+        let replication = self.settings.replication.map_or_else(|| brokers.clamp(1, 3), |wanted| wanted as usize) as i32;
+        let partitions = if compacted { 1 } else { self.settings.partitions };
+        let mut new = NewTopic::new(topic, partitions as i32, TopicReplication::Fixed(replication));
+        if compacted {
+            new = new.set("cleanup.policy", "compact");
+        }
+        self.create(&new)?;
+        tracing::info!(topic, partitions, replication, "topic created");
+        self.wait_for_leaders(topic, partitions)?;
+        Ok(partitions)
+    }
+
+    fn create(&self, new: &NewTopic<'_>) -> Result<()> {
+        let fail = |cause| failure(&format!("create topic {:?}", new.name), &self.settings, &self.complaints, &cause);
+        let admin: AdminClient<DefaultClientContext> = self.settings.admin().create().map_err(fail)?;
+        let options = AdminOptions::new().operation_timeout(Some(ANSWER)).request_timeout(Some(ANSWER));
+        let answers = futures_executor::block_on(admin.create_topics([new], &options)).map_err(fail)?;
+        match answers.into_iter().next() {
+            Some(Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists))) => Ok(()),
+            Some(Err((name, code))) => {
+                let fact = format!("cannot create topic {name:?}: {code}");
+                Err(Error::stop(fact).hint("create it by hand, or correct [kafka] topic = { partitions, replication }"))
+            }
+            None => Err(Error::link(format!("no answer about topic {:?}", new.name))),
+        }
+    }
+
+    /// A new topic can be written to once each partition has a leader.
+    fn wait_for_leaders(&self, topic: &str, partitions: u32) -> Result<()> {
+        for _ in 0..100 {
+            let metadata = self.metadata(Some(topic))?;
+            let led = metadata.topics().iter().flat_map(rdkafka::metadata::MetadataTopic::partitions).filter(|partition| partition.leader() >= 0).count();
+            if led as u32 >= partitions {
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        Err(Error::link(format!("topic {topic:?} has partitions without a leader")).hint("are enough brokers up?"))
+    }
+
+    fn metadata(&self, topic: Option<&str>) -> Result<Metadata> {
+        self.reader.fetch_metadata(topic, ANSWER).map_err(|cause| failure("ask Kafka for its topics", &self.settings, &self.complaints, &cause))
+    }
+}

@@ -1,0 +1,100 @@
+//! What must hold on the server before a stream begins; each answers with the statement that mends it.
+
+use super::super::Snapshot;
+use super::catalog::{Captured, Catalog};
+use super::connection::Connection;
+use super::failure::{quote_identifier, quote_literal};
+use super::{Plugin, Settings};
+use crate::{Error, Result};
+
+/// The oldest version whose replication is read.
+const VERSION_MIN: u32 = 13;
+
+/// The server is new enough.
+pub(super) fn version_is_known(catalog: &mut Catalog) -> Result<()> {
+    match catalog.version()? {
+        VERSION_MIN.. => Ok(()),
+        old => Err(Error::stop(format!("PostgreSQL {old} is too old")).hint(format!("version {VERSION_MIN} or newer is needed"))),
+    }
+}
+
+/// `wal_level` is `logical`.
+pub(super) fn log_is_logical(catalog: &mut Catalog) -> Result<()> {
+    match catalog.ask_one("SHOW wal_level")?.as_deref() {
+        Some("logical") => Ok(()),
+        level => Err(Error::stop(format!("wal_level is {:?}, and must be \"logical\"", level.unwrap_or_default()))
+            .hint("ALTER SYSTEM SET wal_level = logical; then restart the server")),
+    }
+}
+
+/// The role may replicate.
+pub(super) fn role_may_replicate(catalog: &mut Catalog) -> Result<()> {
+    let may = "SELECT rolsuper OR rolreplication OR EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.rolname IN ('rds_replication', \
+               'alloydbreplica') AND pg_catalog.pg_has_role(r.oid, 'member')) FROM pg_catalog.pg_roles WHERE rolname = current_user";
+    if catalog.ask_one(may)?.as_deref() == Some("t") {
+        return Ok(());
+    }
+    let role = catalog.address().user.clone();
+    Err(Error::stop(format!("role {role:?} may not replicate")).hint(format!("ALTER ROLE {} REPLICATION", quote_identifier(&role))))
+}
+
+/// The tables that the patterns name; none is a `Stop`. Warns of those whose updates name no row.
+pub(super) fn tables_are_there(catalog: &mut Catalog, settings: &Settings) -> Result<Vec<Captured>> {
+    let captured = catalog.captured(&settings.tables)?;
+    if captured.is_empty() {
+        let pattern = settings.tables.written.iter().find(|pattern| !pattern.starts_with('!')).map_or("", String::as_str);
+        let qualified = if pattern.contains('.') { pattern.to_owned() } else { format!("public.{pattern}") };
+        let names = catalog.names()?;
+        let nearest = names.iter().max_by(|a, b| strsim::jaro_winkler(&qualified, a).total_cmp(&strsim::jaro_winkler(&qualified, b)));
+        let failure = Error::stop(format!("no table of database {:?} matches {pattern:?}", settings.address.database));
+        return Err(match nearest {
+            Some(nearest) => failure.hint(format!("the nearest name is {nearest:?}")),
+            None => failure.hint("the database holds no table yet: create it first"),
+        });
+    }
+    for table in captured.iter().filter(|table| !table.has_identity) {
+        let consequence = match settings.plugin {
+            Plugin::Pgoutput => "PostgreSQL will refuse its updates and deletes",
+            Plugin::Wal2json => "its updates and deletes will NOT be captured",
+        };
+        tracing::warn!(
+            table = format!("{}.{}", table.schema, table.name),
+            "the table has no replica identity: {consequence}; add a primary key, or ALTER TABLE {}.{} REPLICA IDENTITY FULL",
+            quote_identifier(&table.schema),
+            quote_identifier(&table.name)
+        );
+    }
+    Ok(captured)
+}
+
+/// The server lets the plugin be loaded, where it keeps a list of those (PostgreSQL 18.6 and newer).
+pub(super) fn plugin_is_allowed(catalog: &mut Catalog, plugin: Plugin) -> Result<()> {
+    let Some(list) = catalog.ask_one("SELECT current_setting('output_plugin_libraries', true)")? else { return Ok(()) };
+    let allowed = list.split(',').map(|name| name.trim().trim_matches('"'));
+    if list.is_empty() || allowed.clone().any(|name| name == plugin.name() || name == "*") {
+        return Ok(());
+    }
+    let longer = allowed.chain([plugin.name()]).map(quote_literal).collect::<Vec<_>>().join(", ");
+    Err(Error::stop(format!("output_plugin_libraries does not allow the plugin {:?}", plugin.name()))
+        .hint(format!("ALTER SYSTEM SET output_plugin_libraries = {longer}; SELECT pg_reload_conf(); or set plugin = \"pgoutput\"")))
+}
+
+/// No captured table holds rows that a snapshot would have to read.
+pub(super) fn tables_are_empty(connection: &mut Connection, snapshot: Snapshot, captured: &[Captured]) -> Result<()> {
+    if snapshot == Snapshot::Never {
+        return Ok(());
+    }
+    for table in captured {
+        let name = format!("{}.{}", quote_identifier(&table.schema), quote_identifier(&table.name));
+        let only = if table.partitioned { "" } else { "ONLY " };
+        let rows = connection.query(&format!("SELECT EXISTS (SELECT FROM {only}{name})"))?;
+        if rows.first().and_then(|row| row.first()?.as_deref()) != Some("f") {
+            return Err(Error::stop(format!(
+                "table \"{}.{}\" already holds rows, and snapshots are not built yet",
+                table.schema, table.name
+            ))
+            .hint("set snapshot = \"never\" to stream from now on"));
+        }
+    }
+    Ok(())
+}

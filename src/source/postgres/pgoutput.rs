@@ -1,0 +1,244 @@
+//! Decodes pgoutput's messages (protocol page "Logical Replication Message Formats") straight into a batch.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::super::Tables;
+use super::catalog::Catalog;
+use super::message::{Fields, Malformed};
+use super::progress::{EPOCH_2000_US, Progress};
+use super::values::Encoding;
+use crate::change::{Batch, Column, Kind, Operation, Table};
+use crate::{Error, Result};
+
+/// Remembers the tables that the server described.
+#[derive(Debug)]
+pub(super) struct Decoder {
+    wanted: Tables,
+    relations: HashMap<u32, Relation>,
+}
+
+/// A table as the last Relation message described it.
+#[derive(Debug)]
+struct Relation {
+    table: Arc<Table>,
+    /// One a column on the wire; `None` where `table` leaves the column out.
+    encodings: Vec<Option<Encoding>>,
+    /// The patterns name it.
+    wanted: bool,
+}
+
+/// What a Relation message does not say of a table.
+#[derive(Debug, Default)]
+pub(super) struct Description {
+    /// The columns of the primary key, in its order.
+    pub key: Vec<String>,
+    /// The names of the types that were asked for.
+    pub type_names: Vec<String>,
+    /// Columns that the server computes; they are left out, as older servers do.
+    pub generated: Vec<String>,
+}
+
+/// Who knows what a Relation message does not say.
+pub(super) trait Describe {
+    /// Describes the table with this object id, and these types.
+    fn describe(&mut self, table_oid: u32, types: &[(u32, i32)]) -> Result<Description>;
+}
+
+impl Describe for Catalog {
+    fn describe(&mut self, table_oid: u32, types: &[(u32, i32)]) -> Result<Description> {
+        let table_oid = table_oid.to_string();
+        let (key, type_names) = (self.key(&table_oid)?, self.type_names(types)?);
+        // Generated columns are published from version 18 on.
+        let generated = if self.version()? >= 18 { self.generated(&table_oid)? } else { Vec::new() };
+        Ok(Description { key, type_names, generated })
+    }
+}
+
+impl Decoder {
+    pub fn new(wanted: Tables) -> Self {
+        Self { wanted, relations: HashMap::new() }
+    }
+
+    /// The highest protocol version that the server speaks (13: 1, 14: 2, 15: 3, 16 and newer: 4).
+    pub fn protocol_version(server_version: u32) -> u32 {
+        server_version.saturating_sub(12).clamp(1, 4)
+    }
+
+    /// Takes one message; `lsn` is where the change stands in the log.
+    pub fn take(&mut self, message: &[u8], lsn: u64, batch: &mut Batch, progress: &mut Progress, catalog: &mut dyn Describe) -> Result<()> {
+        let mut fields = Fields(message);
+        match fields.u8()? {
+            b'I' => self.change(Operation::Insert, fields, lsn, batch, progress),
+            b'U' => self.change(Operation::Update, fields, lsn, batch, progress),
+            b'D' => self.change(Operation::Delete, fields, lsn, batch, progress),
+            b'B' => {
+                let (commit_lsn, committed) = (fields.u64()?, fields.i64()?);
+                progress.begin(commit_lsn, committed.saturating_add(EPOCH_2000_US), fields.u32()?)
+            }
+            b'C' => {
+                let (_flags, _commit_lsn) = (fields.u8()?, fields.u64()?);
+                Ok(progress.commit(fields.u64()?)?)
+            }
+            b'R' => self.relation(fields, catalog),
+            b'T' => self.truncate(fields, lsn, batch, progress),
+            // Type and Origin: names of types are asked of the catalog, origins are not told apart.
+            b'Y' | b'O' => Ok(()),
+            other => Err(Error::stop(format!("pgoutput sent a message {:?} that was not asked for", char::from(other)))
+                .hint("this version of PostgreSQL may be newer than list_sync knows")),
+        }
+    }
+
+    fn relation(&mut self, mut fields: Fields, catalog: &mut dyn Describe) -> Result<()> {
+        let oid = fields.u32()?;
+        let schema = match fields.text()? {
+            "" => "pg_catalog",
+            schema => schema,
+        };
+        let name = fields.text()?;
+        let (replica_identity, count) = (fields.u8()?, fields.u16()?);
+        let (mut columns, mut types) = (Vec::new(), Vec::new());
+        for _ in 0..count {
+            let identity = fields.u8()? & 1 != 0;
+            columns.push(Column { name: fields.text()?.to_owned(), type_name: String::new(), identity });
+            types.push((fields.u32()?, fields.i32()?));
+        }
+        let mut encodings: Vec<_> = types.iter().map(|&(type_oid, _)| Some(Encoding::of(type_oid))).collect();
+        let wanted = self.wanted.contains(schema, name);
+        let mut key = Vec::new();
+        if wanted {
+            let known = catalog.describe(oid, &types)?;
+            for ((column, encoding), type_name) in columns.iter_mut().zip(&mut encodings).zip(known.type_names) {
+                column.type_name = type_name;
+                *encoding = encoding.filter(|_| !known.generated.contains(&column.name));
+            }
+            columns.retain(|column| !known.generated.contains(&column.name));
+            key = key_of(&known.key, &columns, replica_identity);
+        }
+        let table = Arc::new(Table { schema: schema.to_owned(), name: name.to_owned(), columns, key });
+        self.relations.insert(oid, Relation { table, encodings, wanted });
+        Ok(())
+    }
+
+    fn change(&self, operation: Operation, mut fields: Fields, lsn: u64, batch: &mut Batch, progress: &mut Progress) -> Result<()> {
+        let relation = self.relations.get(&fields.u32()?).ok_or(Malformed)?;
+        if !relation.wanted {
+            return Ok(());
+        }
+        let head = progress.head(batch, operation, &relation.table, lsn)?;
+        let mut part = fields.u8()?;
+        // The old row comes first on the wire and last in the batch.
+        let old = match (operation, part) {
+            (Operation::Insert | Operation::Update, b'N') => None,
+            (Operation::Update, b'K' | b'O') => {
+                let old = (part, fields);
+                skip_row(&mut fields)?;
+                part = fields.u8()?;
+                Some(old)
+            }
+            (Operation::Delete, b'K' | b'O') => Some((part, fields)),
+            _ => return Err(Malformed.into()),
+        };
+        let columns = batch.mark();
+        if operation != Operation::Delete {
+            if part != b'N' {
+                return Err(Malformed.into());
+            }
+            relation.row(fields, false, batch)?;
+        }
+        let identity = batch.mark();
+        match old {
+            Some((part, fields)) => relation.row(fields, part == b'K', batch)?,
+            None if operation == Operation::Update => relation.identity_of_new_row(columns, batch),
+            None => {}
+        }
+        Ok(progress.push(batch, head, columns, identity)?)
+    }
+
+    fn truncate(&self, mut fields: Fields, lsn: u64, batch: &mut Batch, progress: &mut Progress) -> Result<()> {
+        let (count, _options) = (fields.u32()?, fields.u8()?);
+        for _ in 0..count {
+            let relation = self.relations.get(&fields.u32()?).ok_or(Malformed)?;
+            if relation.wanted {
+                let head = progress.head(batch, Operation::Truncate, &relation.table, lsn)?;
+                progress.push(batch, head, batch.mark(), batch.mark())?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Places of the primary key's columns. With the default replica identity the log itself marks them, as they were then; the catalog, which may be
+/// ahead of the log, adds their order.
+fn key_of(names: &[String], columns: &[Column], replica_identity: u8) -> Vec<usize> {
+    let place = |name: &String| columns.iter().position(|column| column.name == *name);
+    let key: Option<Vec<usize>> = names.iter().map(place).collect();
+    let marked: Vec<usize> = (0..columns.len()).filter(|&place| columns[place].identity).collect();
+    let key = key.unwrap_or_default();
+    let mut sorted = key.clone();
+    sorted.sort_unstable();
+    if replica_identity == b'd' && sorted != marked { marked } else { key }
+}
+
+fn skip_row(fields: &mut Fields) -> Result<(), Malformed> {
+    for _ in 0..fields.u16()? {
+        match fields.u8()? {
+            b'n' | b'u' => {}
+            b't' => {
+                let length = fields.u32()?;
+                fields.bytes(length as usize)?;
+            }
+            _ => return Err(Malformed),
+        }
+    }
+    Ok(())
+}
+
+impl Relation {
+    /// Adds the cells of a row (protocol: `TupleData`). Of a key row only the replica identity is there; the rest are fillers.
+    fn row(&self, mut fields: Fields, key_only: bool, batch: &mut Batch) -> Result<()> {
+        if usize::from(fields.u16()?) != self.encodings.len() {
+            return Err(Malformed.into());
+        }
+        let mut columns = self.table.columns.iter();
+        for encoding in &self.encodings {
+            let column = if encoding.is_some() { columns.next() } else { None };
+            let kind = fields.u8()?;
+            let printed = match kind {
+                b'n' | b'u' => b"",
+                b't' => {
+                    let length = fields.u32()?;
+                    fields.bytes(length as usize)?
+                }
+                _ => return Err(Malformed.into()),
+            };
+            let (Some(encoding), Some(column)) = (encoding, column) else { continue };
+            match kind {
+                b't' => encoding.add(batch, printed).map_err(|_| self.unreadable(column))?,
+                b'n' if column.identity || !key_only => batch.add_cell(Kind::Null, b""),
+                _ => batch.add_cell(Kind::Missing, b""),
+            }
+        }
+        Ok(())
+    }
+
+    /// No old row came, so its replica identity is the new one's.
+    fn identity_of_new_row(&self, columns: u32, batch: &mut Batch) {
+        for (place, column) in (columns..).zip(&self.table.columns) {
+            if column.identity {
+                batch.repeat_cell(place);
+            } else {
+                batch.add_cell(Kind::Missing, b"");
+            }
+        }
+    }
+
+    fn unreadable(&self, column: &Column) -> Error {
+        let table = self.table.qualified_name();
+        Error::stop(format!("column {:?} of table {table:?} holds a value that is not UTF-8, or not of its type", column.name))
+            .hint("a database in SQL_ASCII holds bytes in no known character set: mend the row, or leave the table out of `tables`")
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,112 @@
+//! The one place that says how a value that PostgreSQL printed is carried: for pgoutput, wal2json and scans alike.
+//!
+//! The server prints (session settings are in `login.rs`); here only the kind is chosen, and bytes lose their `\x`. A domain is text whatever
+//! it is made of, as wal2json has it.
+
+use crate::change::{Batch, Kind};
+
+/// How the values of a column are carried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Encoding {
+    /// Digits as they stand; NaN and infinities become NULL, which is what JSON has for them.
+    Number,
+    /// `t` and `f` become `true` and `false`.
+    Boolean,
+    /// Hexadecimal digits without the `\x` in front.
+    Bytes,
+    /// As the server prints it.
+    Text,
+}
+
+/// A value that cannot be what its type says: not UTF-8, or no number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Unreadable;
+
+impl Encoding {
+    /// The encoding of a type, by its fixed object id (`pg_type.dat`).
+    pub fn of(type_oid: u32) -> Self {
+        match type_oid {
+            // int8, int2, int4, oid, float4, float8, numeric
+            20 | 21 | 23 | 26 | 700 | 701 | 1700 => Self::Number,
+            16 => Self::Boolean,
+            17 => Self::Bytes,
+            _ => Self::Text,
+        }
+    }
+
+    /// Adds a value, which is not NULL, in its printed form.
+    pub fn add(self, batch: &mut Batch, printed: &[u8]) -> Result<(), Unreadable> {
+        let (kind, text) = match self {
+            Self::Number => number(printed)?,
+            Self::Boolean if printed == b"t" => (Kind::Literal, &b"true"[..]),
+            Self::Boolean if printed == b"f" => (Kind::Literal, &b"false"[..]),
+            Self::Boolean => return Err(Unreadable),
+            Self::Bytes => (Kind::Text, printed.strip_prefix(b"\\x").ok_or(Unreadable)?),
+            Self::Text => (Kind::Text, printed),
+        };
+        // A database in SQL_ASCII sends whatever was put in.
+        if self == Self::Text && std::str::from_utf8(text).is_err() {
+            return Err(Unreadable);
+        }
+        batch.add_cell(kind, text);
+        Ok(())
+    }
+}
+
+fn number(printed: &[u8]) -> Result<(Kind, &[u8]), Unreadable> {
+    let unsigned = printed.strip_prefix(b"-").unwrap_or(printed);
+    match unsigned.first() {
+        Some(b'0'..=b'9') => Ok((Kind::Literal, printed)),
+        Some(_) if matches!(unsigned, b"NaN" | b"Infinity") => Ok((Kind::Null, b"")),
+        _ => Err(Unreadable),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Encoding, Unreadable};
+    use crate::change::{Batch, Kind, Operation, Position, RowHead, Table, Transaction};
+    use proptest::prelude::*;
+
+    fn carried(type_oid: u32, printed: &[u8]) -> Result<(Kind, Vec<u8>), Unreadable> {
+        let mut batch = Batch::default();
+        let column = crate::change::Column { name: "v".into(), type_name: String::new(), identity: false };
+        let table = batch.add_table(&std::sync::Arc::new(Table { columns: vec![column], ..Table::default() }));
+        let transaction = batch.add_transaction(Transaction::default());
+        Encoding::of(type_oid).add(&mut batch, printed)?;
+        let head = RowHead { operation: Operation::Insert, table, transaction, lsn: 0 };
+        batch.push(head, 0, 1, &mut Position::default());
+        let cell = batch.columns(&batch.rows()[0])[0];
+        Ok((cell.kind, batch.text(&cell).to_vec()))
+    }
+
+    #[test]
+    fn kinds_and_texts() {
+        for (type_oid, printed, kind, text) in [
+            (23, "-7", Kind::Literal, "-7"),
+            (1700, "1.500", Kind::Literal, "1.500"),
+            (1700, "NaN", Kind::Null, ""),
+            (701, "-Infinity", Kind::Null, ""),
+            (701, "1e+20", Kind::Literal, "1e+20"),
+            (26, "4294967295", Kind::Literal, "4294967295"),
+            (16, "t", Kind::Literal, "true"),
+            (16, "f", Kind::Literal, "false"),
+            (17, "\\x00ff", Kind::Text, "00ff"),
+            (25, "NaN", Kind::Text, "NaN"),
+            (790, "$1.50", Kind::Text, "$1.50"),
+            (1114, "2020-01-01 00:00:00.5", Kind::Text, "2020-01-01 00:00:00.5"),
+        ] {
+            assert_eq!(carried(type_oid, printed.as_bytes()), Ok((kind, text.as_bytes().to_vec())), "{type_oid} {printed}");
+        }
+        for (type_oid, printed) in [(16, &b"x"[..]), (17, b"00"), (23, b""), (23, b"-"), (25, b"\xff"), (1700, b"inf")] {
+            assert_eq!(carried(type_oid, printed), Err(Unreadable), "{type_oid} {printed:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_carried_or_refused(type_oid in prop::sample::select(vec![16_u32, 17, 23, 25, 1700]), printed: Vec<u8>) {
+            let _ = carried(type_oid, &printed);
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! The primary key of a table, asked of the catalog: an empty table has no row that could tell it.
+
+use crate::Result;
+use crate::source::{Database, Dialect, write_literal};
+
+/// The columns of the primary key in its order; empty without one.
+pub fn primary_key(database: &mut dyn Database, dialect: Dialect, schema: &str, table: &str) -> Result<Vec<String>> {
+    let quoted = |name| {
+        let mut literal = String::new();
+        write_literal(&mut literal, name, dialect);
+        literal
+    };
+    let (schema, table) = (quoted(schema), quoted(table));
+    let query = match dialect {
+        Dialect::Postgres => format!(
+            "SELECT a.attname FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indrelid \
+             JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+             CROSS JOIN LATERAL unnest(i.indkey) WITH ORDINALITY AS k (number, place) \
+             JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.number \
+             WHERE i.indisprimary AND k.place <= i.indnkeyatts AND n.nspname = {schema} AND c.relname = {table} ORDER BY k.place"
+        ),
+        Dialect::Mysql | Dialect::Mariadb => format!(
+            "SELECT column_name FROM information_schema.key_column_usage \
+             WHERE constraint_name = 'PRIMARY' AND table_schema = {schema} AND table_name = {table} ORDER BY ordinal_position"
+        ),
+    };
+    Ok(database.query(&query)?.into_iter().flatten().flatten().collect())
+}

@@ -1,0 +1,169 @@
+//! What goes wrong at a user's desk: one line with the cause, one with the mend, the right exit code, and nothing lost.
+
+use std::process::Command;
+
+use crate::rig::{Pipeline, Program, Run, Scratch, Server, kafka};
+
+/// Runs `connect` with a changed source.
+fn connect(server: &Server, change: impl Fn(String) -> String) -> Run {
+    let scratch = Scratch::new("bad");
+    let table = format!("t_{}", scratch.name);
+    let _leftovers = server.leftovers(&scratch.name, &[&table]);
+    server.execute(&format!("CREATE TABLE {table} (id INT PRIMARY KEY);\n"));
+    let text = format!(
+        "[kafka]\nbrokers = [{}]\n[[source]]\nname = {:?}\nurl = {:?}\ntables = [{table:?}]\nsnapshot = \"never\"\n",
+        kafka().split(',').map(|broker| format!("{broker:?}")).collect::<Vec<_>>().join(", "),
+        scratch.name,
+        server.url
+    );
+    scratch.write("list_sync.toml", &change(text));
+    Program::run(&scratch.folder, &["connect", "--once"])
+}
+
+/// One `error:` line with these words and a `hint:` line with those.
+#[track_caller]
+fn expect(run: &Run, code: i32, error: &[&str], hint: &[&str]) {
+    assert_eq!(run.code, Some(code), "{}", run.err);
+    let line = |name: &str| {
+        let found: Vec<&str> = run.err.lines().filter(|line| line.starts_with(name)).collect();
+        assert_eq!(found.len(), 1, "one {name:?} line in:\n{}", run.err);
+        found[0].to_lowercase()
+    };
+    for (name, words) in [("error:", error), ("hint:", hint)] {
+        let line = line(name);
+        for word in words {
+            assert!(line.contains(&word.to_lowercase()), "{name:?} line lacks {word:?}:\n{}", run.err);
+        }
+    }
+}
+
+#[test]
+fn wrong_password() {
+    let mysql = connect(&Server::mysql(), |text| text.replace("repl:repl@", "repl:wrong@"));
+    expect(&mysql, 1, &["denied"], &["password"]);
+    assert!(!mysql.err.contains("wrong"), "the password is printed:\n{}", mysql.err);
+    let postgres = connect(&Server::postgres(), |text| text.replace("postgres@", "secret_user:wrong@"));
+    expect(&postgres, 1, &["password authentication failed"], &["password"]);
+}
+
+#[test]
+fn missing_table() {
+    for server in crate::rig::all_servers() {
+        let run = connect(&server, |text| text.replace("tables = [\"t_bad", "tables = [\"no_such_table_t_bad"));
+        expect(&run, 1, &["no_such_table"], &["tables"]);
+    }
+}
+
+#[test]
+fn missing_database() {
+    for server in crate::rig::all_servers() {
+        let run = connect(&server, |text| text.replace("/exampledb", "/no_such_db"));
+        expect(&run, 1, &["no_such_db"], &[]);
+    }
+}
+
+#[test]
+fn database_away() {
+    for server in crate::rig::all_servers() {
+        let port = server.address().port.to_string();
+        let run = connect(&server, |text| text.replace(&format!(":{port}/"), ":1/"));
+        expect(&run, 1, &["refused"], &[]);
+    }
+}
+
+#[test]
+fn kafka_away() {
+    let run = connect(&Server::postgres(), |text| {
+        let line = text.lines().find(|line| line.starts_with("brokers")).unwrap().to_owned();
+        text.replace(&line, "brokers = [\"127.0.0.1:1\"]")
+    });
+    expect(&run, 1, &["127.0.0.1:1", "refused"], &["brokers"]);
+}
+
+#[test]
+fn unknown_key() {
+    let run = connect(&Server::postgres(), |text| text.replace("snapshot =", "snapshots ="));
+    expect(&run, 2, &["list_sync.toml:7:1", "snapshots", "snapshot"], &[]);
+}
+
+#[test]
+fn a_table_with_rows_wants_a_snapshot() {
+    for server in crate::rig::all_servers() {
+        let run = connect(&server, |text| {
+            let table = text.split("tables = [\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+            server.execute(&format!("INSERT INTO {table} VALUES (1);\n"));
+            text.replace("snapshot = \"never\"\n", "")
+        });
+        expect(&run, 1, &["already holds rows", "not built yet"], &["never"]);
+    }
+}
+
+#[test]
+fn no_privilege() {
+    let name = Scratch::new("priv").name;
+    let postgres = Server::postgres();
+    postgres.execute(&format!("CREATE ROLE {name} LOGIN;\n"));
+    let run = connect(&postgres, |text| text.replace("postgres@", &format!("{name}@")));
+    postgres.execute(&format!("DROP ROLE {name};\n"));
+    expect(&run, 1, &[], &["replication"]);
+    for server in [Server::mysql(), Server::mariadb()] {
+        server.execute(&format!("CREATE USER {name} IDENTIFIED BY 'x';\nGRANT SELECT ON *.* TO {name};\n"));
+        let run = connect(&server, |text| text.replace("repl:repl@", &format!("{name}:x@")));
+        server.execute(&format!("DROP USER {name};\n"));
+        expect(&run, 1, &[], &["grant", "replication"]);
+    }
+}
+
+/// A message that is none goes to `.rejected.jsonl` with its offset, once; the consumer goes on, also after a restart.
+#[test]
+fn malformed_messages() {
+    let pipeline = Pipeline::new("reject", Server::postgres(), false);
+    let counts = pipeline.seed(1_000);
+    pipeline.run(&["connect", "--once"]);
+    produce(&pipeline.topic(), "{\"action\":\"I\",\"table\":\nnot json\n{\"action\":\"Q\",\"table\":\"x\"}\n");
+    let more = pipeline.seed(1_000);
+    pipeline.run(&["connect", "--once"]);
+    pipeline.run(&["consume", "--once"]);
+    let total = crate::rig::Counts {
+        inserted: counts.inserted + more.inserted,
+        updated: counts.updated + more.updated,
+        deleted: counts.deleted + more.deleted,
+    };
+    pipeline.prove(total);
+    let rejected = std::fs::read_dir(pipeline.scratch.path("out")).unwrap().map(|entry| entry.unwrap().path());
+    let rejected: Vec<_> = rejected.filter(|path| path.to_str().unwrap().ends_with(".rejected.jsonl")).collect();
+    assert_eq!(rejected.len(), 1);
+    let text = std::fs::read_to_string(&rejected[0]).unwrap();
+    assert_eq!(text.lines().count(), 3, "{text}");
+    assert!(text.lines().all(|line| line.contains("\"offset\":") && line.contains("\"reason\":")), "{text}");
+}
+
+fn produce(topic: &str, lines: &str) {
+    use std::io::Write;
+    let brokers = kafka();
+    let mut kcat = Command::new("kcat").args(["-P", "-b", &brokers, "-t", topic]).stdin(std::process::Stdio::piped()).spawn().unwrap();
+    kcat.stdin.take().unwrap().write_all(lines.as_bytes()).unwrap();
+    assert!(kcat.wait().unwrap().success());
+}
+
+/// A disk without room: the consumer stops with the file's name before it commits, and goes on when there is room again.
+#[test]
+fn disk_full() {
+    let pipeline = Pipeline::new("full", Server::postgres(), false);
+    let counts = pipeline.seed(20_000);
+    pipeline.run(&["connect", "--once"]);
+    std::fs::create_dir_all(pipeline.scratch.path("out")).unwrap();
+    let mount = pipeline.scratch.path("out");
+    let mount = mount.to_str().unwrap();
+    let command = |program: &str, arguments: &[&str]| Command::new(program).args(arguments).status().is_ok_and(|status| status.success());
+    assert!(command("mount", &["-t", "tmpfs", "-o", "size=256k", "tmpfs", mount]), "this check mounts a small file system and needs root");
+    let run = Program::run(&pipeline.scratch.folder, &["consume", "--once"]);
+    let roomy = command("mount", &["-o", "remount,size=64m", mount]);
+    let again = Program::run(&pipeline.scratch.folder, &["consume", "--once"]);
+    let proof = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| pipeline.prove(counts)));
+    command("umount", &[mount]);
+    expect(&run, 1, &["csv", "no space"], &["room"]);
+    assert!(roomy);
+    again.ok();
+    proof.unwrap();
+}

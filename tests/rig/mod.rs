@@ -1,0 +1,13 @@
+//! What the checks stand on: the real servers, the real binary, scratch folders, and the proof that files fold to the table.
+
+mod pipeline;
+mod program;
+mod scratch;
+mod server;
+mod topic;
+
+pub use pipeline::{Counts, Pipeline};
+pub use program::{Program, Run};
+pub use scratch::Scratch;
+pub use server::{Server, all_servers, kafka};
+pub use topic::{consume_topic, messages_in};

@@ -1,0 +1,122 @@
+//! One table on its way: database -> Kafka -> files, with the load of `seed`, and the proof that nothing is lost or twice.
+
+use std::path::PathBuf;
+
+use super::server::Leftovers;
+use super::{Program, Scratch, Server, consume_topic, kafka};
+
+/// Rows that a load inserted, updated and deleted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    pub inserted: u64,
+    pub updated: u64,
+    pub deleted: u64,
+}
+
+impl Counts {
+    /// As `seed` prints them.
+    pub fn parse(out: &str) -> Self {
+        let number = |name: &str| {
+            let line = out.lines().find(|line| line.to_lowercase().starts_with(name)).unwrap_or_else(|| panic!("no {name:?} in {out:?}"));
+            line.rsplit(' ').next().unwrap().replace([',', '_'], "").parse::<u64>().unwrap()
+        };
+        Self { inserted: number("inserted rows"), updated: number("updated rows"), deleted: number("deleted rows") }
+    }
+
+    pub fn changes(self) -> u64 {
+        self.inserted + self.updated + self.deleted
+    }
+}
+
+pub struct Pipeline {
+    pub server: Server,
+    pub scratch: Scratch,
+    pub table: String,
+    _leftovers: Leftovers,
+}
+
+impl Pipeline {
+    /// An empty test table of its own, a configuration with one source and one sink, and a stream that begins now.
+    pub fn new(check: &str, server: Server, direct: bool) -> Self {
+        let scratch = Scratch::new(&format!("{check}_{}", server.name));
+        let table = format!("t_{}", scratch.name);
+        let leftovers = server.leftovers(&scratch.name, &[&table]);
+        let pipeline = Self { server, scratch, table, _leftovers: leftovers };
+        pipeline.scratch.write("list_sync.toml", &pipeline.configuration(direct));
+        // No changes: seed makes the table and stops.
+        pipeline.seed(0);
+        if !direct {
+            pipeline.run(&["connect", "--once"]);
+        }
+        pipeline
+    }
+
+    fn configuration(&self, direct: bool) -> String {
+        let Scratch { name, .. } = &self.scratch;
+        let brokers: Vec<String> = kafka().split(',').map(|broker| format!("{broker:?}")).collect();
+        let carried = if direct { String::new() } else { format!("[kafka]\nbrokers = [{}]\n", brokers.join(", ")) };
+        format!(
+            "{carried}[[source]]\nname = {name:?}\nurl = {:?}\ntables = [{:?}]\nsnapshot = \"never\"\n\
+             [[sink]]\nname = {name:?}\ntopics = [\"{name}.*\"]\npath = \"out/{{table}}\"\ncommit_interval_ms = 200\n",
+            self.server.url, self.table
+        )
+    }
+
+    pub fn topic(&self) -> String {
+        format!("{}.{}.{}", self.scratch.name, self.server.schema(), self.table)
+    }
+
+    /// Runs a command to its end, which must be a good one.
+    #[track_caller]
+    pub fn run(&self, arguments: &[&str]) -> super::Run {
+        Program::run(&self.scratch.folder, arguments).ok()
+    }
+
+    pub fn start(&self, name: &str, arguments: &[&str]) -> Program {
+        Program::start(&self.scratch.folder, name, arguments)
+    }
+
+    #[track_caller]
+    pub fn seed(&self, rows: u64) -> Counts {
+        Counts::parse(&self.run(&["seed", "--rows", &rows.to_string(), "--batch", "100", "--table", &self.table]).out)
+    }
+
+    /// The load as a process beside the check, at a steady rate of changes a second.
+    pub fn start_seed(&self, rows: u64, rate: u64) -> Program {
+        let (rows, rate) = (rows.to_string(), rate.to_string());
+        self.start("seed", &["seed", "--rows", &rows, "--rate", &rate, "--batch", "100", "--table", &self.table])
+    }
+
+    /// CSV files of all members and generations whose names contain `_KIND`.
+    pub fn files(&self, kind: &str) -> Vec<PathBuf> {
+        let folder = self.scratch.path("out");
+        let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+        files.retain(|path| path.extension().is_some_and(|ending| ending == "csv") && path.to_str().unwrap().contains(&format!("_{kind}")));
+        files.sort();
+        files
+    }
+
+    /// Records of these files that begin with the action's letter; fields of the load hold no line ends.
+    pub fn rows(&self, kind: &str, action: &str) -> u64 {
+        let begins = format!("{action},{},", self.table);
+        let count = |path: &PathBuf| std::fs::read_to_string(path).unwrap().lines().filter(|line| line.starts_with(&begins)).count() as u64;
+        self.files(kind).iter().map(count).sum()
+    }
+
+    /// Each change is in the files exactly once, and the files fold to the table.
+    #[track_caller]
+    pub fn prove(&self, counts: Counts) {
+        assert_eq!(self.rows("insert", "I"), counts.inserted + counts.updated, "rows in the insert files");
+        assert_eq!(self.rows("delete", "D"), counts.deleted + counts.updated, "rows in the delete files");
+        let proof = self.run(&["verify"]);
+        assert!(proof.out.contains(&format!("{} rows, 0 missing, 0 extra, 0 different", counts.inserted - counts.deleted)), "{}", proof.out);
+    }
+
+    /// The topic holds each change once too.
+    #[track_caller]
+    pub fn prove_topic(&self, counts: Counts) {
+        let mut messages = 0;
+        consume_topic(&self.topic(), |_, _, _, _| messages += 1);
+        assert_eq!(messages, counts.changes(), "messages in the topic");
+    }
+}

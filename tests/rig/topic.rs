@@ -1,0 +1,37 @@
+//! Topics, read by hand.
+
+use std::collections::BTreeMap;
+
+use list_sync::kafka::{Settings, Topics, read_between, watermarks};
+
+fn settings() -> Settings {
+    Settings {
+        brokers: super::kafka().split(',').map(str::to_owned).collect(),
+        properties: BTreeMap::new(),
+        partitions: 3,
+        replication: None,
+    }
+}
+
+/// Hands out every message of a topic: partition, key, value and `position` header.
+pub fn consume_topic(topic: &str, mut each: impl FnMut(u32, &[u8], &[u8], &[u8])) {
+    let settings = settings();
+    let partitions = Topics::connect(&settings).unwrap().partitions(topic).unwrap();
+    let ranges: Vec<_> = watermarks(&settings, topic, partitions)
+        .unwrap()
+        .into_iter()
+        .enumerate()
+        .map(|(partition, (first, end))| (partition as u32, first, end))
+        .collect();
+    read_between(&settings, topic, &ranges, "position", |message| {
+        each(message.partition, message.key, message.value, message.header.unwrap_or_default());
+    })
+    .unwrap();
+}
+
+/// The messages of a topic as text, partition by partition.
+pub fn messages_in(topic: &str) -> Vec<String> {
+    let mut messages: BTreeMap<u32, Vec<String>> = BTreeMap::new();
+    consume_topic(topic, |partition, _, value, _| messages.entry(partition).or_default().push(String::from_utf8(value.to_vec()).unwrap()));
+    messages.into_values().flatten().collect()
+}

@@ -1,0 +1,32 @@
+//! Habits of the tree that a reader would otherwise have to watch for (docs/style.md).
+
+use std::fs;
+use std::path::Path;
+
+/// Lines that a source file may have, tests included.
+const LINES_MAX: usize = 500;
+
+fn each(folder: &Path, visit: &mut dyn FnMut(&Path, &str)) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            each(&path, visit);
+        } else if path.extension().is_some_and(|ending| ending == "rs") {
+            visit(&path, &fs::read_to_string(&path).unwrap());
+        }
+    }
+}
+
+#[test]
+fn files_are_short_and_say_what_they_own() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut count = 0;
+    for folder in ["src", "cli/src", "tests"] {
+        each(&root.join(folder), &mut |path, text| {
+            count += 1;
+            assert!(text.starts_with("//!"), "{} does not open with what it owns", path.display());
+            assert!(text.lines().count() <= LINES_MAX, "{} has more than {LINES_MAX} lines", path.display());
+        });
+    }
+    assert!(count > 30, "only {count} files were read");
+}
