@@ -12,14 +12,14 @@ use crate::{Error, Result};
 /// A server that does not answer the connection for so long is not there.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// A packet that the server does not take for so long is lost.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
+const WRITE_TIMEOUT: Duration = Duration::from_mins(1);
 /// Idle time before the kernel asks whether the server is still there, milliseconds.
 const KEEP_ALIVE_MS: u32 = 30_000;
 /// The largest packet that the protocol knows, bytes: a row event can be this long whatever the server's `max_allowed_packet` says.
 const PACKET_BYTES_MAX: usize = 1 << 30;
 
 /// How long the server may think about an answer of plain SQL.
-pub(super) const SQL_TIMEOUT: Duration = Duration::from_secs(600);
+pub(super) const SQL_TIMEOUT: Duration = Duration::from_mins(10);
 
 /// Opens a session in UTC and utf8mb4. `read_timeout`: the longest silence.
 pub(super) fn connect(address: &Address, read_timeout: Duration) -> Result<Conn> {

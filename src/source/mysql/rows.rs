@@ -35,11 +35,6 @@ impl Form {
     }
 }
 
-/// Number of the table that a row event belongs to.
-pub(super) fn table_id(event: &Event) -> Parsed<u64> {
-    Cursor::new(&event.body).number(6)
-}
-
 /// A row event that is being decoded: a batch may be full in its middle.
 pub(super) struct Rows {
     operation: Operation,

@@ -1,4 +1,4 @@
-//! From a TABLE_MAP event to what rows are decoded with: a `Table` and one encoding a column.
+//! From a `TABLE_MAP` event to what rows are decoded with: a `Table` and one encoding a column.
 
 use std::sync::Arc;
 

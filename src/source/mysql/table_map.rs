@@ -1,4 +1,4 @@
-//! TABLE_MAP events: a table's name, columns and key as they were when the rows after it were written.
+//! `TABLE_MAP` events: a table's name, columns and key as they were when the rows after it were written.
 //! <https://dev.mysql.com/doc/dev/mysql-server/latest/classmysql_1_1binlog_1_1event_1_1Table__map__event.html>
 
 use std::collections::BTreeMap;
@@ -56,7 +56,7 @@ pub(super) struct MappedColumn {
     pub labels: Vec<Vec<u8>>,
 }
 
-/// A TABLE_MAP event.
+/// A `TABLE_MAP` event.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct TableMap {
     pub columns: Vec<MappedColumn>,
@@ -106,8 +106,9 @@ impl<'a> TableName<'a> {
 
 fn read_column(kind: u8, metadata: &mut Cursor) -> Parsed<MappedColumn> {
     let (kind, meta) = match kind {
-        t::TINY | t::SHORT | t::LONG | t::LONGLONG | t::INT24 | t::NULL | t::YEAR => (kind, 0),
-        t::TIMESTAMP | t::DATE | t::TIME | t::DATETIME | 14 => (kind, 0),
+        t::TINY | t::SHORT | t::LONG | t::LONGLONG | t::INT24 | t::NULL | t::YEAR | t::TIMESTAMP | t::DATE | t::TIME | t::DATETIME | 14 => {
+            (kind, 0)
+        }
         t::FLOAT | t::DOUBLE | t::TIMESTAMP2 | t::DATETIME2 | t::TIME2 | t::JSON | t::VECTOR | t::GEOMETRY => {
             (kind, metadata.number(1)? as u16)
         }
