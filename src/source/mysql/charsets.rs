@@ -8,6 +8,7 @@ use mysql::Conn;
 use super::super::{Address, Dialect};
 use super::connection::query;
 use super::values::charset::Charset;
+use super::values::special::write_hex;
 use crate::Result;
 
 /// Number of the collation (and character set) that stands for bytes.
@@ -76,7 +77,9 @@ impl Charsets {
 
 /// Lets the server convert the bytes from 128 to 255.
 fn one_byte(conn: &mut Conn, address: &Address, name: &str) -> Result<Option<Charset>> {
-    let bytes: String = (128..=255).map(|byte| format!("{byte:02x}")).collect();
+    let mut bytes = Vec::new();
+    write_hex(&std::array::from_fn::<u8, 128, _>(|place| 128 + place as u8), &mut bytes);
+    let bytes = String::from_utf8_lossy(&bytes);
     let statement = format!("SELECT HEX(CONVERT(_{name} x'{bytes}' USING utf32))");
     let hex = query(conn, address, &statement)?.into_iter().flatten().next().flatten().unwrap_or_default();
     let (units, _) = hex.as_bytes().as_chunks::<8>();

@@ -39,7 +39,8 @@ impl Settings {
         if self.get("log_bin").eq_ignore_ascii_case("on") || self.get("log_bin") == "1" {
             return Ok(());
         }
-        Err(Error::stop("the server writes no binary log (log_bin is off)").hint("put log_bin = binlog and server_id = 1 under [mysqld] in my.cnf, and restart the server"))
+        Err(Error::stop("the server writes no binary log (log_bin is off)")
+            .hint("put log_bin = binlog and server_id = 1 under [mysqld] in my.cnf, and restart the server"))
     }
 
     /// It holds rows, not statements.
@@ -101,7 +102,8 @@ impl Settings {
             return Ok(());
         }
         let (found, scheme) = if is_mariadb { ("MariaDB", "mariadb") } else { ("MySQL", "mysql") };
-        Err(Error::stop(format!("the server is {found}, and the URL says {}", self.dialect.product())).hint(format!("write {scheme}://… in the URL")))
+        Err(Error::stop(format!("the server is {found}, and the URL says {}", self.dialect.product()))
+            .hint(format!("write {scheme}://… in the URL")))
     }
 }
 
@@ -125,7 +127,9 @@ pub(super) fn log_end(catalog: &mut Catalog) -> Result<End> {
     };
     let mut values = rows.into_iter().next().unwrap_or_default().into_iter().map(Option::unwrap_or_default);
     let (Some(file), Some(Ok(offset))) = (values.next(), values.next().map(|offset| offset.parse())) else {
-        return Err(Error::stop("the server writes no binary log").hint("put log_bin = binlog under [mysqld] in my.cnf, and restart the server"));
+        return Err(
+            Error::stop("the server writes no binary log").hint("put log_bin = binlog under [mysqld] in my.cnf, and restart the server")
+        );
     };
     let gtids = if mariadb {
         catalog.text(&format!("SELECT BINLOG_GTID_POS({}, {offset})", quote(&file)))?.unwrap_or_default()
@@ -207,8 +211,10 @@ pub(super) fn check_mysql_gtids(catalog: &mut Catalog, saved: &str) -> Result<()
     let saved_literal = quote(saved);
     let unknown = catalog.text(&format!("SELECT GTID_SUBTRACT({saved_literal}, @@GLOBAL.gtid_executed)"))?.unwrap_or_default();
     if !unknown.is_empty() {
-        return Err(Error::stop(format!("the server never executed transactions {unknown}, which are in the files: it was reset or restored from a backup"))
-            .hint(PURGED));
+        return Err(Error::stop(format!(
+            "the server never executed transactions {unknown}, which are in the files: it was reset or restored from a backup"
+        ))
+        .hint(PURGED));
     }
     let missing = catalog.text(&format!("SELECT GTID_SUBTRACT(@@GLOBAL.gtid_purged, {saved_literal})"))?.unwrap_or_default();
     if !missing.is_empty() {
@@ -226,8 +232,10 @@ pub(super) fn check_mariadb_gtids(catalog: &mut Catalog, saved: &GtidSet) -> Res
     if behind.is_empty() {
         return Ok(());
     }
-    Err(Error::stop(format!("the server is at GTID {own}, behind {saved} which is in the files (domain {behind:?}): it was reset or restored"))
-        .hint(PURGED))
+    Err(Error::stop(format!(
+        "the server is at GTID {own}, behind {saved} which is in the files (domain {behind:?}): it was reset or restored"
+    ))
+    .hint(PURGED))
 }
 
 /// Without GTIDs: this is the same server, and the file is still there and long enough.
@@ -239,7 +247,9 @@ pub(super) fn check_file(catalog: &mut Catalog, file: &str, offset: u64) -> Resu
     });
     match length {
         Some(length) if length >= offset => Ok(()),
-        Some(length) => Err(Error::stop(format!("binary log \"{file}\" has {length} bytes, and {offset} were read: the server was reset")).hint(PURGED)),
+        Some(length) => {
+            Err(Error::stop(format!("binary log \"{file}\" has {length} bytes, and {offset} were read: the server was reset")).hint(PURGED))
+        }
         None => {
             let hint = format!("{PURGED}; next time keep the log longer: {}", keep_longer(catalog.address.dialect));
             Err(Error::stop(format!("the server no longer has binary log \"{file}\", which was not read to its end")).hint(hint))

@@ -12,14 +12,14 @@ use crate::{Error, Result};
 /// A server that does not answer the connection for so long is not there.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// A packet that the server does not take for so long is lost.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
+const WRITE_TIMEOUT: Duration = Duration::from_mins(1);
 /// Idle time before the kernel asks whether the server is still there, milliseconds.
 const KEEP_ALIVE_MS: u32 = 30_000;
 /// The largest packet that the protocol knows, bytes: a row event can be this long whatever the server's `max_allowed_packet` says.
 const PACKET_BYTES_MAX: usize = 1 << 30;
 
 /// How long the server may think about an answer of plain SQL.
-pub(super) const SQL_TIMEOUT: Duration = Duration::from_secs(600);
+pub(super) const SQL_TIMEOUT: Duration = Duration::from_mins(10);
 
 /// Opens a session in UTC and utf8mb4. `read_timeout`: the longest silence.
 pub(super) fn connect(address: &Address, read_timeout: Duration) -> Result<Conn> {
@@ -103,7 +103,9 @@ pub(super) fn explain(address: &Address, error: mysql::Error) -> Error {
     match error {
         mysql::Error::MySqlError(server) => explain_server(address, &server),
         mysql::Error::IoError(cause) => unreachable_server(address).cause(cause),
-        mysql::Error::DriverError(cause @ (DriverError::CouldNotConnect(_) | DriverError::ConnectTimeout)) => unreachable_server(address).cause(cause),
+        mysql::Error::DriverError(cause @ (DriverError::CouldNotConnect(_) | DriverError::ConnectTimeout)) => {
+            unreachable_server(address).cause(cause)
+        }
         mysql::Error::DriverError(DriverError::TlsNotSupported) => Error::stop(format!("{product} at \"{address}\" offers no TLS"))
             .hint("set ssl-ca, ssl-cert and ssl-key on the server, or write ?ssl-mode=preferred in the URL"),
         mysql::Error::TlsError(cause) => Error::stop(format!("no TLS with {product} at \"{address}\""))
@@ -138,7 +140,9 @@ fn explain_server(address: &Address, server: &mysql::MySqlError) -> Error {
             .hint(format!("{PURGED}; next time keep the log longer: {}", keep_longer(address.dialect)))
             .cause(said),
         // Too many connections, shutdown, killed, lock wait, deadlock, lost packets.
-        1040 | 1053 | 1077 | 1152..=1161 | 1203 | 1205 | 1213 | 1317 | 3169 | 4031 => Error::link("the server ended the connection").cause(said),
+        1040 | 1053 | 1077 | 1152..=1161 | 1203 | 1205 | 1213 | 1317 | 3169 | 4031 => {
+            Error::link("the server ended the connection").cause(said)
+        }
         _ => Error::stop(format!("{} refuses a statement", address.dialect.product())).cause(said),
     }
 }
@@ -148,7 +152,11 @@ pub(super) const PURGED: &str = "forget the saved position of this source and st
 
 /// The statement that keeps the log longer.
 pub(super) fn keep_longer(dialect: Dialect) -> &'static str {
-    if dialect == Dialect::Mariadb { "SET GLOBAL binlog_expire_logs_seconds = 2592000" } else { "SET PERSIST binlog_expire_logs_seconds = 2592000" }
+    if dialect == Dialect::Mariadb {
+        "SET GLOBAL binlog_expire_logs_seconds = 2592000"
+    } else {
+        "SET PERSIST binlog_expire_logs_seconds = 2592000"
+    }
 }
 
 /// The statement that gives a source what it needs.
@@ -171,7 +179,9 @@ pub(super) fn query(conn: &mut Conn, address: &Address, query: &str) -> Result<V
 fn text(value: mysql::Value) -> Option<String> {
     match value {
         mysql::Value::NULL => None,
-        mysql::Value::Bytes(bytes) => Some(String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())),
+        mysql::Value::Bytes(bytes) => {
+            Some(String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
+        }
         other => Some(other.as_sql(true)),
     }
 }

@@ -95,8 +95,38 @@ pub(super) struct Opening {
     pub flags: u8,
 }
 
+/// Events that are read past.
+pub(super) fn carries_no_rows(event_kind: u8) -> bool {
+    matches!(
+        event_kind,
+        kind::STOP
+            | kind::INTVAR
+            | kind::RAND
+            | kind::USER_VAR
+            | kind::FORMAT_DESCRIPTION
+            | kind::IGNORABLE
+            | kind::ROWS_QUERY
+            | kind::PREVIOUS_GTIDS
+            | kind::TRANSACTION_CONTEXT
+            | kind::VIEW_CHANGE
+            | kind::MARIADB_ANNOTATE_ROWS
+            | kind::MARIADB_BINLOG_CHECKPOINT
+            | kind::MARIADB_GTID_LIST
+            | kind::MARIADB_START_ENCRYPTION
+    )
+}
+
+/// The event in front of a transaction, of any kind.
+pub(super) fn parse_opening(event: &Event) -> Parsed<Opening> {
+    match event.kind {
+        kind::MARIADB_GTID => parse_mariadb_gtid(event),
+        kind::GTID_TAGGED => parse_tagged_gtid(&event.body),
+        _ => parse_gtid(event.kind, &event.body),
+    }
+}
+
 /// GTID and `ANONYMOUS_GTID`, as of MySQL 5.6 (commit times as of 8.0.1).
-pub(super) fn parse_gtid(kind: u8, body: &[u8]) -> Parsed<Opening> {
+fn parse_gtid(kind: u8, body: &[u8]) -> Parsed<Opening> {
     let mut cursor = Cursor::new(body);
     let _flags = cursor.u8()?;
     let server = cursor.array::<16>()?;
@@ -115,7 +145,7 @@ pub(super) fn parse_gtid(kind: u8, body: &[u8]) -> Parsed<Opening> {
 }
 
 /// `GTID_TAGGED_LOG_EVENT` of MySQL 8.3: numbered fields of variable length, in the order of their numbers.
-pub(super) fn parse_tagged_gtid(body: &[u8]) -> Parsed<Opening> {
+fn parse_tagged_gtid(body: &[u8]) -> Parsed<Opening> {
     let mut cursor = Cursor::new(body);
     let version = variable(&mut cursor)?;
     if version != 1 {
@@ -126,7 +156,6 @@ pub(super) fn parse_tagged_gtid(body: &[u8]) -> Parsed<Opening> {
     let (mut server, mut tag, mut number, mut committed_us) = ([0; 16], String::new(), None, 0);
     while !cursor.is_empty() {
         match variable(&mut cursor)? {
-            0 => _ = variable(&mut cursor)?,
             1 => {
                 for byte in &mut server {
                     *byte = u8::try_from(variable(&mut cursor)?).map_err(|_| Malformed)?;
@@ -137,7 +166,7 @@ pub(super) fn parse_tagged_gtid(body: &[u8]) -> Parsed<Opening> {
                 let length = usize::try_from(variable(&mut cursor)?).map_err(|_| Malformed)?;
                 String::from_utf8(cursor.take(length)?.to_vec()).map_err(|_| Malformed)?.clone_into(&mut tag);
             }
-            4 | 5 => _ = variable(&mut cursor)?,
+            0 | 4 | 5 => _ = variable(&mut cursor)?,        // flags, logical clock
             6 | 7 => committed_us = variable(&mut cursor)?, // at this server, then at the first one where that is another
             _ => break,
         }
@@ -155,7 +184,7 @@ fn variable(cursor: &mut Cursor) -> Parsed<u64> {
 }
 
 /// MariaDB's `GTID_EVENT`.
-pub(super) fn parse_mariadb_gtid(event: &Event) -> Parsed<Opening> {
+fn parse_mariadb_gtid(event: &Event) -> Parsed<Opening> {
     let mut cursor = Cursor::new(&event.body);
     let (number, domain, flags) = (cursor.u64()?, cursor.u32()?, cursor.u8()?);
     let gtid = Gtid::Mariadb { domain, server: event.server_id, number };
@@ -197,7 +226,9 @@ mod tests {
 
     #[test]
     fn variable_numbers() {
-        for (bytes, expected) in [(&[0x04][..], 2), (&[0x01, 0x01], 64), (&[0xff, 1, 0, 0, 0, 0, 0, 0, 0], 1), (&[0x7f, 1, 0, 0, 0, 0, 0, 0], 1)] {
+        for (bytes, expected) in
+            [(&[0x04][..], 2), (&[0x01, 0x01], 64), (&[0xff, 1, 0, 0, 0, 0, 0, 0, 0], 1), (&[0x7f, 1, 0, 0, 0, 0, 0, 0], 1)]
+        {
             assert_eq!(variable(&mut Cursor::new(bytes)), Ok(expected), "{bytes:?}");
         }
     }

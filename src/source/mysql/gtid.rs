@@ -121,9 +121,9 @@ impl GtidSet {
     /// Whether a MySQL transaction is in the set. MariaDB's lists start exactly where they say: never.
     pub fn contains(&self, gtid: &Gtid) -> bool {
         match (self, gtid) {
-            (Self::Mysql(set), Gtid::Mysql { server, tag, number }) => set
-                .get(&(*server, tag.clone()))
-                .is_some_and(|runs| runs.iter().rev().any(|(first, last)| (first..=last).contains(&number))),
+            (Self::Mysql(set), Gtid::Mysql { server, tag, number }) => {
+                set.get(&(*server, tag.clone())).is_some_and(|runs| runs.iter().rev().any(|(first, last)| (first..=last).contains(&number)))
+            }
             _ => false,
         }
     }
@@ -200,7 +200,10 @@ mod tests {
         for text in ["", &format!("{SERVER}:1-5:7"), &format!("{SERVER}:1,{SERVER}:tag:3-4")] {
             assert_eq!(GtidSet::parse_mysql(text).unwrap().to_string(), *text);
         }
-        assert_eq!(GtidSet::parse_mysql(&format!("{SERVER}:1:5:tag:3,\n{SERVER}:2-4")).unwrap().to_string(), format!("{SERVER}:1-5,{SERVER}:tag:3"));
+        assert_eq!(
+            GtidSet::parse_mysql(&format!("{SERVER}:1:5:tag:3,\n{SERVER}:2-4")).unwrap().to_string(),
+            format!("{SERVER}:1-5,{SERVER}:tag:3")
+        );
         assert_eq!(GtidSet::parse_mariadb("1-2-3, 0-1-270").unwrap().to_string(), "0-1-270,1-2-3");
         for wrong in ["x:1", &format!("{SERVER}:0"), &format!("{SERVER}:5-4")] {
             assert_eq!(GtidSet::parse_mysql(wrong), None);

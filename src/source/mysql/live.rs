@@ -10,7 +10,8 @@ use super::{MysqlDatabase, MysqlSource, Settings, open};
 use crate::change::{Batch, Cell, Checkpoint, Kind, Position};
 
 fn address(variable: &str) -> Address {
-    let url = std::env::var(variable).unwrap_or_else(|_| panic!("{variable} is not set: run scripts/services up mysql mariadb, then eval \"$(scripts/services env)\""));
+    let url = std::env::var(variable)
+        .unwrap_or_else(|_| panic!("{variable} is not set: run scripts/services up mysql mariadb, then eval \"$(scripts/services env)\""));
     Address::parse(&url).unwrap()
 }
 
@@ -78,7 +79,12 @@ fn read_all(source: &mut MysqlSource) -> (Vec<String>, Vec<Position>, Checkpoint
         let mut batch = Batch::default();
         source.read(&mut batch, Duration::from_millis(200)).unwrap();
         for row in batch.rows() {
-            rows.push(format!("{:?} {} <- {}", row.operation, print_cells(&batch, batch.columns(row)), print_cells(&batch, batch.identity(row))));
+            rows.push(format!(
+                "{:?} {} <- {}",
+                row.operation,
+                print_cells(&batch, batch.columns(row)),
+                print_cells(&batch, batch.identity(row))
+            ));
             positions.push(row.position);
         }
         checkpoint = batch.checkpoint.or(checkpoint);

@@ -8,6 +8,7 @@
 //!
 //! A checkpoint's identity: `server_uuid` (MySQL) or `server_id` (MariaDB), and `product`.
 
+mod captured;
 mod catalog;
 mod charsets;
 mod checks;
@@ -27,6 +28,7 @@ mod shape;
 mod statement;
 mod stream;
 mod table_map;
+mod transaction;
 mod values;
 
 pub use database::{MysqlDatabase, open};
@@ -34,6 +36,7 @@ pub use database::{MysqlDatabase, open};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use self::captured::Captured;
 use self::catalog::Catalog;
 use self::event::Event;
 use self::gtid::GtidSet;
@@ -122,8 +125,11 @@ impl MysqlSource {
         }
         let end = checks::log_end(catalog)?;
         if position(saved.position.epoch, file_number(&end.file), end.offset) < saved.position {
-            return Err(Error::stop(format!("the server's log ends at {}:{}, before the saved position: it was reset or restored", end.file, end.offset))
-                .hint(connection::PURGED));
+            return Err(Error::stop(format!(
+                "the server's log ends at {}:{}, before the saved position: it was reset or restored",
+                end.file, end.offset
+            ))
+            .hint(connection::PURGED));
         }
         Ok((Reached { position: saved.position, file: file.clone(), offset: *offset, moved: false }, gtids))
     }
@@ -166,28 +172,27 @@ impl Source for MysqlSource {
         settings.check_row_values()?;
         checks::check_privileges(&mut catalog)?;
         self.identity = settings.identity();
-        let (tables, (reached, gtids)) = match saved {
-            Some(saved) => (checks::matching_tables(&mut catalog, &self.settings.tables)?, self.go_on(&mut catalog, saved)?),
-            None => {
-                let tables = checks::check_tables(&mut catalog, &self.settings.tables)?;
-                // The position first: a row that comes between the two questions is a row that stops the start, not one that is lost.
-                let begin = self.begin(&mut catalog, &settings)?;
-                checks::check_snapshot(&mut catalog, &tables, self.settings.snapshot)?;
-                (tables, begin)
-            }
+        let (tables, (reached, gtids)) = if let Some(saved) = saved {
+            (checks::matching_tables(&mut catalog, &self.settings.tables)?, self.go_on(&mut catalog, saved)?)
+        } else {
+            let tables = checks::check_tables(&mut catalog, &self.settings.tables)?;
+            // The position first: a row that comes between the two questions is a row that stops the start, not one that is lost.
+            let begin = self.begin(&mut catalog, &settings)?;
+            checks::check_snapshot(&mut catalog, &tables, self.settings.snapshot)?;
+            (tables, begin)
         };
         let mut schemas: Vec<String> = tables.into_iter().map(|(schema, _)| schema).collect();
         schemas.dedup();
         let stream = Stream::open(&self.settings.address, self.server_id(), &stream_from(&reached, gtids.as_ref()))?;
         let checkpoint = self.checkpoint(&reached, gtids.as_ref());
-        let reader = Reader::new(self.settings.tables.clone(), catalog, schemas, reached, gtids);
+        let reader = Reader::new(Captured::new(self.settings.tables.clone(), catalog, schemas), reached, gtids);
         self.running = Some(Running { stream, waiting: VecDeque::new(), reader });
         Ok(checkpoint)
     }
 
     fn head(&mut self) -> Result<Position> {
         let reader = &mut self.running()?.reader;
-        let end = checks::log_end(&mut reader.catalog)?;
+        let end = checks::log_end(&mut reader.captured.catalog)?;
         Ok(position(reader.reached.position.epoch, file_number(&end.file), end.offset))
     }
 

@@ -130,14 +130,14 @@ mod tests {
         let mut place = Place::at(1, "a.b.000002", 0xffff_ff00);
         place.advance(&Event { size: 0x200, log_pos: 0x100, ..Event::default() });
         assert_eq!((place.event_start, place.offset), (0xffff_ff00, 0x1_0000_0100));
-        assert_eq!(place.end(), Position::first_of(1, 2 << 32 | 0xffff_ffff));
+        assert_eq!(place.end(), Position::first_of(1, 0x2_ffff_ffff));
         place.advance(&Event { size: 0x50, log_pos: 0, ..Event::default() });
         assert_eq!(place.offset, 0x1_0000_0100);
     }
 
     #[test]
     fn what_is_finished_never_goes_back() {
-        let mut reached = Reached { position: Position::first_of(0, 2 << 32 | 500), file: "b.000002".into(), offset: 500, moved: false };
+        let mut reached = Reached { position: Position::first_of(0, 0x2_0000_01f4), file: "b.000002".into(), offset: 500, moved: false };
         let mut place = Place::at(0, "b.000001", 900);
         reached.advance(&place);
         assert!(!reached.moved && reached.file == "b.000002");

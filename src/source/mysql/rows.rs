@@ -35,11 +35,6 @@ impl Form {
     }
 }
 
-/// Number of the table that a row event belongs to.
-pub(super) fn table_id(event: &Event) -> Parsed<u64> {
-    Cursor::new(&event.body).number(6)
-}
-
 /// A row event that is being decoded: a batch may be full in its middle.
 pub(super) struct Rows {
     operation: Operation,
@@ -61,13 +56,12 @@ impl Rows {
         }
         if !head.is_full {
             return Err(Error::stop(format!("the binary log holds only some columns of rows of table {:?}", shape.table.qualified_name()))
-                .hint("SET PERSIST binlog_row_image = FULL (MariaDB: SET GLOBAL), and in sessions that set it, then start this source anew"));
+                .hint(
+                    "SET PERSIST binlog_row_image = FULL (MariaDB: SET GLOBAL), and in sessions that set it, then start this source anew",
+                ));
         }
-        let (body, at) = if form.compressed {
-            (inflate(&event.body[head.length..]).map_err(|_| fault())?, 0)
-        } else {
-            (event.body, head.length)
-        };
+        let (body, at) =
+            if form.compressed { (inflate(&event.body[head.length..]).map_err(|_| fault())?, 0) } else { (event.body, head.length) };
         Ok(Self { operation: form.operation, shape, lsn, body, at })
     }
 

@@ -1,4 +1,4 @@
-//! From a TABLE_MAP event to what rows are decoded with: a `Table` and one encoding a column.
+//! From a `TABLE_MAP` event to what rows are decoded with: a `Table` and one encoding a column.
 
 use std::sync::Arc;
 
@@ -56,7 +56,11 @@ fn plugin_types(name: &TableName, map: &TableMap, catalog: &mut Catalog) -> Resu
 
 /// The hint that lets the log name its columns.
 pub(super) fn metadata_hint(dialect: Dialect) -> &'static str {
-    if dialect == Dialect::Mariadb { "SET GLOBAL binlog_row_metadata = FULL (and in my.cnf)" } else { "SET PERSIST binlog_row_metadata = FULL" }
+    if dialect == Dialect::Mariadb {
+        "SET GLOBAL binlog_row_metadata = FULL (and in my.cnf)"
+    } else {
+        "SET PERSIST binlog_row_metadata = FULL"
+    }
 }
 
 fn no_names(table: &str, dialect: Dialect) -> Error {
@@ -65,7 +69,8 @@ fn no_names(table: &str, dialect: Dialect) -> Error {
 }
 
 fn unsupported(type_name: &str) -> Error {
-    Error::stop(format!("type {type_name} is not supported")).hint("leave the table out with \"!schema.table\", or change the column's type")
+    Error::stop(format!("type {type_name} is not supported"))
+        .hint("leave the table out with \"!schema.table\", or change the column's type")
 }
 
 /// Encoding and printed type of a column.
@@ -117,7 +122,8 @@ fn charset(column: &MappedColumn, catalog: &mut Catalog) -> Result<(Option<Chars
     let known = catalog.charsets.name(collation).map(|(name, length)| (name.to_owned(), length));
     let (name, length) = known.ok_or_else(|| Error::stop(format!("the server does not know collation {collation}")))?;
     let converter = catalog.converter(&name)?.ok_or_else(|| {
-        Error::stop(format!("character set {name:?} is not supported")).hint("ALTER TABLE … CONVERT TO CHARACTER SET utf8mb4, or leave the table out")
+        Error::stop(format!("character set {name:?} is not supported"))
+            .hint("ALTER TABLE … CONVERT TO CHARACTER SET utf8mb4, or leave the table out")
     })?;
     Ok((Some(converter), length.max(1)))
 }

@@ -11,14 +11,16 @@ pub(super) enum Statement {
     Rollback { to_savepoint: bool },
     /// SAVEPOINT, RELEASE.
     Savepoint,
-    /// XA START, BEGIN or END: what follows, or preceded, is an XA transaction.
-    Xa,
+    /// XA START or BEGIN: what follows is an XA transaction.
+    XaStart,
+    /// XA END: nothing follows but its preparation.
+    XaEnd,
     /// XA COMMIT or XA ROLLBACK of what was prepared before.
     XaOutcome,
     /// TRUNCATE of a table; the schema if it is written.
     Truncate(Option<String>, String),
     /// Rows changed by a statement, so that the log holds no rows.
-    RowsByStatement,
+    ChangesRows,
     /// All else: definitions, users, maintenance.
     Other,
 }
@@ -35,11 +37,12 @@ impl Statement {
             "ROLLBACK" => Self::Rollback { to_savepoint: words.next_upper() == "TO" },
             "SAVEPOINT" | "RELEASE" => Self::Savepoint,
             "XA" => match words.next_upper().as_str() {
-                "START" | "BEGIN" | "END" => Self::Xa,
+                "START" | "BEGIN" => Self::XaStart,
+                "END" => Self::XaEnd,
                 _ => Self::XaOutcome,
             },
             "TRUNCATE" => parse_truncate(&mut words),
-            "INSERT" | "UPDATE" | "DELETE" | "REPLACE" | "LOAD" | "WITH" | "IMPORT" | "CALL" | "DO" => Self::RowsByStatement,
+            "INSERT" | "UPDATE" | "DELETE" | "REPLACE" | "LOAD" | "WITH" | "IMPORT" | "CALL" | "DO" => Self::ChangesRows,
             "SET" if words.next_upper() == "STATEMENT" => {
                 while let Some(word) = words.next() {
                     if !word.quoted && word.text.eq_ignore_ascii_case("FOR") {
@@ -141,12 +144,11 @@ mod tests {
 
     #[test]
     fn first_words_decide() {
-        let truncate =
-            |schema: Option<&str>, table: &str| Statement::Truncate(schema.map(str::to_owned), table.to_owned());
+        let truncate = |schema: Option<&str>, table: &str| Statement::Truncate(schema.map(str::to_owned), table.to_owned());
         for (text, expected) in [
             ("BEGIN", Statement::Begin),
             ("start  transaction read write", Statement::Begin),
-            ("XA START X'31',X'',1", Statement::Xa),
+            ("XA START X'31',X'',1", Statement::XaStart),
             ("XA COMMIT X'31'", Statement::XaOutcome),
             ("ROLLBACK TO `a`", Statement::Rollback { to_savepoint: true }),
             ("truncate t", truncate(None, "t")),
@@ -154,8 +156,8 @@ mod tests {
             ("/* why */ TRUNCATE/**/table -- x\n `s` . `t` ;", truncate(Some("s"), "t")),
             ("/*!40000 TRUNCATE TABLE s.größe */", truncate(Some("s"), "größe")),
             ("TRUNCATE `table`", truncate(None, "table")),
-            ("# c\nINSERT INTO t VALUES (1)", Statement::RowsByStatement),
-            ("SET STATEMENT max_statement_time=1 FOR DELETE FROM t", Statement::RowsByStatement),
+            ("# c\nINSERT INTO t VALUES (1)", Statement::ChangesRows),
+            ("SET STATEMENT max_statement_time=1 FOR DELETE FROM t", Statement::ChangesRows),
             ("SET PASSWORD FOR x", Statement::Other),
             ("CREATE TABLE t AS SELECT 1", Statement::Other),
             ("", Statement::Other),

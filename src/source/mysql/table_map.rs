@@ -1,4 +1,4 @@
-//! TABLE_MAP events: a table's name, columns and key as they were when the rows after it were written.
+//! `TABLE_MAP` events: a table's name, columns and key as they were when the rows after it were written.
 //! <https://dev.mysql.com/doc/dev/mysql-server/latest/classmysql_1_1binlog_1_1event_1_1Table__map__event.html>
 
 use std::collections::BTreeMap;
@@ -56,7 +56,7 @@ pub(super) struct MappedColumn {
     pub labels: Vec<Vec<u8>>,
 }
 
-/// A TABLE_MAP event.
+/// A `TABLE_MAP` event.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct TableMap {
     pub columns: Vec<MappedColumn>,
@@ -85,7 +85,8 @@ impl<'a> TableName<'a> {
         Ok(Self { schema: name()?, name: name()?, rest: cursor })
     }
 
-    /// Reads the columns. `mariadb`: geometry counts among the types with a character set.
+    /// Reads the columns. Which types count among those with a character set differs: MariaDB's
+    /// geometry does, and MySQL's vectors do.
     pub fn columns(&self, mariadb: bool) -> Parsed<TableMap> {
         let mut cursor = self.rest;
         let count = usize::try_from(cursor.packed()?).map_err(|_| Malformed)?;
@@ -94,7 +95,7 @@ impl<'a> TableName<'a> {
         let columns = kinds.iter().map(|&kind| read_column(kind, &mut metadata)).collect::<Parsed<_>>()?;
         cursor.take(count.div_ceil(8))?; // which columns may be NULL
         let mut map = TableMap { columns, ..TableMap::default() };
-        let is_text = if mariadb { MappedColumn::is_text_or_geometry } else { MappedColumn::is_text };
+        let is_text = if mariadb { MappedColumn::is_text_or_geometry } else { MappedColumn::is_text_or_vector };
         while !cursor.is_empty() {
             let field = cursor.u8()?;
             map.read_field(field, Cursor::new(cursor.packed_bytes()?), is_text)?;
@@ -105,9 +106,12 @@ impl<'a> TableName<'a> {
 
 fn read_column(kind: u8, metadata: &mut Cursor) -> Parsed<MappedColumn> {
     let (kind, meta) = match kind {
-        t::TINY | t::SHORT | t::LONG | t::LONGLONG | t::INT24 | t::NULL | t::YEAR => (kind, 0),
-        t::TIMESTAMP | t::DATE | t::TIME | t::DATETIME | 14 => (kind, 0),
-        t::FLOAT | t::DOUBLE | t::TIMESTAMP2 | t::DATETIME2 | t::TIME2 | t::JSON | t::VECTOR | t::GEOMETRY => (kind, metadata.number(1)? as u16),
+        t::TINY | t::SHORT | t::LONG | t::LONGLONG | t::INT24 | t::NULL | t::YEAR | t::TIMESTAMP | t::DATE | t::TIME | t::DATETIME | 14 => {
+            (kind, 0)
+        }
+        t::FLOAT | t::DOUBLE | t::TIMESTAMP2 | t::DATETIME2 | t::TIME2 | t::JSON | t::VECTOR | t::GEOMETRY => {
+            (kind, metadata.number(1)? as u16)
+        }
         t::TINY_BLOB..=t::BLOB | t::MARIADB_BLOB_COMPRESSED => (kind, metadata.number(1)? as u16),
         t::VARCHAR | t::MARIADB_VARCHAR_COMPRESSED => (kind, metadata.u16()?),
         t::BIT => {
@@ -138,11 +142,18 @@ impl MappedColumn {
     }
 
     fn is_text(&self) -> bool {
-        matches!(self.kind, t::VARCHAR | t::VAR_STRING | t::STRING | t::TINY_BLOB..=t::BLOB | t::MARIADB_BLOB_COMPRESSED | t::MARIADB_VARCHAR_COMPRESSED)
+        matches!(
+            self.kind,
+            t::VARCHAR | t::VAR_STRING | t::STRING | t::TINY_BLOB..=t::BLOB | t::MARIADB_BLOB_COMPRESSED | t::MARIADB_VARCHAR_COMPRESSED
+        )
     }
 
     fn is_text_or_geometry(&self) -> bool {
         self.is_text() || self.kind == t::GEOMETRY
+    }
+
+    fn is_text_or_vector(&self) -> bool {
+        self.is_text() || self.kind == t::VECTOR
     }
 
     fn is_label(&self) -> bool {

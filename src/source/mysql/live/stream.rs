@@ -17,7 +17,7 @@ fn live_changes_in_order() {
         let mut other = Bench::new(&address, "order_other", COLUMNS);
         let mut source = bench.source(Snapshot::Initial);
         let start = source.start(None).unwrap();
-        assert_eq!(start.position, source.head().unwrap());
+        assert!(start.position <= source.head().unwrap());
         bench.run("INSERT INTO {t} VALUES (1, 'a', 1), (2, NULL, 4294967295)");
         other.run("INSERT INTO {t} VALUES (1, 'not captured', 1)");
         bench.run("UPDATE {t} SET v = 'ä' WHERE id = 1");
@@ -78,13 +78,16 @@ fn live_transactions_carry_gtid_and_time() {
     }
 }
 
+/// Position, byte in the file, new row.
+type ReadRow = (Position, u64, String);
+
 /// Reads all rows with batches of the source's own size, and each checkpoint with the number of rows before it.
-fn read_rows(source: &mut super::MysqlSource, count: usize) -> (Vec<(Position, u64, String)>, Vec<(usize, Checkpoint)>) {
+fn read_rows(source: &mut super::MysqlSource, count: usize) -> (Vec<ReadRow>, Vec<(usize, Checkpoint)>) {
     let (mut rows, mut checkpoints) = (Vec::new(), Vec::new());
     let started = Instant::now();
     let mut batch = Batch::default();
     while rows.len() < count {
-        assert!(started.elapsed() < Duration::from_secs(60), "{} of {count} rows", rows.len());
+        assert!(started.elapsed() < Duration::from_mins(1), "{} of {count} rows", rows.len());
         batch.clear();
         source.read(&mut batch, Duration::from_secs(1)).unwrap();
         for row in batch.rows() {
@@ -216,7 +219,10 @@ fn live_refusals_say_the_way_out() {
         let mut bench = Bench::new(&address, "refused", COLUMNS);
         bench.run("INSERT INTO {t} VALUES (1, 'a', 1)");
         let error = bench.source(Snapshot::Initial).start(None).unwrap_err();
-        assert_eq!(error.to_string(), format!("table \"{}.my_live_refused\" already holds rows, and snapshots are not built yet", address.database));
+        assert_eq!(
+            error.to_string(),
+            format!("table \"{}.my_live_refused\" already holds rows, and snapshots are not built yet", address.database)
+        );
         assert_eq!(error.hint_text(), Some("set snapshot = \"never\" to stream from now on"));
         let start = bench.source(Snapshot::Never).start(None).unwrap();
 

@@ -70,9 +70,35 @@ const TYPES: &[(&str, &[&str])] = &[
 
 fn json_values() -> Vec<String> {
     let documents = [
-        r#"{"a": 1, "b": [true, null]}"#, "[]", "{}", "null", "true", r#""text \"q\" \\ \n \u0001 ä🎉""#, "-1", "32768", "4294967296", "18446744073709551615",
-        "-9223372036854775808", "1.5", "1.0", "1e20", "1e15", "1e14", "123456789012345678.0", "0.1", "1e-5", "0.00001234", "1e-14", "1e-15", "1.5e-16", "1e300", "-0.0",
-        "[1, [2, [3, {\"x\": {\"y\": 65536}}]]]", "100000.5", "1e16", "1234567890123456.7",
+        r#"{"a": 1, "b": [true, null]}"#,
+        "[]",
+        "{}",
+        "null",
+        "true",
+        r#""text \"q\" \\ \n \u0001 ä🎉""#,
+        "-1",
+        "32768",
+        "4294967296",
+        "18446744073709551615",
+        "-9223372036854775808",
+        "1.5",
+        "1.0",
+        "1e20",
+        "1e15",
+        "1e14",
+        "123456789012345678.0",
+        "0.1",
+        "1e-5",
+        "0.00001234",
+        "1e-14",
+        "1e-15",
+        "1.5e-16",
+        "1e300",
+        "-0.0",
+        "[1, [2, [3, {\"x\": {\"y\": 65536}}]]]",
+        "100000.5",
+        "1e16",
+        "1234567890123456.7",
     ];
     let mut values: Vec<String> = documents.iter().map(|text| format!("CAST('{}' AS JSON)", text.replace('\\', "\\\\"))).collect();
     for made in [
@@ -168,7 +194,14 @@ fn live_every_type() {
             types.push(("JSON".into(), vec![r#"'{"a":1}'"#.into()]));
             types.push(("INET6".into(), vec!["'2001:db8::ff'".into(), "'::ffff:1.2.3.4'".into(), "'::'".into()]));
             types.push(("INET4".into(), vec!["'10.0.0.1'".into()]));
-            types.push(("UUID".into(), vec!["'123e4567-e89b-12d3-a456-426655440000'".into(), "'01890a5d-ac96-774b-bcce-b302099a8057'".into(), "'00000000-0000-0000-0000-000000000000'".into()]));
+            types.push((
+                "UUID".into(),
+                vec![
+                    "'123e4567-e89b-12d3-a456-426655440000'".into(),
+                    "'01890a5d-ac96-774b-bcce-b302099a8057'".into(),
+                    "'00000000-0000-0000-0000-000000000000'".into(),
+                ],
+            ));
         } else {
             types.push(("JSON".into(), json_values()));
             types.push(("VECTOR(3)".into(), vec!["STRING_TO_VECTOR('[1,2.5,-3e10]')".into()]));
@@ -190,10 +223,13 @@ fn live_the_log_and_the_catalog_name_types_alike() {
         let logged = batch.table(&batch.rows()[0]).clone();
         let mut scanned = None;
         let schema = address.database.clone();
-        bench.database.scan(&schema, &bench.table.clone(), &mut |batch| {
-            scanned = Some(batch.tables()[0].clone());
-            Ok(())
-        }).unwrap();
+        bench
+            .database
+            .scan(&schema, &bench.table.clone(), &mut |batch| {
+                scanned = Some(batch.tables()[0].clone());
+                Ok(())
+            })
+            .unwrap();
         assert_eq!(print_cells(&batch, &batch.columns(&batch.rows()[0])[..2]), "1|\"x\"");
         let scanned = scanned.unwrap();
         assert_eq!(logged.key, [1, 0]);

@@ -24,7 +24,9 @@ pub(super) fn decode(row: &mut Cursor, precision: u8, scale: u8, out: &mut Vec<u
     let negative = bytes.first().ok_or(Malformed)? & 0x80 == 0;
     bytes[0] ^= 0x80;
     if negative {
-        bytes.iter_mut().for_each(|byte| *byte = !*byte);
+        for byte in bytes.iter_mut() {
+            *byte = !*byte;
+        }
         out.push(b'-');
     }
     let start = out.len();
@@ -69,7 +71,7 @@ mod tests {
             let mut out = Vec::new();
             decode(&mut Cursor::new(&bytes), 14, 4, &mut out).unwrap();
             assert_eq!(String::from_utf8_lossy(&out), expected);
-            bytes.iter_mut().for_each(|byte| *byte = !*byte);
+            bytes = bytes.map(|byte| !byte);
         }
     }
 }

@@ -37,30 +37,64 @@ pub(super) type Encoded<T> = Result<T, Fault>;
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Encoding {
     /// 1, 2, 3, 4 or 8 bytes.
-    Integer { bytes: u8, signed: bool },
+    Integer {
+        bytes: u8,
+        signed: bool,
+    },
     Float,
     Double,
-    Decimal { precision: u8, scale: u8 },
+    Decimal {
+        precision: u8,
+        scale: u8,
+    },
     Year,
     Date,
     /// `decimals` digits of the second's fraction.
-    Time { decimals: u8 },
-    Datetime { decimals: u8 },
-    Timestamp { decimals: u8 },
-    Bit { width: u16 },
+    Time {
+        decimals: u8,
+    },
+    Datetime {
+        decimals: u8,
+    },
+    Timestamp {
+        decimals: u8,
+    },
+    Bit {
+        width: u16,
+    },
     /// `length_bytes` in front of the text.
-    Text { length_bytes: u8, charset: Charset },
+    Text {
+        length_bytes: u8,
+        charset: Charset,
+    },
     /// `pad_to`: BINARY(n) is stored without its trailing zero bytes.
-    Bytes { length_bytes: u8, pad_to: u16 },
-    Enum { bytes: u8, labels: Arc<[String]> },
-    Set { bytes: u8, labels: Arc<[String]> },
-    Json { length_bytes: u8 },
-    Geometry { length_bytes: u8 },
-    Vector { length_bytes: u8 },
+    Bytes {
+        length_bytes: u8,
+        pad_to: u16,
+    },
+    Enum {
+        bytes: u8,
+        labels: Arc<[String]>,
+    },
+    Set {
+        bytes: u8,
+        labels: Arc<[String]>,
+    },
+    Json {
+        length_bytes: u8,
+    },
+    Geometry {
+        length_bytes: u8,
+    },
+    Vector {
+        length_bytes: u8,
+    },
     /// MariaDB's UUID: 16 bytes in its own order.
     Uuid,
     /// MariaDB's INET4 and INET6.
-    Inet { bytes: u8 },
+    Inet {
+        bytes: u8,
+    },
 }
 
 impl Encoding {

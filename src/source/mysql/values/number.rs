@@ -142,7 +142,8 @@ mod tests {
             write_double(number, &mut out);
             assert_eq!(String::from_utf8_lossy(&out), expected);
         }
-        for (number, expected) in [(0.1, "0.1"), (123_456.0, "123456"), (1_234_567.0, "1.234567e+06"), (f32::MIN_POSITIVE, "1.1754944e-38")] {
+        for (number, expected) in [(0.1, "0.1"), (123_456.0, "123456"), (1_234_567.0, "1.234567e+06"), (f32::MIN_POSITIVE, "1.1754944e-38")]
+        {
             let mut out = Vec::new();
             write_float(number, &mut out);
             assert_eq!(String::from_utf8_lossy(&out), expected);

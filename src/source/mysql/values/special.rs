@@ -28,7 +28,7 @@ pub(in super::super) fn write_padded_hex(bytes: &[u8], pad_to: u16, out: &mut Ve
     out.extend(std::iter::repeat_n(b'0', 2 * usize::from(pad_to).saturating_sub(bytes.len())));
 }
 
-/// MySQL keeps the SRID in four bytes before the WKB; EWKB, as PostGIS prints it, keeps it after the type, in upper-case hex.
+/// MySQL keeps the SRID in four bytes before the WKB; EWKB, as `PostGIS` prints it, keeps it after the type, in upper-case hex.
 pub(in super::super) fn write_geometry(bytes: &[u8], out: &mut Vec<u8>) -> Parsed<()> {
     const HAS_SRID: u32 = 0x2000_0000;
     let mut bytes = Cursor::new(bytes);
