@@ -1,5 +1,7 @@
 //! Sinks write changes to files.
 
+pub mod csv;
+
 use std::collections::BTreeMap;
 
 use crate::Result;
