@@ -1,5 +1,6 @@
 //! Sinks write changes to files.
 
+pub mod csv;
 mod failure;
 mod marks;
 
