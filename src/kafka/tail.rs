@@ -40,7 +40,13 @@ pub struct Stored<'a> {
 }
 
 /// Hands out the messages of `topic` in `[from, to)` of each partition (a triple of partition, from, to), in the order of each partition.
-pub fn read_between(settings: &Settings, topic: &str, ranges: &[(u32, i64, i64)], header: &str, mut each: impl FnMut(&Stored<'_>)) -> Result<()> {
+pub fn read_between(
+    settings: &Settings,
+    topic: &str,
+    ranges: &[(u32, i64, i64)],
+    header: &str,
+    mut each: impl FnMut(&Stored<'_>),
+) -> Result<()> {
     let mut left: Vec<(u32, i64, i64)> = ranges.iter().copied().filter(|(_, from, to)| from < to).collect();
     if left.is_empty() {
         return Ok(());
@@ -61,8 +67,14 @@ pub fn read_between(settings: &Settings, topic: &str, ranges: &[(u32, i64, i64)]
             heard = Instant::now();
             let partition = message.partition() as u32;
             if left.iter().any(|range| range.0 == partition && message.offset() < range.2) {
-                let found = message.headers().and_then(|headers| headers.iter().find(|found| found.key == header).and_then(|found| found.value));
-                each(&Stored { partition, key: message.key().unwrap_or_default(), value: message.payload().unwrap_or_default(), header: found });
+                let found =
+                    message.headers().and_then(|headers| headers.iter().find(|found| found.key == header).and_then(|found| found.value));
+                each(&Stored {
+                    partition,
+                    key: message.key().unwrap_or_default(),
+                    value: message.payload().unwrap_or_default(),
+                    header: found,
+                });
             }
         } else if heard.elapsed() > SILENCE {
             return Err(Error::link(format!("topic {topic:?} cannot be read: no message for {} s", SILENCE.as_secs())));

@@ -80,8 +80,11 @@ impl Server {
         if self.name == "postgres" {
             let slot = format!("list_sync_{source}");
             statements += &format!("DROP PUBLICATION IF EXISTS {slot};\n");
-            statements += &format!("SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = '{slot}' AND active;\n");
-            statements += &format!("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = '{slot}' AND NOT active;\n");
+            statements +=
+                &format!("SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = '{slot}' AND active;\n");
+            statements += &format!(
+                "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = '{slot}' AND NOT active;\n"
+            );
         }
         Leftovers { server: self.clone(), statements }
     }
