@@ -79,7 +79,7 @@ pub(crate) fn build(sink: &config::Sink, id: Option<&str>) -> Result<Box<dyn Sin
         unchanged: sink.unchanged.clone(),
         rotate_bytes: sink.rotate_bytes,
         rotate_rows: sink.rotate_rows,
-        rotate_after: sink.rotate_after,
+        rotate_secs: sink.rotate_after.map(|after| after.as_secs()),
     };
     Ok(Box::new(csv::CsvSink::new(settings)?))
 }

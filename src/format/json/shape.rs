@@ -156,12 +156,14 @@ fn make_table(operation: Operation, message: &[u8], parts: &Parts, full: &[Colum
             return Err("a column is named twice");
         }
     }
+    // An update whose old row is whole tells all columns itself.
+    let whole = columns.iter().all(|column| identity.iter().any(|other| other.name == column.name));
     if operation == Operation::Delete {
         columns.clone_from(&identity);
     }
     merge(&mut columns, &pk);
     merge(&mut columns, &identity);
-    if operation == Operation::Update && is_part(&columns, full) {
+    if operation == Operation::Update && !whole && is_part(&columns, full) {
         columns = full.to_vec();
     }
     let place = |name: &str| columns.iter().position(|column| column.name == name);

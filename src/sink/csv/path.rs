@@ -1,0 +1,206 @@
+//! Names of files: the template of a path, and the parts that follow it.
+
+use std::path::{Path, PathBuf};
+
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+
+use crate::change::Table;
+use crate::{Error, Result};
+
+/// Which rows a file holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Side {
+    /// `…_insert.csv`: new rows.
+    Insert,
+    /// `…_delete.csv`: old rows.
+    Delete,
+    /// `….csv`: both, in order.
+    Both,
+}
+
+/// A path with `{table}`, `{schema}`, `{topic}` and `{source}`, checked.
+#[derive(Debug, Clone)]
+pub(super) struct Template {
+    pieces: Vec<Piece>,
+    /// `_ID`, or nothing.
+    suffix: String,
+}
+
+#[derive(Debug, Clone)]
+enum Piece {
+    Text(String),
+    Table,
+    Schema,
+    Topic,
+    Source,
+}
+
+impl Template {
+    /// Takes the template apart.
+    pub fn parse(path: &str, id: Option<&str>) -> Result<Self> {
+        let mut pieces = Vec::new();
+        let mut rest = path;
+        while let Some((text, tail)) = rest.split_once('{') {
+            let Some((name, tail)) = tail.split_once('}') else {
+                return Err(Error::usage(format!("the path {path:?} has a brace that is not closed")).hint(PLACEHOLDERS));
+            };
+            pieces.push(Piece::Text(text.to_owned()));
+            pieces.push(match name {
+                "table" => Piece::Table,
+                "schema" => Piece::Schema,
+                "topic" => Piece::Topic,
+                "source" => Piece::Source,
+                _ => return Err(Error::usage(format!("the path {path:?} has an unknown placeholder {{{name}}}")).hint(PLACEHOLDERS)),
+            });
+            rest = tail;
+        }
+        pieces.push(Piece::Text(rest.to_owned()));
+        let suffix = id.map_or_else(String::new, |id| format!("_{}", safe(id)));
+        Ok(Self { pieces, suffix })
+    }
+
+    /// `PATH[_ID]` for a table's files.
+    pub fn stem(&self, channel: &str, table: &Table) -> String {
+        let source = channel.split('.').next().unwrap_or_default();
+        let mut out = String::new();
+        for piece in &self.pieces {
+            match piece {
+                Piece::Text(text) => out.push_str(text),
+                Piece::Table => out.push_str(&safe(&table.name)),
+                Piece::Schema => out.push_str(&safe(&table.schema)),
+                Piece::Topic => out.push_str(&safe(channel)),
+                Piece::Source => out.push_str(&safe(source)),
+            }
+        }
+        out + &self.suffix
+    }
+
+    /// Whether a file with this stem, in which the rows of `table` stand, is one of ours. The file does not tell the schema.
+    pub fn is_stem_of(&self, stem: &str, channel: &str, table: &str) -> bool {
+        if self.pieces.iter().any(|piece| matches!(piece, Piece::Schema)) {
+            return stem.ends_with(&self.suffix);
+        }
+        stem == self.stem(channel, &Table { name: table.to_owned(), ..Table::default() })
+    }
+
+    /// Whether the stem may be one of ours, as far as its name alone tells.
+    pub fn may_be_ours(&self, stem: &str) -> bool {
+        stem.ends_with(&self.suffix)
+    }
+}
+
+const PLACEHOLDERS: &str = "write {table}, {schema}, {topic} or {source}";
+
+/// What may not stand in the name of a file.
+const UNSAFE: &AsciiSet = &CONTROLS.add(b'/');
+
+/// A name as part of a file's name: `/`, control characters and leading dots are percent-encoded.
+fn safe(name: &str) -> String {
+    let dots = name.len() - name.trim_start_matches('.').len();
+    // Written by hand where percent-encoding would take non-ASCII letters along.
+    let mut out = "%2E".repeat(dots);
+    for letter in name[dots..].chars() {
+        if letter.is_ascii() {
+            out.extend(utf8_percent_encode(letter.encode_utf8(&mut [0; 4]), UNSAFE));
+        } else {
+            out.push(letter);
+        }
+    }
+    out
+}
+
+/// `STEM_insert.csv`, `STEM_insert.0002.csv`, …
+pub(super) fn file_name(stem: &str, side: Side, number: u32) -> String {
+    let side = match side {
+        Side::Insert => "_insert",
+        Side::Delete => "_delete",
+        Side::Both => "",
+    };
+    if number == 1 { format!("{stem}{side}.csv") } else { format!("{stem}{side}.{number:04}.csv") }
+}
+
+/// The stem, side and number of a file's name; a name without `_insert` and `_delete` holds both sides.
+pub(super) fn parse_file_name(path: &str) -> Option<(&str, Side, u32)> {
+    let name = path.strip_suffix(".csv")?;
+    let (name, number) = match name.rsplit_once('.') {
+        Some((name, digits)) if digits.len() >= 4 && digits.bytes().all(|byte| byte.is_ascii_digit()) => (name, digits.parse().ok()?),
+        _ => (name, 1),
+    };
+    if let Some(stem) = name.strip_suffix("_insert") {
+        return Some((stem, Side::Insert, number));
+    }
+    Some(name.strip_suffix("_delete").map_or((name, Side::Both, number), |stem| (stem, Side::Delete, number)))
+}
+
+/// A file of a stem, as it lies in its folder.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Part {
+    /// The writer's id; empty without one.
+    pub id: String,
+    /// The generation, from 1.
+    pub number: u32,
+    /// Which rows it holds.
+    pub side: Side,
+    /// Where it lies.
+    pub path: PathBuf,
+}
+
+/// The files of `PATH`, of all ids and generations: by id, then generation, inserts before deletes. A folder that is not there has none.
+pub fn list(stem: &Path) -> Result<Vec<Part>> {
+    let folder = match stem.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let unreadable = |cause: std::io::Error| Error::stop(format!("cannot read the folder \"{}\"", folder.display())).cause(cause);
+    let name = stem.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let entries = match std::fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(cause) => return Err(unreadable(cause)),
+    };
+    let mut parts = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(unreadable)?;
+        let file = entry.file_name();
+        let Some((own, side, number)) = file.to_str().and_then(parse_file_name) else { continue };
+        let id = match own.strip_prefix(name) {
+            Some("") => "",
+            Some(rest) => match rest.strip_prefix('_') {
+                Some(id) => id,
+                None => continue,
+            },
+            None => continue,
+        };
+        parts.push(Part { id: id.to_owned(), number, side, path: entry.path() });
+    }
+    parts.sort_unstable();
+    Ok(parts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Side, Template, file_name, parse_file_name};
+    use crate::change::Table;
+
+    #[test]
+    fn templates() {
+        let table = Table { schema: "public".into(), name: "../a/b\0é".into(), ..Table::default() };
+        let template = Template::parse("out/{source}/{schema}.{table}-{topic}", Some("7")).unwrap();
+        assert_eq!(template.stem("shop.public.x", &table), "out/shop/public.%2E%2E%2Fa%2Fb%00é-shop.public.x_7");
+        for path in ["out/{tabel}", "out/{table"] {
+            let error = Template::parse(path, None).unwrap_err();
+            assert_eq!(error.exit_code(), 2, "{error}");
+        }
+    }
+
+    #[test]
+    fn names_there_and_back() {
+        for side in [Side::Insert, Side::Delete, Side::Both] {
+            for number in [1, 2, 9_999, 10_000] {
+                assert_eq!(parse_file_name(&file_name("out/a.b_1", side, number)), Some(("out/a.b_1", side, number)));
+            }
+        }
+        assert_eq!(file_name("out/test", Side::Insert, 2), "out/test_insert.0002.csv");
+        assert_eq!(parse_file_name("out/test.parquet"), None);
+    }
+}
