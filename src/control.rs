@@ -1,13 +1,21 @@
 //! What a running stage is told (stop, once) and what it tells (progress). Atomics only, so that no stage waits for who watches it.
 
 use std::collections::BTreeMap;
+use std::io::{self, Read as _};
+use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
 
 use signal_hook::consts::signal::{SIGINT, SIGTERM};
 use signal_hook::flag;
+use signal_hook::low_level::pipe;
 
 use crate::{Error, Result};
+
+/// Signals that follow one another faster than this are one.
+pub const SAME_SIGNAL: Duration = Duration::from_millis(250);
 
 /// The handle between whoever started the stages and the stages themselves; clones share it.
 #[derive(Debug, Clone, Default)]
@@ -27,14 +35,28 @@ impl Control {
     }
 
     /// From now on SIGINT and SIGTERM set the stop flag, and a second one ends the process at once with 128 + its number.
+    ///
+    /// What follows within [`SAME_SIGNAL`] is taken for the same one: `timeout`, shells and supervisors signal a process and then its group.
     pub fn stop_on_signals(&self) -> Result<()> {
+        let impatient = Arc::new(AtomicBool::new(false));
+        self.register(&impatient).map_err(|cause| Error::stop("signals cannot be caught").cause(cause))
+    }
+
+    fn register(&self, impatient: &Arc<AtomicBool>) -> io::Result<()> {
+        let (mut came, comes) = UnixStream::pair()?;
         for signal in [SIGINT, SIGTERM] {
-            // The order matters: the first signal finds the flag unset and passes on to the line that sets it.
-            flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&self.stop))
-                .and_then(|_| flag::register(signal, Arc::clone(&self.stop)))
-                .map_err(|cause| Error::stop("signals cannot be caught").cause(cause))?;
+            flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(impatient))?;
+            flag::register(signal, Arc::clone(&self.stop))?;
+            pipe::register(signal, comes.try_clone()?)?;
         }
-        Ok(())
+        let impatient = Arc::clone(impatient);
+        let wait = move || {
+            if came.read_exact(&mut [0]).is_ok() {
+                thread::sleep(SAME_SIGNAL);
+                impatient.store(true, Ordering::SeqCst);
+            }
+        };
+        thread::Builder::new().name("signals".to_owned()).spawn(wait).map(drop)
     }
 
     /// Asks the stages to finish and end.

@@ -31,7 +31,8 @@ fn cases(server: &str) -> Vec<Case> {
 }
 
 fn parse(name: &str, server: &str, text: &str) -> Case {
-    let mut case = Case { table: format!("case_{name}"), setup: String::new(), sql: String::new(), messages: String::new(), files: BTreeMap::new() };
+    let mut case =
+        Case { table: format!("case_{name}"), setup: String::new(), sql: String::new(), messages: String::new(), files: BTreeMap::new() };
     for section in text.split("\n== ").skip(1) {
         let (head, body) = section.split_once('\n').unwrap_or((section, ""));
         let mut words = head.split_whitespace();

@@ -71,7 +71,12 @@ fn the_same_files_as_through_kafka() {
         through.run(&["-c", "direct.toml", "run", "--once"]);
         for kind in ["insert", "delete"] {
             let file = format!("{table}_{kind}.csv");
-            assert_eq!(through.scratch.read(format!("kafka/{file}")), through.scratch.read(format!("direct/{file}")), "{} {kind}", server.name);
+            assert_eq!(
+                through.scratch.read(format!("kafka/{file}")),
+                through.scratch.read(format!("direct/{file}")),
+                "{} {kind}",
+                server.name
+            );
         }
     }
 }

@@ -28,7 +28,10 @@ fn members_come_and_go() {
     let pipeline = Pipeline::new("moving", Server::postgres(), false);
     let text = pipeline.scratch.read("list_sync.toml");
     for member in ["a", "b", "c"] {
-        pipeline.scratch.write(&format!("{member}.toml"), &text.replace("split", "split").replace("commit_interval_ms", &format!("id = {member:?}\ncommit_interval_ms")));
+        pipeline.scratch.write(
+            &format!("{member}.toml"),
+            &text.replace("split", "split").replace("commit_interval_ms", &format!("id = {member:?}\ncommit_interval_ms")),
+        );
     }
     let mut seed = pipeline.start_seed(40_000, 3_000);
     let connect = pipeline.start("connect", &["connect"]);
@@ -54,8 +57,11 @@ fn members_come_and_go() {
 #[test]
 fn both_databases_at_once() {
     let (postgres, mysql) = (Pipeline::new("both", Server::postgres(), false), Pipeline::new("both", Server::mysql(), false));
-    let text = postgres.scratch.read("list_sync.toml") + mysql.scratch.read("list_sync.toml").split_once("[[source]]").map(|(_, rest)| "[[source]]".to_owned() + rest).unwrap().as_str();
-    let config = postgres.scratch.write("both.toml", &text.replace("path = \"out/", &format!("path = \"{}/out/", postgres.scratch.folder.display())));
+    let text = postgres.scratch.read("list_sync.toml")
+        + mysql.scratch.read("list_sync.toml").split_once("[[source]]").map(|(_, rest)| "[[source]]".to_owned() + rest).unwrap().as_str();
+    let config = postgres
+        .scratch
+        .write("both.toml", &text.replace("path = \"out/", &format!("path = \"{}/out/", postgres.scratch.folder.display())));
     // Each pipeline's own `verify` looks into its own folder.
     std::os::unix::fs::symlink(postgres.scratch.path("out"), mysql.scratch.path("out")).unwrap();
     let config = config.to_str().unwrap();

@@ -18,7 +18,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("connector", &["change", "config", "control", "consumer", "format", "kafka", "source"]),
     ("consumer", &["change", "config", "connector", "control", "format", "kafka", "sink"]),
     ("direct", &["change", "config", "connector", "consumer", "control", "sink", "source"]),
-    ("seed", &["config", "control", "source"]),
+    ("seed", &["change", "config", "control", "source"]),
     ("verify", &["change", "config", "control", "sink", "source"]),
 ];
 const OPEN: &[&str] = &["Error", "Result", "error", "secret"];

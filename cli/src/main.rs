@@ -14,8 +14,8 @@ use clap::Parser;
 use indicatif::{MultiProgress, ProgressDrawTarget};
 use list_sync::config::{self, Config, OneLine};
 use list_sync::control::Control;
-use list_sync::{connector, consumer, direct};
 use list_sync::{Error, Result};
+use list_sync::{connector, consumer, direct};
 
 use args::{Arguments, Command, Connect, Consume, Everywhere, Run};
 use progress::Watch;

@@ -3,7 +3,8 @@
 
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
-use std::time::Duration;
+
+use list_sync::control::SAME_SIGNAL;
 
 struct Case {
     folder: PathBuf,
@@ -126,9 +127,12 @@ fn a_second_signal_ends_at_once() {
     let url = format!("postgres://me@{}/d", server.local_addr().unwrap());
     let mut child = Command::new(env!("CARGO_BIN_EXE_list_sync")).args(["seed", "--url", &url]).stderr(Stdio::null()).spawn().unwrap();
     let _connection = server.accept().unwrap();
-    let signal = |name: &str| Command::new("kill").args(["-s", name, &child.id().to_string()]).status().unwrap();
-    assert!(signal("TERM").success());
-    std::thread::sleep(Duration::from_millis(300));
+    let process = child.id().to_string();
+    let signal = |name: &str| Command::new("kill").args(["-s", name, &process]).status().unwrap();
+    // `timeout` sends the first one twice.
+    assert!(signal("TERM").success() && signal("TERM").success());
+    std::thread::sleep(2 * SAME_SIGNAL);
+    assert_eq!(child.try_wait().unwrap(), None);
     assert!(signal("INT").success());
     assert_eq!(child.wait().unwrap().code(), Some(130));
 }

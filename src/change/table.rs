@@ -20,7 +20,7 @@ pub struct Table {
     pub name: String,
     /// In the table's order.
     pub columns: Vec<Column>,
-    /// Indices into `columns`, in the order of the primary key's definition; empty without one.
+    /// Indices into `columns`, of the primary key's columns, rising (as wal2json lists them, and as MariaDB logs them); empty without one.
     pub key: Vec<usize>,
 }
 

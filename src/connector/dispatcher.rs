@@ -191,7 +191,15 @@ impl<'a> Dispatcher<'a> {
         Ok(())
     }
 
-    fn send(&mut self, lanes: usize, partition: u32, (key, value): (&[u8], &[u8]), timestamp_ms: i64, header: &[u8], tag: usize) -> Result<()> {
+    fn send(
+        &mut self,
+        lanes: usize,
+        partition: u32,
+        (key, value): (&[u8], &[u8]),
+        timestamp_ms: i64,
+        header: &[u8],
+        tag: usize,
+    ) -> Result<()> {
         loop {
             let topic = &self.lanes[lanes].topic;
             let headers = &[(POSITION_HEADER, header)];
@@ -202,7 +210,10 @@ impl<'a> Dispatcher<'a> {
             std::thread::sleep(Duration::from_millis(1));
             self.tend()?;
             if self.shared.stopping() && self.shared.stopped_for() > STOP_PATIENCE {
-                return Err(Error::link(format!("source {:?}: Kafka did not take all in time; the rest follows at the next start", self.shared.name)));
+                return Err(Error::link(format!(
+                    "source {:?}: Kafka did not take all in time; the rest follows at the next start",
+                    self.shared.name
+                )));
             }
         }
     }
@@ -254,12 +265,14 @@ impl<'a> Dispatcher<'a> {
         let Some(checkpoint) = self.newest.clone() else { return Ok(()) };
         let topics = self.acknowledgements.with(|state| {
             state.saving = Some(checkpoint.clone());
-            let ends = |lanes: &Lanes| (lanes.first..lanes.first + lanes.partitions as usize).map(|lane| state.in_flight.end(lane)).collect();
+            let ends =
+                |lanes: &Lanes| (lanes.first..lanes.first + lanes.partitions as usize).map(|lane| state.in_flight.end(lane)).collect();
             self.lanes.iter().map(|lanes| (lanes.topic.clone(), ends(lanes))).collect::<BTreeMap<_, Vec<_>>>()
         });
         let value = Saved::new(checkpoint, topics).to_bytes()?;
         let key = self.shared.name.as_bytes();
-        let message = Outgoing { topic: Checkpoints::TOPIC, partition: 0, key, value: &value, timestamp_ms: 0, headers: &[], tag: SAVE_TAG };
+        let message =
+            Outgoing { topic: Checkpoints::TOPIC, partition: 0, key, value: &value, timestamp_ms: 0, headers: &[], tag: SAVE_TAG };
         while !self.sender.send(&message)? {
             std::thread::sleep(Duration::from_millis(1));
             if self.shared.stopping() && self.shared.stopped_for() > STOP_PATIENCE {

@@ -50,7 +50,13 @@ impl Saved {
 }
 
 /// Reads what the source sent to `topic` after its state was saved: where each lane really ends.
-pub fn lane_ends(settings: &Settings, source: &str, topic: &str, partitions: u32, saved: &[(i64, Option<Position>)]) -> Result<Vec<LaneEnd>> {
+pub fn lane_ends(
+    settings: &Settings,
+    source: &str,
+    topic: &str,
+    partitions: u32,
+    saved: &[(i64, Option<Position>)],
+) -> Result<Vec<LaneEnd>> {
     let marks = watermarks(settings, topic, partitions)?;
     let mut lanes = Vec::with_capacity(marks.len());
     let mut ranges = Vec::new();
@@ -83,8 +89,11 @@ mod tests {
 
     #[test]
     fn a_state_survives_and_another_layout_does_not() {
-        let checkpoint =
-            Checkpoint { identity: [("system".into(), "7".into())].into(), position: Position::first_of(1, 2), restart: Restart::Postgres { lsn: 2 } };
+        let checkpoint = Checkpoint {
+            identity: [("system".into(), "7".into())].into(),
+            position: Position::first_of(1, 2),
+            restart: Restart::Postgres { lsn: 2 },
+        };
         let lane = LaneEnd { delivered: Some(Position { epoch: 1, commit: 1, ordinal: 9 }), end_offset: 44 };
         let saved = Saved::new(checkpoint, [("t".to_owned(), vec![lane, LaneEnd::default()])].into());
         let bytes = saved.to_bytes().unwrap();

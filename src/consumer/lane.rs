@@ -89,7 +89,8 @@ impl Lane {
         files.extend(own.into_iter().flatten().map(|(file, length)| (file.clone(), *length)));
         let text = Text::new(positions, files).to_json()?;
         if text.len() > Claim::TEXT_MAX {
-            let fact = format!("one commit cannot name all {} files of topic {:?}", self.carried.len() + own.map_or(0, Marks::len), self.topic);
+            let fact =
+                format!("one commit cannot name all {} files of topic {:?}", self.carried.len() + own.map_or(0, Marks::len), self.topic);
             return Err(Error::stop(fact).hint("give each table a topic of its own, or the sink fewer ids"));
         }
         Ok(Some(Claim { topic: self.topic.clone(), partition: self.partition, offset: Some(offset), text }))

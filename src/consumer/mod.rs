@@ -38,7 +38,13 @@ pub fn run(config: &Config, names: &[String], instances: u32, control: &Control)
 }
 
 /// The same, beside a connector in this process: with `once`, the end is where the topics end after `producing` has become false.
-pub(crate) fn run_beside(config: &Config, names: &[String], instances: u32, control: &Control, producing: Option<&AtomicBool>) -> Result<()> {
+pub(crate) fn run_beside(
+    config: &Config,
+    names: &[String],
+    instances: u32,
+    control: &Control,
+    producing: Option<&AtomicBool>,
+) -> Result<()> {
     let settings = crate::connector::settings(config)?;
     let sinks = config.need_sinks(names)?;
     let topics = Topics::connect(&settings)?;
@@ -94,7 +100,14 @@ struct Attendance<'a> {
 }
 
 impl<'a> Attendance<'a> {
-    fn new(sink: &'a config::Sink, id: Option<String>, settings: &'a Settings, topics: &'a Topics, control: &'a Control, producing: Option<&'a AtomicBool>) -> Result<Self> {
+    fn new(
+        sink: &'a config::Sink,
+        id: Option<String>,
+        settings: &'a Settings,
+        topics: &'a Topics,
+        control: &'a Control,
+        producing: Option<&'a AtomicBool>,
+    ) -> Result<Self> {
         let patterns = sink.topics.iter().map(|pattern| subscription(pattern)).collect();
         let rejected = Rejected::new(&sink.path, id.as_deref(), &sink.name);
         let owned = sink.clone();

@@ -8,8 +8,8 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
 use std::path::PathBuf;
 
-use crate::kafka::Message;
 use crate::Result;
+use crate::kafka::Message;
 
 /// The file of one sink; made when the first message is put aside.
 pub struct Rejected {
@@ -94,4 +94,3 @@ impl std::fmt::Display for Rejected {
         write!(formatter, "{}", self.path.display())
     }
 }
-

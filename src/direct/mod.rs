@@ -26,7 +26,9 @@ pub fn run(config: &Config, control: &Control) -> Result<()> {
     config.need_sources(&[])?;
     config.need_sinks(&[])?;
     std::thread::scope(|scope| {
-        let work = |source| scope.spawn(move || Direct::open(source, &config.sinks, control).and_then(Direct::run).inspect_err(|_| control.request_stop()));
+        let work = |source| {
+            scope.spawn(move || Direct::open(source, &config.sinks, control).and_then(Direct::run).inspect_err(|_| control.request_stop()))
+        };
         let running: Vec<_> = config.sources.iter().map(work).collect();
         let ended = running.into_iter().map(|source| source.join().unwrap_or_else(|_| Err(Error::stop("a source's thread died"))));
         ended.collect::<Vec<_>>().into_iter().collect()

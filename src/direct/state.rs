@@ -42,7 +42,8 @@ impl StateFile {
     pub fn beside(path_template: &str, source: &str) -> Self {
         let fixed = path_template.split('{').next().unwrap_or_default();
         let folder = fixed.rsplit_once('/').map_or("", |(folder, _)| if folder.is_empty() { "/" } else { folder });
-        let name: String = source.chars().map(|letter| if letter.is_alphanumeric() || "_-.".contains(letter) { letter } else { '_' }).collect();
+        let name: String =
+            source.chars().map(|letter| if letter.is_alphanumeric() || "_-.".contains(letter) { letter } else { '_' }).collect();
         Self { path: Path::new(folder).join(format!(".list_sync.{name}.state")) }
     }
 

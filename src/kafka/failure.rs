@@ -15,7 +15,12 @@ pub(super) fn failure(what: &str, settings: &Settings, complaints: &Complaints, 
     }
     match code {
         Some(
-            Code::BrokerTransportFailure | Code::AllBrokersDown | Code::Resolve | Code::OperationTimedOut | Code::RequestTimedOut | Code::MessageTimedOut,
+            Code::BrokerTransportFailure
+            | Code::AllBrokersDown
+            | Code::Resolve
+            | Code::OperationTimedOut
+            | Code::RequestTimedOut
+            | Code::MessageTimedOut,
         ) => {
             let reason = complaints.last().unwrap_or_else(|| "no answer".to_owned());
             Error::link(format!("cannot {what}: no broker of {brokers} can be reached: {}", shortened(&reason)))
@@ -27,14 +32,18 @@ pub(super) fn failure(what: &str, settings: &Settings, complaints: &Complaints, 
                 .hint("check security.protocol, sasl.* and ssl.* under [kafka] properties")
         }
         Some(Code::TopicAuthorizationFailed | Code::GroupAuthorizationFailed | Code::ClusterAuthorizationFailed) => {
-            Error::stop(format!("cannot {what}: Kafka denies it to this user")).cause(cause.to_string()).hint("grant the ACL that the cause names")
+            Error::stop(format!("cannot {what}: Kafka denies it to this user"))
+                .cause(cause.to_string())
+                .hint("grant the ACL that the cause names")
         }
         Some(Code::MessageSizeTooLarge | Code::InvalidMessageSize) => {
             Error::stop(format!("cannot {what}: a message is larger than Kafka takes"))
                 .hint("raise message.max.bytes of the topic and the brokers, and under [kafka] properties")
         }
         Some(Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition) => {
-            Error::stop(format!("cannot {what}: the topic is not there")).cause(cause.to_string()).hint("was it deleted? restart to have it made again")
+            Error::stop(format!("cannot {what}: the topic is not there"))
+                .cause(cause.to_string())
+                .hint("was it deleted? restart to have it made again")
         }
         _ => Error::link(format!("cannot {what}")).cause(cause.to_string()),
     }
@@ -45,4 +54,3 @@ fn shortened(reason: &str) -> &str {
     let text = reason.split_once("]: ").map_or(reason, |(_, text)| text);
     text.split(" (after ").next().unwrap_or(text)
 }
-

@@ -195,7 +195,9 @@ impl<H: Holder> Member<H> {
                 tracing::debug!(%code, "group member");
                 Ok(Event::Nothing)
             }
-            Some(Err(cause)) => Err(failure(&format!("read as a member of group {:?}", self.group), &self.settings, &self.complaints, &cause)),
+            Some(Err(cause)) => {
+                Err(failure(&format!("read as a member of group {:?}", self.group), &self.settings, &self.complaints, &cause))
+            }
         }
     }
 

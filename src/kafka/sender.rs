@@ -97,7 +97,10 @@ impl<D: Delivery> Sender<D> {
                     producer.poll(Duration::from_millis(100));
                 }
             };
-            std::thread::Builder::new().name("kafka-poll".to_owned()).spawn(work).map_err(|cause| Error::stop("cannot start a thread").cause(cause))?
+            std::thread::Builder::new()
+                .name("kafka-poll".to_owned())
+                .spawn(work)
+                .map_err(|cause| Error::stop("cannot start a thread").cause(cause))?
         };
         Ok(Self { producer, settings: settings.clone(), complaints, ended, poller: Some(poller) })
     }

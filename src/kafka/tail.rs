@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Headers, Message as _};
 use rdkafka::{Offset, TopicPartitionList};
 
@@ -22,9 +23,26 @@ fn reader(settings: &Settings) -> Result<(BaseConsumer<Complaints>, Complaints)>
 /// The first offset and the end offset (one past the last message) of each partition of a topic.
 pub fn watermarks(settings: &Settings, topic: &str, partitions: u32) -> Result<Vec<(i64, i64)>> {
     let (reader, complaints) = reader(settings)?;
-    let ask = |partition: u32| reader.fetch_watermarks(topic, partition as i32, SILENCE);
     let fail = |cause| failure(&format!("ask for the end of topic {topic:?}"), settings, &complaints, &cause);
-    (0..partitions).map(ask).collect::<std::result::Result<_, _>>().map_err(fail)
+    let began = Instant::now();
+    let mut found = Vec::with_capacity(partitions as usize);
+    while found.len() < partitions as usize {
+        match reader.fetch_watermarks(topic, found.len() as i32, SILENCE) {
+            Ok(marks) => found.push(marks),
+            // The brokers hear of a new topic one after the other.
+            Err(cause) if is_unknown(&cause) && began.elapsed() < SILENCE => std::thread::sleep(Duration::from_millis(50)),
+            Err(cause) => return Err(fail(cause)),
+        }
+    }
+    Ok(found)
+}
+
+fn is_unknown(cause: &KafkaError) -> bool {
+    use RDKafkaErrorCode::{LeaderNotAvailable, NotLeaderForPartition, UnknownPartition, UnknownTopic, UnknownTopicOrPartition};
+    matches!(
+        cause.rdkafka_error_code(),
+        Some(UnknownTopic | UnknownPartition | UnknownTopicOrPartition | LeaderNotAvailable | NotLeaderForPartition)
+    )
 }
 
 /// One message of a stretch.
@@ -40,7 +58,13 @@ pub struct Stored<'a> {
 }
 
 /// Hands out the messages of `topic` in `[from, to)` of each partition (a triple of partition, from, to), in the order of each partition.
-pub fn read_between(settings: &Settings, topic: &str, ranges: &[(u32, i64, i64)], header: &str, mut each: impl FnMut(&Stored<'_>)) -> Result<()> {
+pub fn read_between(
+    settings: &Settings,
+    topic: &str,
+    ranges: &[(u32, i64, i64)],
+    header: &str,
+    mut each: impl FnMut(&Stored<'_>),
+) -> Result<()> {
     let mut left: Vec<(u32, i64, i64)> = ranges.iter().copied().filter(|(_, from, to)| from < to).collect();
     if left.is_empty() {
         return Ok(());
@@ -61,8 +85,14 @@ pub fn read_between(settings: &Settings, topic: &str, ranges: &[(u32, i64, i64)]
             heard = Instant::now();
             let partition = message.partition() as u32;
             if left.iter().any(|range| range.0 == partition && message.offset() < range.2) {
-                let found = message.headers().and_then(|headers| headers.iter().find(|found| found.key == header).and_then(|found| found.value));
-                each(&Stored { partition, key: message.key().unwrap_or_default(), value: message.payload().unwrap_or_default(), header: found });
+                let found =
+                    message.headers().and_then(|headers| headers.iter().find(|found| found.key == header).and_then(|found| found.value));
+                each(&Stored {
+                    partition,
+                    key: message.key().unwrap_or_default(),
+                    value: message.payload().unwrap_or_default(),
+                    header: found,
+                });
             }
         } else if heard.elapsed() > SILENCE {
             return Err(Error::link(format!("topic {topic:?} cannot be read: no message for {} s", SILENCE.as_secs())));

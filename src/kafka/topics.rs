@@ -22,7 +22,6 @@ pub struct Topics {
     reader: BaseConsumer<Complaints>,
 }
 
-
 impl rdkafka::consumer::ConsumerContext for Complaints {}
 
 impl Topics {
@@ -39,7 +38,8 @@ impl Topics {
     /// Names of all topics, sorted, without the broker's own.
     pub fn names(&self) -> Result<Vec<String>> {
         let metadata = self.metadata(None)?;
-        let mut names: Vec<String> = metadata.topics().iter().map(|topic| topic.name().to_owned()).filter(|name| !name.starts_with("__")).collect();
+        let mut names: Vec<String> =
+            metadata.topics().iter().map(|topic| topic.name().to_owned()).filter(|name| !name.starts_with("__")).collect();
         names.sort();
         Ok(names)
     }
@@ -89,7 +89,12 @@ impl Topics {
     fn wait_for_leaders(&self, topic: &str, partitions: u32) -> Result<()> {
         for _ in 0..100 {
             let metadata = self.metadata(Some(topic))?;
-            let led = metadata.topics().iter().flat_map(rdkafka::metadata::MetadataTopic::partitions).filter(|partition| partition.leader() >= 0).count();
+            let led = metadata
+                .topics()
+                .iter()
+                .flat_map(rdkafka::metadata::MetadataTopic::partitions)
+                .filter(|partition| partition.leader() >= 0)
+                .count();
             if led as u32 >= partitions {
                 return Ok(());
             }
@@ -99,6 +104,8 @@ impl Topics {
     }
 
     fn metadata(&self, topic: Option<&str>) -> Result<Metadata> {
-        self.reader.fetch_metadata(topic, ANSWER).map_err(|cause| failure("ask Kafka for its topics", &self.settings, &self.complaints, &cause))
+        self.reader
+            .fetch_metadata(topic, ANSWER)
+            .map_err(|cause| failure("ask Kafka for its topics", &self.settings, &self.complaints, &cause))
     }
 }

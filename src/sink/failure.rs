@@ -10,7 +10,9 @@ use crate::Error;
 pub fn file_failure(what: &str, path: &Path, cause: impl Into<io::Error> + Display) -> Error {
     let cause = cause.into();
     let hint = match cause.kind() {
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => "make room, then start again: nothing that was committed is lost, and the rest is read again",
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
+            "make room, then start again: nothing that was committed is lost, and the rest is read again"
+        }
         ErrorKind::PermissionDenied => "give the user that runs list_sync the right to write there",
         ErrorKind::ReadOnlyFilesystem => "mount it for writing, or choose another path",
         _ => "look at the disk and at the kernel's log",

@@ -109,7 +109,11 @@ impl Pipeline {
         assert_eq!(self.rows("insert", "I"), counts.inserted + counts.updated, "rows in the insert files");
         assert_eq!(self.rows("delete", "D"), counts.deleted + counts.updated, "rows in the delete files");
         let proof = self.run(&["verify"]);
-        assert!(proof.out.contains(&format!("{} rows, 0 missing, 0 extra, 0 different", counts.inserted - counts.deleted)), "{}", proof.out);
+        assert!(
+            proof.out.contains(&format!("{} rows, 0 missing, 0 extra, 0 different", counts.inserted - counts.deleted)),
+            "{}",
+            proof.out
+        );
     }
 
     /// The topic holds each change once too.

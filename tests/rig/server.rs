@@ -61,10 +61,6 @@ impl Server {
         }
     }
 
-    /// The only value of a query's only row.
-    pub fn value(&self, query: &str) -> String {
-        self.connect().query(query).unwrap()[0][0].clone().unwrap()
-    }
 }
 
 /// Drops tables, and on PostgreSQL the slot and publication of a source, when a check is over.
@@ -80,8 +76,11 @@ impl Server {
         if self.name == "postgres" {
             let slot = format!("list_sync_{source}");
             statements += &format!("DROP PUBLICATION IF EXISTS {slot};\n");
-            statements += &format!("SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = '{slot}' AND active;\n");
-            statements += &format!("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = '{slot}' AND NOT active;\n");
+            statements +=
+                &format!("SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = '{slot}' AND active;\n");
+            statements += &format!(
+                "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = '{slot}' AND NOT active;\n"
+            );
         }
         Leftovers { server: self.clone(), statements }
     }

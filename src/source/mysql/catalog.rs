@@ -85,8 +85,9 @@ impl Catalog {
             quote(schema),
             quote(name)
         ))?;
-        let key: Vec<usize> =
+        let mut key: Vec<usize> =
             key_names.into_iter().flatten().flatten().filter_map(|name| columns.iter().position(|column| column.name == name)).collect();
+        key.sort_unstable();
         let columns = columns.into_iter().map(CatalogColumn::into_column).collect();
         Ok(with_identity(Table { schema: schema.to_owned(), name: name.to_owned(), columns, key }))
     }

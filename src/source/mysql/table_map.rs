@@ -60,7 +60,7 @@ pub(super) struct MappedColumn {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct TableMap {
     pub columns: Vec<MappedColumn>,
-    /// In the order of the key's definition.
+    /// In the table's order: MySQL logs the order of the key's definition, MariaDB that of the table.
     pub key: Vec<usize>,
     /// Whether the event names its columns.
     pub has_names: bool,
@@ -239,6 +239,7 @@ impl TableMap {
                 value.packed()?;
             }
         }
+        self.key.sort_unstable();
         Ok(())
     }
 }

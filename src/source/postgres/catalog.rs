@@ -165,7 +165,8 @@ impl Catalog {
             type_oids.push(type_oid.parse().unwrap_or(0));
         }
         let key = self.key(&oid)?;
-        let key = key.iter().filter_map(|name| columns.iter().position(|column| column.name == *name)).collect();
+        let mut key: Vec<usize> = key.iter().filter_map(|name| columns.iter().position(|column| column.name == *name)).collect();
+        key.sort_unstable();
         let table = Arc::new(Table { schema: schema.to_owned(), name: name.to_owned(), columns, key });
         let encodings = type_oids.iter().map(|&type_oid| Encoding::of(type_oid)).collect();
         Ok(Some(Shape { table, encodings, type_oids, partitioned: partitioned == "t", generated }))

@@ -168,16 +168,14 @@ impl Decoder {
     }
 }
 
-/// Places of the primary key's columns. With the default replica identity the log itself marks them, as they were then; the catalog, which may be
-/// ahead of the log, adds their order.
+/// Places of the primary key's columns. With the default replica identity the log itself marks them, as they were then; otherwise the
+/// catalog names them, which may be ahead of the log.
 fn key_of(names: &[String], columns: &[Column], replica_identity: u8) -> Vec<usize> {
     let place = |name: &String| columns.iter().position(|column| column.name == *name);
-    let key: Option<Vec<usize>> = names.iter().map(place).collect();
+    let mut key: Vec<usize> = names.iter().map(place).collect::<Option<_>>().unwrap_or_default();
+    key.sort_unstable();
     let marked: Vec<usize> = (0..columns.len()).filter(|&place| columns[place].identity).collect();
-    let key = key.unwrap_or_default();
-    let mut sorted = key.clone();
-    sorted.sort_unstable();
-    if replica_identity == b'd' && sorted != marked { marked } else { key }
+    if replica_identity == b'd' { marked } else { key }
 }
 
 fn skip_row(fields: &mut Fields) -> Result<(), Malformed> {

@@ -1,3 +1,5 @@
+//! Malformed messages, and messages as the server sends them.
+
 use proptest::prelude::*;
 
 use super::{Decoder, Describe, Description};

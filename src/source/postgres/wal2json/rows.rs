@@ -120,10 +120,7 @@ impl Change {
         }
         let place = |name: &String| columns.iter().position(|column| column.name == *name);
         let mut key: Vec<usize> = key_names.iter().filter_map(place).collect();
-        // The order of the key, where it is known.
-        let known_place =
-            |place: &usize| known.table.key.iter().position(|&known_place| known.table.columns[known_place].name == columns[*place].name);
-        key.sort_by_key(known_place);
+        key.sort_unstable();
         let table = Arc::new(Table { schema: known.table.schema.clone(), name: known.table.name.clone(), columns, key });
         Ok(Entry { table, type_oids, generated: known.generated.clone(), partition: known.partition })
     }
