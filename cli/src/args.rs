@@ -76,7 +76,7 @@ pub enum Command {
     #[command(after_help = "Example, waiting up to a minute for files that lag:
   list_sync verify --source shop --wait 60
 
-Exit code 1 if a row is missing, extra or different, or if a table could not be compared.")]
+Exit code 1 if a row is missing, extra or different. A table without a primary key is compared by whole rows.")]
     Verify(Verify),
 }
 
@@ -192,9 +192,6 @@ pub struct Verify {
     /// Compares again until all is equal, at most so many seconds
     #[arg(long, value_name = "SECS", default_value_t = 0)]
     pub wait: u64,
-    /// Tables without a primary key cannot be compared: passes over them rather than failing
-    #[arg(long)]
-    pub skip_keyless: bool,
     #[command(flatten)]
     pub from: From,
     /// Files without a configuration, csv:FOLDER

@@ -31,7 +31,7 @@ pub fn run(session: &Session, flags: &Verify) -> Result<ExitCode> {
             let prefix = prefix(&sources, &sinks, source, sink);
             for proof in &proofs {
                 report(&prefix, proof)?;
-                all_equal &= proof.is_equal() || (proof.keyless && flags.skip_keyless);
+                all_equal &= proof.is_equal();
             }
         }
     }
@@ -47,7 +47,7 @@ fn prove_until(source: &Source, sink: &Sink, until: Instant, control: &Control) 
     let mut database = source::open(&source.address).map_err(|error| error.context(format!("source {:?}", source.name)))?;
     loop {
         let proofs = verify(database.as_mut(), source, sink)?;
-        let equal = proofs.iter().all(|proof| proof.keyless || proof.is_equal());
+        let equal = proofs.iter().all(Proof::is_equal);
         if equal || Instant::now() + PAUSE > until || control.is_stopping() {
             return Ok(proofs);
         }
@@ -63,10 +63,7 @@ fn prefix(sources: &[&Source], sinks: &[&Sink], source: &Source, sink: &Sink) ->
 }
 
 fn report(prefix: &str, proof: &Proof) -> Result<()> {
-    let name = format!("{prefix}{}.{}", proof.table.0, proof.table.1);
-    if proof.keyless {
-        return say(&format!("{name}: not compared, since it has no primary key"));
-    }
+    let name = format!("{prefix}{}.{}", proof.schema, proof.table);
     let (missing, extra, different) = (&proof.missing, &proof.extra, &proof.different);
     say(&format!("{name}: {} rows, {} missing, {} extra, {} different", proof.rows, missing.count, extra.count, different.count))?;
     for (class, found) in [("missing", missing), ("extra", extra), ("different", different)] {
@@ -79,7 +76,7 @@ fn report(prefix: &str, proof: &Proof) -> Result<()> {
 }
 
 fn keys(name: &str, class: &str, found: &Found) {
-    if found.count > 0 {
+    if !found.keys.is_empty() {
         let more = if found.count > found.keys.len() as u64 { ", …" } else { "" };
         tracing::warn!("{name}: {class}: {}{more}", found.keys.join(", "));
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::secret::Secret;
 use crate::source::{Address, Snapshot, Tables};
 
-use super::TopicName;
+use super::{TopicName, topic_matches};
 
 /// Where Kafka is and how it is talked to.
 #[derive(Debug, Clone)]
@@ -155,17 +155,7 @@ pub struct Sink {
 impl Sink {
     /// Whether the sink reads this topic.
     pub fn takes(&self, topic: &str) -> bool {
-        self.topics.iter().any(|pattern| matches(pattern.as_bytes(), topic.as_bytes()))
-    }
-}
-
-/// `*` stands for any characters, `?` for one.
-fn matches(pattern: &[u8], text: &[u8]) -> bool {
-    match (pattern.first(), text.first()) {
-        (None, None) => true,
-        (Some(b'*'), _) => matches(&pattern[1..], text) || (!text.is_empty() && matches(pattern, &text[1..])),
-        (Some(wanted), Some(found)) => (*wanted == b'?' || wanted == found) && matches(&pattern[1..], &text[1..]),
-        _ => false,
+        self.topics.iter().any(|pattern| topic_matches(pattern, topic))
     }
 }
 

@@ -5,10 +5,11 @@ mod key;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::path::Path;
 
-use crate::change::{Batch, Kind, Row};
-use crate::config::{FileKind, Sink, Source, topic_matches};
+use crate::change::{Batch, Kind, Row, Table};
+use crate::config::{FileKind, Sink, Source};
+use crate::sink::csv::{self, Field, Fold, FoldRow};
 use crate::source::Database;
 use crate::{Error, Result};
 use key::primary_key;
@@ -19,8 +20,12 @@ pub const KEYS_TOLD: usize = 10;
 /// What the comparison of one table found.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Proof {
-    /// Schema and name.
-    pub table: (String, String),
+    /// Schema.
+    pub schema: String,
+    /// Name.
+    pub table: String,
+    /// The columns of the primary key; without one whole rows are compared, each as often as it is there.
+    pub key: Vec<String>,
     /// Rows that the table holds.
     pub rows: u64,
     /// Rows of the table that the files lack.
@@ -31,8 +36,6 @@ pub struct Proof {
     pub different: Found,
     /// What is wrong with the files themselves.
     pub problems: Vec<String>,
-    /// Without a primary key nothing is compared.
-    pub keyless: bool,
 }
 
 /// Rows of one class: how many, and the keys of the first ones.
@@ -40,24 +43,26 @@ pub struct Proof {
 pub struct Found {
     /// How many.
     pub count: u64,
-    /// At most [`KEYS_TOLD`] keys: one column's text, or several in parentheses.
+    /// At most [`KEYS_TOLD`] keys: one column's text, or several in parentheses. None of a table without a key, since its rows are no one's
+    /// to print.
     pub keys: Vec<String>,
 }
 
 impl Found {
-    fn add(&mut self, key: &[Vec<u8>]) {
+    fn add<'a>(&mut self, key: impl ExactSizeIterator<Item = Option<&'a [u8]>>) {
         self.count += 1;
-        if self.keys.len() < KEYS_TOLD {
-            let texts: Vec<_> = key.iter().map(|value| String::from_utf8_lossy(value)).collect();
-            self.keys.push(if let [only] = &texts[..] { only.to_string() } else { format!("({})", texts.join(", ")) });
+        if self.keys.len() >= KEYS_TOLD || key.len() == 0 {
+            return;
         }
+        let texts: Vec<_> = key.map(|value| value.map_or("NULL".into(), String::from_utf8_lossy)).collect();
+        self.keys.push(if let [only] = &texts[..] { only.to_string() } else { format!("({})", texts.join(", ")) });
     }
 }
 
 impl Proof {
     /// Whether the files are the table.
     pub fn is_equal(&self) -> bool {
-        !self.keyless && self.problems.is_empty() && [&self.missing, &self.extra, &self.different].iter().all(|found| found.count == 0)
+        self.problems.is_empty() && [&self.missing, &self.extra, &self.different].iter().all(|found| found.count == 0)
     }
 }
 
@@ -67,92 +72,64 @@ pub fn verify(database: &mut dyn Database, source: &Source, sink: &Sink) -> Resu
         return Err(Error::usage(format!("sink {:?} writes no CSV files", sink.name)).hint("choose another with --sink"));
     }
     let mut proofs = Vec::new();
-    for (schema, table) in database.tables(&source.tables)? {
-        let topic = source.topic.of(&schema, &table);
-        if sink.topics.iter().any(|pattern| topic_matches(pattern, &topic)) {
-            proofs.push(prove(database, source, sink, (schema, table))?);
+    for (schema, name) in database.tables(&source.tables)? {
+        let topic = source.topic.of(&schema, &name);
+        if sink.takes(&topic) {
+            let key = primary_key(database, source.address.dialect, &schema, &name)?;
+            let stem = csv::stem(&sink.path, &topic, &Table { schema: schema.clone(), name: name.clone(), ..Table::default() })?;
+            let proof = Proof { schema, table: name, key, ..Proof::default() };
+            proofs.push(prove(database, proof, &stem, &sink.unchanged)?);
         }
     }
     Ok(proofs)
 }
 
-fn prove(database: &mut dyn Database, source: &Source, sink: &Sink, table: (String, String)) -> Result<Proof> {
-    let key = primary_key(database, source.address.dialect, &table.0, &table.1)?;
-    if key.is_empty() {
-        return Ok(Proof { table, keyless: true, ..Proof::default() });
+/// Fills in what was found. The files are read first: what they hold by then, a table that stands still holds as well.
+fn prove(database: &mut dyn Database, mut proof: Proof, stem: &Path, unchanged: &str) -> Result<Proof> {
+    let mut files = Fold::read_table(stem, &proof.table, &proof.key, unchanged)?;
+    proof.problems = files.problems().collect();
+    let (schema, table) = (proof.schema.clone(), proof.table.clone());
+    database.scan(&schema, &table, &mut |batch| batch.rows().iter().try_for_each(|row| look_up(&mut proof, &mut files, batch, row)))?;
+    for row in files.remaining() {
+        let text = |column: &String| match row.first().map(|row| row.value(column)) {
+            Some(Field::Text(text)) => Some(text),
+            _ => None,
+        };
+        proof.extra.add(proof.key.iter().map(text));
     }
-    let _ = (source, sink);
-    compare(database, table, &key, &mut BTreeMap::new())
-}
-
-/// The values of the key's columns, in the key's order.
-type Key = Vec<Vec<u8>>;
-/// Column name -> value, `None` for NULL.
-type Values = BTreeMap<String, Option<Vec<u8>>>;
-
-/// Rows folded out of files, by key.
-trait Folded {
-    /// Takes the row with this key out.
-    fn take(&mut self, key: &[Vec<u8>]) -> Option<Values>;
-
-    /// The keys that nobody took.
-    fn remaining(&self) -> Vec<Key>;
-
-    /// What is wrong with the files.
-    fn problems(&self) -> Vec<String>;
-}
-
-fn compare(database: &mut dyn Database, table: (String, String), key: &[String], files: &mut dyn Folded) -> Result<Proof> {
-    let mut proof = Proof { problems: files.problems(), ..Proof::default() };
-    database.scan(&table.0, &table.1, &mut |batch| {
-        for row in batch.rows() {
-            let key = key_of(batch, row, key)?;
-            proof.rows += 1;
-            match files.take(&key) {
-                None => proof.missing.add(&key),
-                Some(found) if !is_same(batch, row, &found) => proof.different.add(&key),
-                Some(_) => {}
-            }
-        }
-        Ok(())
-    })?;
-    for key in files.remaining() {
-        proof.extra.add(&key);
-    }
-    proof.table = table;
     Ok(proof)
 }
 
-fn key_of(batch: &Batch, row: &Row, key: &[String]) -> Result<Key> {
-    let (columns, cells) = (&batch.table(row).columns, batch.columns(row));
-    let value = |name: &String| {
-        let place = columns.iter().position(|column| column.name == *name)?;
-        cells.get(place).map(|cell| batch.text(cell).to_vec())
-    };
-    let values: Option<Vec<_>> = key.iter().map(value).collect();
-    values.ok_or_else(|| {
-        Error::stop(format!("the key of table {:?} changed during the comparison", batch.table(row).name)).hint("run it again")
-    })
+fn look_up(proof: &mut Proof, files: &mut Fold, batch: &Batch, row: &Row) -> Result<()> {
+    let places = places(batch, row, &proof.key)?;
+    let cells = batch.columns(row);
+    let value = |place: &usize| cells.get(*place).filter(|cell| cell.kind != Kind::Null).map(|cell| batch.text(cell));
+    let key: Vec<_> = places.iter().map(value).collect();
+    proof.rows += 1;
+    let told = key.iter().copied().take(proof.key.len());
+    match files.take(&key) {
+        None => proof.missing.add(told),
+        Some(candidates) if !candidates.iter().any(|candidate| is_same(batch, row, candidate)) => proof.different.add(told),
+        Some(_) => {}
+    }
+    Ok(())
 }
 
-/// Whether each column of the table has the same value in the files; a column that has since been dropped is in the files alone.
-fn is_same(batch: &Batch, row: &Row, found: &Values) -> bool {
+/// Where the key's columns stand in a row; all columns without a key.
+fn places(batch: &Batch, row: &Row, key: &[String]) -> Result<Vec<usize>> {
+    let table = batch.table(row);
+    if key.is_empty() {
+        return Ok((0..table.columns.len()).collect());
+    }
+    let place = |name: &String| table.columns.iter().position(|column| column.name == *name);
+    let places: Option<Vec<_>> = key.iter().map(place).collect();
+    places.ok_or_else(|| Error::stop(format!("the key of table {:?} changed during the comparison", table.name)).hint("run it again"))
+}
+
+/// Whether each column of the table has the same value in the files; a column that was dropped since is in the files alone.
+fn is_same(batch: &Batch, row: &Row, candidate: &FoldRow) -> bool {
     batch.table(row).columns.iter().zip(batch.columns(row)).all(|(column, cell)| {
-        let expected = (cell.kind != Kind::Null).then(|| batch.text(cell));
-        found.get(&column.name).is_some_and(|value| value.as_deref() == expected)
+        let expected = if cell.kind == Kind::Null { Field::Null } else { Field::Text(batch.text(cell)) };
+        candidate.value(&column.name) == expected
     })
-}
-
-impl Folded for BTreeMap<Key, Values> {
-    fn take(&mut self, key: &[Vec<u8>]) -> Option<Values> {
-        self.remove(key)
-    }
-
-    fn remaining(&self) -> Vec<Key> {
-        self.keys().cloned().collect()
-    }
-
-    fn problems(&self) -> Vec<String> {
-        Vec::new()
-    }
 }

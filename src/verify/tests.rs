@@ -1,9 +1,10 @@
-//! The comparison against a pretended database and pretended files.
+//! The comparison of a pretended database with real files.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::*;
-use crate::change::{Column, Operation, Position, RowHead, Table, Transaction};
+use crate::change::{Column, Operation, Position, RowHead, Transaction};
 use crate::source::Tables;
 
 /// Rows (id, name) in batches of one.
@@ -46,69 +47,60 @@ impl Database for Pretended {
     }
 }
 
-/// Rows (id, name) of the files, and a column that the table no longer has.
-#[derive(Default)]
-struct Files(BTreeMap<Key, Values>, Vec<String>);
-
-impl Files {
-    fn of(rows: &[(&str, Option<&str>)]) -> Self {
-        let bytes = |text: &str| text.as_bytes().to_vec();
-        let row = |(id, name): &(&str, Option<&str>)| {
-            let values = [("id", Some(bytes(id))), ("name", name.map(bytes)), ("dropped", None)];
-            (vec![bytes(id)], values.map(|(column, value)| (column.to_owned(), value)).into())
-        };
-        Self(rows.iter().map(row).collect(), Vec::new())
+/// Files with these lines below their headers, in a folder of the test's own.
+fn files(test: &str, inserts: &[&str], deletes: &[&str]) -> PathBuf {
+    let folder = std::env::temp_dir().join(format!("list_sync_verify_{}_{test}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    for (side, lines) in [("insert", inserts), ("delete", deletes)] {
+        let lines: Vec<_> = std::iter::once(&"action,table,id,name,dropped").chain(lines).map(|line| format!("{line}\n")).collect();
+        std::fs::write(folder.join(format!("test_{side}.csv")), lines.concat()).unwrap();
     }
+    folder.join("test")
 }
 
-impl Folded for Files {
-    fn take(&mut self, key: &[Vec<u8>]) -> Option<Values> {
-        self.0.remove(key)
-    }
-
-    fn remaining(&self) -> Vec<Key> {
-        self.0.keys().cloned().collect()
-    }
-
-    fn problems(&self) -> Vec<String> {
-        self.1.clone()
-    }
-}
-
-fn proof(table: &[(&'static str, Option<&'static str>)], mut files: Files) -> Proof {
-    let name = ("public".to_owned(), "test".to_owned());
-    compare(&mut Pretended(table.to_vec()), name, &["id".to_owned()], &mut files).unwrap()
+fn proof_by(key: &[&str], test: &str, table: &[(&'static str, Option<&'static str>)], inserts: &[&str], deletes: &[&str]) -> Proof {
+    let stem = files(test, inserts, deletes);
+    let key = key.iter().map(|name| (*name).to_owned()).collect();
+    let asked = Proof { schema: "public".into(), table: "test".into(), key, ..Proof::default() };
+    let proof = prove(&mut Pretended(table.to_vec()), asked, &stem, csv::UNCHANGED).unwrap();
+    std::fs::remove_dir_all(stem.parent().unwrap()).unwrap();
+    proof
 }
 
 #[test]
 fn equal_is_equal_and_null_is_not_the_empty_string() {
-    let rows = [("1", Some("a")), ("2", None), ("3", Some(""))];
-    let equal = proof(&rows, Files::of(&rows));
-    assert!(equal.is_equal() && equal.rows == 3);
-    let other = proof(&rows, Files::of(&[("1", Some("a")), ("2", Some("")), ("3", None)]));
+    let table = [("1", Some("a,b")), ("2", None), ("3", Some(""))];
+    let equal = proof_by(&["id"], "equal", &table, &["I,test,1,\"a,b\",", "I,test,2,,", "I,test,3,\"\","], &[]);
+    assert!(equal.is_equal() && equal.rows == 3, "{equal:?}");
+    let other = proof_by(&["id"], "null", &table, &["I,test,1,\"a,b\",", "I,test,2,\"\",", "I,test,3,,"], &[]);
     assert_eq!((other.is_equal(), other.different.count, other.different.keys.join(",")), (false, 2, "2,3".to_owned()));
 }
 
 #[test]
 fn each_row_that_is_not_on_both_sides_is_told_by_its_key() {
-    let found = proof(&[("1", None), ("2", None)], Files::of(&[("2", None), ("7", None)]));
+    let table = [("1", None), ("2", None)];
+    let found = proof_by(&["id"], "sides", &table, &["I,test,2,,", "I,test,7,,", "I,test,8,,"], &["D,test,8,,"]);
     assert_eq!((found.missing.keys.join(","), found.extra.keys.join(","), found.different.count), ("1".to_owned(), "7".to_owned(), 0));
-    let many: Vec<_> = ["1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12"].into_iter().map(|id| (id, None)).collect();
-    let found = proof(&many, Files::default());
+    let many = ["1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12"].map(|id| (id, None));
+    let found = proof_by(&["id"], "many", &many, &[], &[]);
     assert_eq!((found.missing.count, found.missing.keys.len()), (12, KEYS_TOLD));
 }
 
 #[test]
-fn broken_files_are_never_equal() {
-    let files = Files(BTreeMap::new(), vec!["a line is torn".to_owned()]);
-    let found = proof(&[], files);
-    assert!(!found.is_equal() && found.rows == 0);
-    assert!(!Proof { keyless: true, ..Proof::default() }.is_equal());
+fn a_row_that_stands_twice_in_the_files_is_a_problem() {
+    let found = proof_by(&["id"], "twice", &[("1", None)], &["I,test,1,,", "I,test,1,,"], &[]);
+    assert!(!found.is_equal() && found.problems.len() == 1, "{found:?}");
 }
 
 #[test]
 fn keys_of_several_columns_stand_in_parentheses() {
-    let mut found = Found::default();
-    found.add(&[b"1".to_vec(), b"x".to_vec()]);
-    assert_eq!(found.keys, ["(1, x)"]);
+    let found = proof_by(&["id", "name"], "several", &[("1", Some("x"))], &[], &[]);
+    assert_eq!(found.missing.keys, ["(1, x)"]);
+}
+
+#[test]
+fn no_files_at_all_are_an_empty_table() {
+    let asked = Proof { table: "test".into(), key: vec!["id".into()], ..Proof::default() };
+    let found = prove(&mut Pretended(vec![]), asked, Path::new("/nowhere/at/all"), "").unwrap();
+    assert!(found.is_equal());
 }

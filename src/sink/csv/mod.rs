@@ -25,7 +25,7 @@ mod write;
 
 pub use fold::Fold;
 pub use packed::{Field, FoldRow};
-pub use path::{Part, Side, list};
+pub use path::{Part, Side, list, stem};
 pub use read::{Action, FileRow, Reader};
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};

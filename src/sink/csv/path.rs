@@ -177,6 +177,11 @@ pub fn list(stem: &Path) -> Result<Vec<Part>> {
     Ok(parts)
 }
 
+/// `PATH` of a table's files as a sink with this `path` names them, without a writer's id: what [`list`] looks for.
+pub fn stem(path: &str, channel: &str, table: &Table) -> Result<PathBuf> {
+    Template::parse(path, None).map(|template| PathBuf::from(template.stem(channel, table)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::{Side, Template, file_name, parse_file_name};
