@@ -13,7 +13,7 @@ use super::Settings;
 use super::file::Appended;
 use super::path::{Side, file_name};
 use super::row::RowStyle;
-use crate::change::{Operation, Position, Table};
+use crate::change::{Column, Operation, Position, Table};
 
 /// Generations of one table that are written to at once: the newest, and older ones for partitions that lag.
 const GENERATIONS_MAX: usize = 4;
@@ -182,9 +182,12 @@ impl Chain {
             generation.insert.get_or_insert_with(|| Slot::new(stem, Side::Insert, number, columns));
         }
         if old {
-            // An old row that names its key only takes the columns of the new rows, if they are known.
-            let wider = generation.insert.as_ref().map(|slot| &slot.columns).filter(|wider| own.iter().all(|name| wider.contains(name)));
-            let columns = wider.cloned().unwrap_or(own);
+            // Only what old rows are named by: an empty field would say NULL of a value that is merely not known.
+            let named = |column: &&Column| names_old(table, column.identity);
+            let columns = match operation {
+                Operation::Truncate => own,
+                _ => table.columns.iter().filter(named).map(|column| column.name.clone()).collect(),
+            };
             generation.delete.get_or_insert_with(|| Slot::new(stem, Side::Delete, number, columns));
         }
     }

@@ -161,6 +161,9 @@ impl CsvSink {
         let chain = &mut self.chains[chain];
         let number = self.numbers.entry(chain.stem.clone()).or_insert(0);
         *number += 1;
+        // The first one takes all rows, also those of partitions that lag behind the one whose row came first.
+        let is_first = chain.generations.is_empty() && chain.truncated.is_none();
+        let start = if is_first { Position::START } else { start };
         chain.generations.push(Generation::new(*number, start));
         chain.generations.len() - 1
     }
