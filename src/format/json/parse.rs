@@ -102,6 +102,10 @@ impl List {
         self.given = true;
         self.fields.clear();
         cursor.array("a list of columns is no array", |cursor| {
+            if let (true, Some(field)) = (valued, cursor.usual_field()) {
+                self.fields.push(field);
+                return Ok(());
+            }
             let (mut name, mut type_name, mut value) = (None, Span::default(), None);
             cursor.object("a column is no object", |cursor, key| match key {
                 b"name" => cursor.string().map(|span| name = Some(span)),
@@ -196,6 +200,35 @@ impl Cursor<'_> {
         }
     }
 
+    /// `{"name":"…","value":…}` just as it is usually written, which is most of a message; on anything else nothing is passed.
+    #[inline]
+    fn usual_field(&mut self) -> Option<Field> {
+        let start = self.at;
+        let field = self.try_usual_field();
+        if field.is_none() {
+            self.at = start;
+        }
+        field
+    }
+
+    #[inline]
+    fn try_usual_field(&mut self) -> Option<Field> {
+        self.literal(b"{\"name\":")?;
+        let name = self.string().ok()?;
+        self.literal(b",\"value\":")?;
+        let (kind, value) = self.scalar().ok()?;
+        self.literal(b"}")?;
+        Some(Field { name, type_name: Span::default(), kind, value })
+    }
+
+    #[inline]
+    fn literal(&mut self, text: &'static [u8]) -> Option<()> {
+        let found = self.bytes.get(self.at..)?.starts_with(text);
+        self.at += if found { text.len() } else { return None };
+        Some(())
+    }
+
+    #[inline]
     fn string(&mut self) -> Result<Span, Reason> {
         if !self.take(b'"') {
             return Err("a string is missing");
@@ -223,6 +256,7 @@ impl Cursor<'_> {
     }
 
     /// A value that is neither object nor array.
+    #[inline]
     fn scalar(&mut self) -> Result<(Kind, Span), Reason> {
         self.space();
         let start = self.at;

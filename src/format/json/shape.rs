@@ -45,7 +45,8 @@ pub(super) struct Shapes {
     by_hash: HashMap<u64, Vec<usize>>,
     families: Vec<Family>,
     by_name: HashMap<Vec<u8>, usize>,
-    last: usize,
+    /// The shape of the last message of each operation.
+    last: [usize; 4],
     /// The names of the message at hand.
     names: Vec<u8>,
 }
@@ -58,14 +59,16 @@ impl Shapes {
         let found = self.find(operation, &names);
         let found = if let Some(found) = found { Ok(found) } else { self.make(operation, message, parts, &names) };
         self.names = names;
-        self.last = found?;
-        self.known.get(self.last).ok_or("its columns are unknown")
+        let found = found?;
+        self.last[operation as usize] = found;
+        self.known.get(found).ok_or("its columns are unknown")
     }
 
     fn find(&mut self, operation: Operation, names: &[u8]) -> Option<usize> {
         let Self { known, by_hash, families, last, .. } = self;
         let fits = |place: usize| known.get(place).is_some_and(|shape| shape.names == names);
-        let found = if fits(*last) { *last } else { by_hash.get(&hash(names))?.iter().copied().find(|&place| fits(place))? };
+        let last = last[operation as usize];
+        let found = if fits(last) { last } else { by_hash.get(&hash(names))?.iter().copied().find(|&place| fits(place))? };
         let shape = known.get(found)?;
         let family = families.get_mut(shape.family)?;
         match operation {

@@ -230,3 +230,49 @@ proptest! {
 fn has_huge_number(message: &[u8]) -> bool {
     serde_json::from_slice::<serde_json::Value>(message).is_err_and(|error| error.to_string().contains("number out of range"))
 }
+
+fn psql(url: &str, statements: &[String]) -> String {
+    let mut command = std::process::Command::new("psql");
+    command.args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", url]);
+    let output = command.args(statements.iter().flat_map(|statement| ["-c", statement])).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// wal2json on a real PostgreSQL (`LIST_SYNC_POSTGRES_URL`) prints; we read and print again.
+#[test]
+fn live_wal2json_comes_out_again() {
+    let Ok(url) = std::env::var("LIST_SYNC_POSTGRES_URL") else { return };
+    let name = format!("sink_json_{}", std::process::id());
+    let odd = (1..256).map(|code| format!("chr({code})")).collect::<Vec<_>>().join("||");
+    psql(
+        &url,
+        &[
+            format!("SELECT pg_create_logical_replication_slot('{name}', 'wal2json') IS NULL"),
+            format!("CREATE SCHEMA {name}"),
+            format!(
+                "CREATE TABLE {name}.\"o\"\"dd é\"(a int, \"b\\\" text, c numeric, d boolean, e float8, f bytea, PRIMARY KEY (\"b\\\", a))"
+            ),
+            format!("ALTER TABLE {name}.\"o\"\"dd é\" REPLICA IDENTITY FULL"),
+            format!("INSERT INTO {name}.\"o\"\"dd é\" VALUES (1, {odd}, 1.50, true, 1e300, '\\x00ff'), (2, '', NULL, false, 'NaN', NULL)"),
+            format!("UPDATE {name}.\"o\"\"dd é\" SET c = 0.00001"),
+            format!("DELETE FROM {name}.\"o\"\"dd é\""),
+            format!("CREATE TABLE {name}.bare(x int, big text)"),
+            format!("INSERT INTO {name}.bare VALUES (1, '😀')"),
+            format!("TRUNCATE {name}.bare"),
+        ],
+    );
+    let peek = |types: u8| {
+        let changes = format!(
+            "SELECT data FROM pg_logical_slot_peek_changes('{name}', NULL, NULL, 'format-version', '2', 'include-transaction', '0', \
+             'include-pk', '1', 'include-types', '{types}', 'include-schemas', '{types}', 'add-tables', '{name}.*')"
+        );
+        psql(&url, &[changes]).lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let (plain, typed) = (peek(0), peek(1));
+    psql(&url, &[format!("SELECT pg_drop_replication_slot('{name}')"), format!("DROP SCHEMA {name} CASCADE")]);
+    assert_eq!(plain.len(), 8);
+    assert_eq!(encode(&decode(&plain), Options::default()), plain);
+    let include = Include { schema: true, types: true, ..Include::default() };
+    assert_eq!(encode(&decode(&typed), Options { include, ..Options::default() }), typed);
+}

@@ -85,7 +85,7 @@ fn take_over(sink: &mut CsvSink, marked: &Marked) -> Result<Step> {
         }
     };
     let described = match &taken {
-        Taken::Locked(_) | Taken::Held if length > 0 => describe(path, length)?,
+        Taken::Locked(_) | Taken::Held if length > 0 && maybe_ours => describe(path, length)?,
         _ => None,
     };
     let ours = match &described {

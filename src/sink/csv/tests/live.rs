@@ -59,7 +59,7 @@ fn live_copy_reads_the_files_back_unchanged() {
     );
     let hex = |value: &&str| match *value {
         "~" => "~".to_owned(),
-        text => text.bytes().flat_map(|byte| [byte >> 4, byte & 15]).filter_map(|digit| char::from_digit(digit.into(), 16)).collect(),
+        known => known.bytes().flat_map(|byte| [byte >> 4, byte & 15]).filter_map(|digit| char::from_digit(digit.into(), 16)).collect(),
     };
     assert_eq!(copied.lines().collect::<Vec<_>>(), values.iter().map(hex).collect::<Vec<_>>());
 }
