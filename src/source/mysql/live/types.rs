@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::super::super::{Database as _, Snapshot, Source as _};
+use super::super::values::number::{write_double, write_float};
 use super::{Bench, both, is_mariadb, print_cells, read_all};
 use crate::change::{Batch, Kind};
 use std::time::Duration;
@@ -239,4 +240,36 @@ fn live_the_log_and_the_catalog_name_types_alike() {
             assert!(floats || one == other, "{}: {one:?} {other:?}", address.dialect.product());
         }
     }
+}
+
+/// PostgreSQL is the oracle for floats.
+#[test]
+fn live_floats_are_printed_as_postgresql_prints_them() {
+    let mut postgres = crate::source::postgres::open(&super::address("LIST_SYNC_POSTGRES_URL")).unwrap();
+    let mut bits = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut doubles: Vec<f64> = (-320..309).map(|exponent| format!("1e{exponent}").parse().unwrap()).collect();
+    doubles.extend((-1022..1024).step_by(3).map(|exponent| 2_f64.powi(exponent)));
+    while doubles.len() < 6000 {
+        bits = bits.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        doubles.extend(Some(f64::from_bits(bits ^ bits >> 32)).filter(|number| number.is_finite()));
+        doubles.push((bits >> 33) as f64 / 100.0);
+    }
+    let mut check = |type_name: &str, written: Vec<String>, own: Vec<Vec<u8>>| {
+        let query = format!("SELECT unnest(ARRAY[{}]::{type_name}[])::text", written.join(","));
+        let printed = postgres.query(&query).unwrap().into_iter().map(|mut row| row.remove(0).unwrap());
+        for (own, printed) in own.iter().zip(printed) {
+            assert_eq!(String::from_utf8_lossy(own), printed, "{type_name}");
+        }
+    };
+    let print = |write: &dyn Fn(&mut Vec<u8>)| {
+        let mut out = Vec::new();
+        write(&mut out);
+        out
+    };
+    let own = doubles.iter().map(|number| print(&|out| write_double(*number, out))).collect();
+    check("float8", doubles.iter().map(|number| format!("'{number:e}'")).collect(), own);
+    let floats: Vec<f32> =
+        doubles.iter().map(|number| f32::from_bits((number.to_bits() >> 29) as u32)).filter(|number| number.is_finite()).collect();
+    let own = floats.iter().map(|number| print(&|out| write_float(*number, out))).collect();
+    check("float4", floats.iter().map(|number| format!("'{number:e}'")).collect(), own);
 }

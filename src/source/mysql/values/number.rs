@@ -36,16 +36,36 @@ pub(in super::super) fn write_year(year: u8, out: &mut Vec<u8>) {
 
 /// As PostgreSQL's `float4out`: an exponent below -4 or from 6 on is written out.
 pub(in super::super) fn write_float(number: f32, out: &mut Vec<u8>) {
-    let mut digits = Digits::default();
-    let _ = write!(digits, "{number:e}"); // `Digits` has room for every float
-    digits.write(6, out);
+    let mantissa = number.to_bits() & 0x7f_ffff | u32::from(number.is_normal()) << 23;
+    shortest(u64::from(mantissa), 23, &number, |text| text.parse() == Ok(number)).write(6, out);
 }
 
 /// As PostgreSQL's `float8out`: an exponent below -4 or from 15 on is written out.
 pub(in super::super) fn write_double(number: f64, out: &mut Vec<u8>) {
-    let mut digits = Digits::default();
-    let _ = write!(digits, "{number:e}");
-    digits.write(15, out);
+    let mantissa = number.to_bits() & 0xf_ffff_ffff_ffff | u64::from(number.is_normal()) << 52;
+    shortest(mantissa, 52, &number, |text| text.parse() == Ok(number)).write(15, out);
+}
+
+/// The shortest digits that read back the same. PostgreSQL takes longer ones where these lie in the very middle between two floats, since
+/// not every reader rounds the middle as it should.
+fn shortest(mantissa: u64, bits: u32, number: &impl std::fmt::LowerExp, reads_back: impl Fn(&str) -> bool) -> Digits {
+    let mut shortest = Digits::default();
+    let _ = write!(shortest, "{number:e}"); // `Digits` has room for every float
+    let even = shortest.rounded_to_even(mantissa);
+    if let Some(even) = even.filter(|even| even.text().is_some_and(&reads_back)) {
+        return even;
+    }
+    if !shortest.is_middle(mantissa, bits) {
+        return shortest;
+    }
+    for decimals in shortest.parts(&mut [0; 32]).1.len()..17 {
+        let mut longer = Digits::default();
+        let _ = write!(longer, "{number:.decimals$e}");
+        if !longer.is_middle(mantissa, bits) && longer.text().is_some_and(&reads_back) {
+            return longer;
+        }
+    }
+    shortest
 }
 
 /// A number as Rust prints it with `{:e}`: sign, digits with a point after the first, `e`, exponent.
@@ -81,6 +101,52 @@ impl Digits {
         }
         let exponent = parts.next().and_then(|text| std::str::from_utf8(text).ok()).and_then(|text| text.parse().ok());
         (negative, &digits[..count], exponent.unwrap_or(0))
+    }
+
+    /// Where the float lies in the very middle between two numbers of so many digits, PostgreSQL takes the even one.
+    fn rounded_to_even(&self, mantissa: u64) -> Option<Self> {
+        const FIVES_MAX: u32 = 25;
+        let mut room = [0; 32];
+        let (_, digits, exponent) = self.parts(&mut room);
+        let number = digits.iter().fold(0_u128, |number, digit| number * 10 + u128::from(digit - b'0'));
+        let fives = exponent + 1 - digits.len() as i32;
+        let power = 5_u128.pow(fives.unsigned_abs().min(FIVES_MAX));
+        if number % 2 == 0 || fives.unsigned_abs() > FIVES_MAX || mantissa == 0 {
+            return None;
+        }
+        let odd = u128::from(mantissa >> mantissa.trailing_zeros());
+        let is_float = |doubled: u128| if fives < 0 { odd * power == doubled } else { odd == doubled * power };
+        let length = self.text[..self.length].iter().position(|&byte| byte == b'e').unwrap_or(0);
+        let mut even = Self { ..*self };
+        let last = even.text.get_mut(length.checked_sub(1)?)?;
+        if is_float(2 * number - 1) {
+            *last -= 1;
+        } else if is_float(2 * number + 1) && *last < b'9' {
+            *last += 1;
+        } else {
+            return None;
+        }
+        Some(even)
+    }
+
+    fn text(&self) -> Option<&str> {
+        std::str::from_utf8(self.text.get(..self.length)?).ok()
+    }
+
+    /// Whether the digits are exactly in the middle between the float of this mantissa and the next one, up or down: then the odd part of
+    /// the decimal number is the odd mantissa of one bit more.
+    fn is_middle(&self, mantissa: u64, bits: u32) -> bool {
+        let mut room = [0; 32];
+        let (_, digits, exponent) = self.parts(&mut room);
+        let number = digits.iter().fold(0_u128, |number, digit| number * 10 + u128::from(digit - b'0'));
+        let fives = exponent + 1 - digits.len() as i32;
+        let odd = match u32::try_from(fives) {
+            Ok(fives @ 0..=23) => number * 5_u128.pow(fives),
+            Err(_) if fives >= -23 && number % 5_u128.pow(fives.unsigned_abs()) == 0 => number / 5_u128.pow(fives.unsigned_abs()),
+            _ => return false,
+        };
+        let (odd, mantissa) = (odd >> odd.trailing_zeros().min(127), u128::from(mantissa));
+        odd == 2 * mantissa + 1 || odd + 1 == 2 * mantissa || (mantissa == 1 << bits && odd + 1 == 4 * mantissa)
     }
 
     fn write(&self, exponent_from: i32, out: &mut Vec<u8>) {
@@ -134,6 +200,7 @@ mod tests {
             (0.0001, "0.0001"),
             (123_456_789_012_345.0, "123456789012345"),
             (1e15, "1e+15"),
+            (1e23, "9.999999999999999e+22"),
             (-1.5, "-1.5"),
             (100.0, "100"),
             (f64::MAX, "1.7976931348623157e+308"),
