@@ -60,7 +60,6 @@ impl Server {
             database.execute(statement).unwrap_or_else(|error| panic!("{} says to {statement}: {error}", self.name));
         }
     }
-
 }
 
 /// Drops tables, and on PostgreSQL the slot and publication of a source, when a check is over.
