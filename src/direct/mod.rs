@@ -59,7 +59,7 @@ impl<'a> Direct<'a> {
         let context = |error: Error| error.context(format!("source {:?}", config.name));
         let file = StateFile::beside(&sinks[0].path, &config.name);
         let saved = file.load().map_err(context)?;
-        let mut source = crate::connector::build(config).map_err(context)?;
+        let mut source = crate::connector::build(config);
         let began = source.start(saved.as_ref().map(|saved| &saved.checkpoint)).map_err(context)?;
         let is_new = saved.is_none();
         let state = saved.unwrap_or_else(|| State::new(began));
