@@ -50,7 +50,7 @@ fn wrong_password() {
 fn missing_table() {
     for server in crate::rig::all_servers() {
         let run = connect(&server, |text| text.replace("tables = [\"t_bad", "tables = [\"no_such_table_t_bad"));
-        expect(&run, 1, &["no_such_table"], &["nearest", "t_bad"]);
+        expect(&run, 1, &["no_such_table"], &["did you mean", "t_bad"]);
     }
 }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use crate::rig::{Counts, Pipeline, Program, Server};
+use crate::rig::{Counts, Pipeline, Program, Server, alone};
 
 /// Changes, and changes a second: some ten seconds of load.
 const ROWS: u64 = 40_000;
@@ -63,7 +63,8 @@ fn services(arguments: &[&str]) {
 
 #[test]
 fn killed_broker() {
-    let pipeline = Pipeline::new("broker", Server::postgres(), false);
+    let _alone = alone();
+    let pipeline = Pipeline::new_alone("broker", Server::postgres());
     let seed = pipeline.start_seed(ROWS, RATE);
     let mut connect = pipeline.start("connect", &["connect"]);
     let consume = pipeline.start("consume", &["consume"]);

@@ -55,7 +55,7 @@ fn members_come_and_go() {
 /// One connector with both databases, one consumer with both topics.
 #[test]
 fn both_databases_at_once() {
-    let (postgres, mysql) = (Pipeline::new("both", Server::postgres(), false), Pipeline::new("both", Server::mysql(), false));
+    let (postgres, mysql) = (Pipeline::new("both", Server::postgres(), false), Pipeline::new_alone("both", Server::mysql()));
     let text = postgres.scratch.read("list_sync.toml")
         + mysql.scratch.read("list_sync.toml").split_once("[[source]]").map(|(_, rest)| "[[source]]".to_owned() + rest).unwrap().as_str();
     let config = postgres

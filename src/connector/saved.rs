@@ -1,6 +1,7 @@
 //! The state of a source as it is saved in `list_sync.positions`, and what is learnt from the topics at a restart.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
@@ -8,6 +9,11 @@ use super::in_flight::LaneEnd;
 use crate::change::{Checkpoint, Position};
 use crate::kafka::{Settings, read_between, watermarks};
 use crate::{Error, Result};
+
+/// Between two looks at the end of a topic.
+const SETTLING: Duration = Duration::from_millis(200);
+/// Somebody else writes there all the time.
+const SETTLED_AT_LAST: Duration = Duration::from_secs(2);
 
 /// The header that every message carries: the source's name, a colon, and the position's digits.
 pub const POSITION_HEADER: &str = "position";
@@ -57,7 +63,7 @@ pub fn lane_ends(
     partitions: u32,
     saved: &[(i64, Option<Position>)],
 ) -> Result<Vec<LaneEnd>> {
-    let marks = watermarks(settings, topic, partitions)?;
+    let marks = settled_watermarks(settings, topic, partitions)?;
     let mut lanes = Vec::with_capacity(marks.len());
     let mut ranges = Vec::new();
     for (partition, (first, end)) in marks.into_iter().enumerate() {
@@ -75,6 +81,21 @@ pub fn lane_ends(
         lane.delivered = lane.delivered.max(position);
     })?;
     Ok(lanes)
+}
+
+/// What a connector that was killed had sent may lie in the leader's log and not yet in the other replicas': readers do not see it until it does. Two
+/// looks that agree tell that nothing is on its way any more, as far as a client can tell.
+fn settled_watermarks(settings: &Settings, topic: &str, partitions: u32) -> Result<Vec<(i64, i64)>> {
+    let mut seen = watermarks(settings, topic, partitions)?;
+    let began = Instant::now();
+    loop {
+        std::thread::sleep(SETTLING);
+        let now = watermarks(settings, topic, partitions)?;
+        if now == seen || began.elapsed() > SETTLED_AT_LAST {
+            return Ok(now);
+        }
+        seen = now;
+    }
 }
 
 /// The position in a header, if this source wrote it.

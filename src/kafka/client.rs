@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use rdkafka::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
@@ -111,15 +112,26 @@ impl Settings {
 
 /// Remembers the last thing that a client complained about: it is the cause behind the library's bare "timed out".
 #[derive(Debug, Clone, Default)]
-pub(super) struct Complaints(Arc<Mutex<Option<String>>>);
+pub(super) struct Complaints(Arc<Mutex<Option<(String, Instant)>>>);
+
+/// The same complaint is logged again after this long.
+const AGAIN: Duration = Duration::from_secs(10);
 
 impl Complaints {
     pub(super) fn last(&self) -> Option<String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone().map(|(complaint, _)| complaint)
     }
 
-    fn note(&self, complaint: &str) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(complaint.to_owned());
+    /// Keeps a complaint; true if it is worth a line in the log.
+    fn note(&self, complaint: &str) -> bool {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // The library adds how often it suppressed the same, and counts brokers that are down: neither is a cause.
+        let cause = complaint.split(" (after ").next().unwrap_or(complaint);
+        if cause.ends_with("brokers are down") || last.as_ref().is_some_and(|(known, said)| known == cause && said.elapsed() < AGAIN) {
+            return false;
+        }
+        *last = Some((cause.to_owned(), Instant::now()));
+        true
     }
 }
 
@@ -137,8 +149,8 @@ impl ClientContext for Complaints {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        self.note(reason);
-        tracing::warn!(target: "kafka", "{reason}");
-        drop(error);
+        if self.note(reason) {
+            tracing::warn!(target: "kafka", code = ?error.rdkafka_error_code(), "{reason}");
+        }
     }
 }

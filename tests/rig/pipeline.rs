@@ -1,6 +1,7 @@
 //! One table on its way: database -> Kafka -> files, with the load of `seed`, and the proof that nothing is lost or twice.
 
 use std::path::PathBuf;
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::server::Leftovers;
 use super::{Program, Scratch, Server, consume_topic, kafka};
@@ -28,7 +29,16 @@ impl Counts {
     }
 }
 
+/// Checks that need all brokers hold it together; the one that kills a broker holds it alone.
+static BROKERS: RwLock<()> = RwLock::new(());
+
+/// While it is held, no other check's pipeline runs.
+pub fn alone() -> RwLockWriteGuard<'static, ()> {
+    BROKERS.write().unwrap_or_else(PoisonError::into_inner)
+}
+
 pub struct Pipeline {
+    _brokers: Option<RwLockReadGuard<'static, ()>>,
     pub server: Server,
     pub scratch: Scratch,
     pub table: String,
@@ -38,10 +48,20 @@ pub struct Pipeline {
 impl Pipeline {
     /// An empty test table of its own, a configuration with one source and one sink, and a stream that begins now.
     pub fn new(check: &str, server: Server, direct: bool) -> Self {
+        let together = BROKERS.read().unwrap_or_else(PoisonError::into_inner);
+        Self::with(Some(together), check, server, direct)
+    }
+
+    /// For a check that holds [`alone`], and for its second pipeline.
+    pub fn new_alone(check: &str, server: Server) -> Self {
+        Self::with(None, check, server, false)
+    }
+
+    fn with(brokers: Option<RwLockReadGuard<'static, ()>>, check: &str, server: Server, direct: bool) -> Self {
         let scratch = Scratch::new(&format!("{check}_{}", server.name));
         let table = format!("t_{}", scratch.name);
         let leftovers = server.leftovers(&scratch.name, &[&table]);
-        let pipeline = Self { server, scratch, table, _leftovers: leftovers };
+        let pipeline = Self { _brokers: brokers, server, scratch, table, _leftovers: leftovers };
         pipeline.scratch.write("list_sync.toml", &pipeline.configuration(direct));
         // No changes: seed makes the table and stops.
         pipeline.seed(0);

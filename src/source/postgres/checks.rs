@@ -48,7 +48,7 @@ pub(super) fn tables_are_there(catalog: &mut Catalog, settings: &Settings) -> Re
         let nearest = names.iter().max_by(|a, b| strsim::jaro_winkler(&qualified, a).total_cmp(&strsim::jaro_winkler(&qualified, b)));
         let failure = Error::stop(format!("no table of database {:?} matches {pattern:?}", settings.address.database));
         return Err(match nearest {
-            Some(nearest) => failure.hint(format!("the nearest name is {nearest:?}")),
+            Some(nearest) => failure.hint(format!("did you mean {nearest:?}?")),
             None => failure.hint("the database holds no table yet: create it first"),
         });
     }
