@@ -10,7 +10,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender as Channel};
 use super::Shared;
 use super::in_flight::{InFlight, LaneEnd};
 use super::reader::{Handed, Parcel};
-use super::saved::{POSITION_HEADER, Saved, lane_ends};
+use super::saved::{POSITION_HEADER, Saved};
 use crate::change::{Checkpoint, Operation, Position, Table};
 use crate::config::TopicName;
 use crate::kafka::{Checkpoints, Delivery, Outgoing, Sender, Settings, Topics, partition_of};
@@ -83,6 +83,7 @@ pub struct Dispatcher<'a> {
     newest: Option<Checkpoint>,
     saved_at: Instant,
     rows_since_save: bool,
+    is_finished: bool,
     repeats: u64,
 }
 
@@ -105,12 +106,15 @@ impl<'a> Dispatcher<'a> {
             newest: saved.map(|saved| saved.checkpoint.clone()),
             saved_at: Instant::now(),
             rows_since_save: false,
+            is_finished: false,
             repeats: 0,
         };
-        for (topic, ends) in saved.iter().flat_map(|saved| &saved.topics) {
-            let partitions = dispatcher.topics.ensure(topic, false)?;
-            let ends = lane_ends(settings, &shared.name, topic, partitions, ends)?;
-            dispatcher.add_lanes(topic, &ends);
+        if let Some(saved) = saved {
+            for topic in saved.topics.keys() {
+                let partitions = dispatcher.topics.ensure(topic, false)?;
+                let ends = saved.lane_ends(settings, &shared.name, topic, partitions)?;
+                dispatcher.add_lanes(topic, &ends);
+            }
         }
         Ok(dispatcher)
     }
@@ -268,7 +272,7 @@ impl<'a> Dispatcher<'a> {
                 |lanes: &Lanes| (lanes.first..lanes.first + lanes.partitions as usize).map(|lane| state.in_flight.end(lane)).collect();
             self.lanes.iter().map(|lanes| (lanes.topic.clone(), ends(lanes))).collect::<BTreeMap<_, Vec<_>>>()
         });
-        let value = Saved::new(checkpoint, topics).to_bytes()?;
+        let value = Saved::new(checkpoint, self.is_finished, topics).to_bytes()?;
         let key = self.shared.name.as_bytes();
         let message =
             Outgoing { topic: Checkpoints::TOPIC, partition: 0, key, value: &value, timestamp_ms: 0, headers: &[], tag: SAVE_TAG };
@@ -299,6 +303,7 @@ impl<'a> Dispatcher<'a> {
         if let Some(finished) = self.acknowledgements.with(|state| state.in_flight.finished().cloned()) {
             self.newest = Some(finished);
         }
+        self.is_finished = true;
         self.save_and_wait()?;
         if self.repeats > 0 {
             tracing::info!(source = self.shared.name, repeats = self.repeats, "changes that the topic already held were left out");

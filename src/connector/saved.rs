@@ -11,9 +11,11 @@ use crate::kafka::{Settings, read_between, watermarks};
 use crate::{Error, Result};
 
 /// Between two looks at the end of a topic.
-const SETTLING: Duration = Duration::from_millis(200);
-/// Somebody else writes there all the time.
-const SETTLED_AT_LAST: Duration = Duration::from_secs(2);
+const BETWEEN_LOOKS: Duration = Duration::from_millis(150);
+/// A topic that did not grow for this long is taken for settled.
+const SETTLED: Duration = Duration::from_millis(600);
+/// Somebody else may write there all the time.
+const SETTLED_AT_LAST: Duration = Duration::from_secs(3);
 
 /// The header that every message carries: the source's name, a colon, and the position's digits.
 pub const POSITION_HEADER: &str = "position";
@@ -25,6 +27,9 @@ pub struct Saved {
     version: u32,
     /// Where the source reads on.
     pub checkpoint: Checkpoint,
+    /// The connector ended by itself: all it had sent was acknowledged before.
+    #[serde(default)]
+    pub is_clean: bool,
     /// For each topic and partition: end offset, and the newest change before it.
     pub topics: BTreeMap<String, Vec<(i64, Option<Position>)>>,
 }
@@ -33,10 +38,10 @@ impl Saved {
     const VERSION: u32 = 1;
 
     /// A state of today's layout.
-    pub fn new(checkpoint: Checkpoint, topics: BTreeMap<String, Vec<LaneEnd>>) -> Self {
+    pub fn new(checkpoint: Checkpoint, is_clean: bool, topics: BTreeMap<String, Vec<LaneEnd>>) -> Self {
         let pair = |lane: LaneEnd| (lane.end_offset, lane.delivered);
         let topics = topics.into_iter().map(|(topic, lanes)| (topic, lanes.into_iter().map(pair).collect())).collect();
-        Self { version: Self::VERSION, checkpoint, topics }
+        Self { version: Self::VERSION, checkpoint, is_clean, topics }
     }
 
     /// As it is stored.
@@ -55,15 +60,16 @@ impl Saved {
     }
 }
 
-/// Reads what the source sent to `topic` after its state was saved: where each lane really ends.
-pub fn lane_ends(
-    settings: &Settings,
-    source: &str,
-    topic: &str,
-    partitions: u32,
-    saved: &[(i64, Option<Position>)],
-) -> Result<Vec<LaneEnd>> {
-    let marks = settled_watermarks(settings, topic, partitions)?;
+impl Saved {
+    /// Reads what the source sent to `topic` after this state was saved: where each lane really ends.
+    pub fn lane_ends(&self, settings: &Settings, source: &str, topic: &str, partitions: u32) -> Result<Vec<LaneEnd>> {
+        let marks = if self.is_clean { watermarks(settings, topic, partitions)? } else { settled_watermarks(settings, topic, partitions)? };
+        scan(settings, source, topic, marks, self.topics.get(topic).map(Vec::as_slice).unwrap_or_default())
+    }
+}
+
+/// Watermarks and saved ends of each partition.
+fn scan(settings: &Settings, source: &str, topic: &str, marks: Vec<(i64, i64)>, saved: &[(i64, Option<Position>)]) -> Result<Vec<LaneEnd>> {
     let mut lanes = Vec::with_capacity(marks.len());
     let mut ranges = Vec::new();
     for (partition, (first, end)) in marks.into_iter().enumerate() {
@@ -83,19 +89,19 @@ pub fn lane_ends(
     Ok(lanes)
 }
 
-/// What a connector that was killed had sent may lie in the leader's log and not yet in the other replicas': readers do not see it until it does. Two
-/// looks that agree tell that nothing is on its way any more, as far as a client can tell.
+/// What a connector that was killed had sent may lie in the leader's log and not yet in the other replicas': readers do not see it until it
+/// does. Looks that agree for a while tell that nothing is on its way any more, as far as a client can tell.
 fn settled_watermarks(settings: &Settings, topic: &str, partitions: u32) -> Result<Vec<(i64, i64)>> {
     let mut seen = watermarks(settings, topic, partitions)?;
-    let began = Instant::now();
-    loop {
-        std::thread::sleep(SETTLING);
+    let (began, mut changed) = (Instant::now(), Instant::now());
+    while changed.elapsed() < SETTLED && began.elapsed() < SETTLED_AT_LAST {
+        std::thread::sleep(BETWEEN_LOOKS);
         let now = watermarks(settings, topic, partitions)?;
-        if now == seen || began.elapsed() > SETTLED_AT_LAST {
-            return Ok(now);
+        if now != seen {
+            (seen, changed) = (now, Instant::now());
         }
-        seen = now;
     }
+    Ok(seen)
 }
 
 /// The position in a header, if this source wrote it.
@@ -116,7 +122,7 @@ mod tests {
             restart: Restart::Postgres { lsn: 2 },
         };
         let lane = LaneEnd { delivered: Some(Position { epoch: 1, commit: 1, ordinal: 9 }), end_offset: 44 };
-        let saved = Saved::new(checkpoint, [("t".to_owned(), vec![lane, LaneEnd::default()])].into());
+        let saved = Saved::new(checkpoint, true, [("t".to_owned(), vec![lane, LaneEnd::default()])].into());
         let bytes = saved.to_bytes().unwrap();
         assert_eq!(Saved::from_bytes("s", &bytes).unwrap(), saved);
         let newer = String::from_utf8(bytes).unwrap().replace("\"version\":1", "\"version\":2");

@@ -15,6 +15,9 @@ use crate::{Error, Result};
 /// How long a broker may take to answer a question about topics.
 const ANSWER: Duration = Duration::from_secs(10);
 
+/// Complaints of the library that are heard before a failure is reported.
+const COMPLAINTS_MAX: usize = 100;
+
 /// Asks about topics and makes them.
 pub struct Topics {
     settings: Settings,

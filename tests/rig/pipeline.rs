@@ -1,5 +1,6 @@
 //! One table on its way: database -> Kafka -> files, with the load of `seed`, and the proof that nothing is lost or twice.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -136,11 +137,20 @@ impl Pipeline {
         );
     }
 
-    /// The topic holds each change once too.
+    /// The topic holds each change; what it holds twice after a kill is the same change at the same position, which is how consumers know it.
     #[track_caller]
     pub fn prove_topic(&self, counts: Counts) {
-        let mut messages = 0;
-        consume_topic(&self.topic(), |_, _, _, _| messages += 1);
-        assert_eq!(messages, counts.changes(), "messages in the topic");
+        let (mut messages, mut changes) = (0_u64, BTreeSet::new());
+        consume_topic(&self.topic(), |partition, key, value, position| {
+            messages += 1;
+            changes.insert((position.to_vec(), partition, key.to_vec(), value.to_vec()));
+        });
+        let positions: BTreeSet<&Vec<u8>> = changes.iter().map(|(position, ..)| position).collect();
+        assert_eq!(
+            (changes.len() as u64, positions.len() as u64),
+            (counts.changes(), counts.changes()),
+            "changes and positions in the topic"
+        );
+        println!("{messages} messages for {} changes", counts.changes());
     }
 }
