@@ -50,7 +50,7 @@ fn wrong_password() {
 fn missing_table() {
     for server in crate::rig::all_servers() {
         let run = connect(&server, |text| text.replace("tables = [\"t_bad", "tables = [\"no_such_table_t_bad"));
-        expect(&run, 1, &["no_such_table"], &["tables"]);
+        expect(&run, 1, &["no_such_table"], &["nearest", "t_bad"]);
     }
 }
 
@@ -103,8 +103,8 @@ fn no_privilege() {
     let scratch = Scratch::new("priv");
     let name = scratch.name.clone();
     let postgres = Server::postgres();
-    postgres.execute(&format!("CREATE ROLE {name} LOGIN;\n"));
-    let run = connect(&postgres, |text| text.replace("postgres@", &format!("{name}@")));
+    postgres.execute(&format!("CREATE ROLE {name} LOGIN PASSWORD 'x';\n"));
+    let run = connect(&postgres, |text| text.replace("postgres@", &format!("{name}:x@")));
     postgres.execute(&format!("DROP ROLE {name};\n"));
     expect(&run, 1, &[], &["replication"]);
     for server in [Server::mysql(), Server::mariadb()] {

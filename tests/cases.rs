@@ -75,7 +75,7 @@ fn run(server: &Server, plugins: &[&str]) {
     for case in &cases {
         for plugin in plugins {
             let source = format!("{}_{plugin}", scratch.name);
-            let came = messages_in(&format!("{source}.{}", case.table)).iter().map(|message| format!("{message}\n")).collect::<String>();
+            let came = messages_in(&format!("{source}.{}", case.table)).iter().flat_map(|message| [message, "\n"]).collect::<String>();
             compare(&mut faults, &format!("{} {plugin} {} messages", server.name, case.table), &case.messages, &came);
             for (kind, expected) in &case.files {
                 let came = scratch.read(format!("out/{source}/{}_{kind}.csv", case.table));

@@ -28,10 +28,9 @@ fn members_come_and_go() {
     let pipeline = Pipeline::new("moving", Server::postgres(), false);
     let text = pipeline.scratch.read("list_sync.toml");
     for member in ["a", "b", "c"] {
-        pipeline.scratch.write(
-            &format!("{member}.toml"),
-            &text.replace("split", "split").replace("commit_interval_ms", &format!("id = {member:?}\ncommit_interval_ms")),
-        );
+        pipeline
+            .scratch
+            .write(&format!("{member}.toml"), &text.replace("commit_interval_ms", &format!("id = {member:?}\ncommit_interval_ms")));
     }
     let mut seed = pipeline.start_seed(40_000, 3_000);
     let connect = pipeline.start("connect", &["connect"]);

@@ -60,7 +60,10 @@ fn databases_know_nothing_of_each_other() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../src/source");
     for (own, other) in [("postgres", "mysql"), ("mysql", "postgres")] {
         each_source(&root.join(own), &mut |file, text| {
-            assert!(!text.contains(&format!("source::{other}")) && !text.contains(&format!("super::super::{other}")), "{}", file.display());
+            // Live tests may ask the other server how it prints a value.
+            let is_live_test = file.components().any(|part| part.as_os_str() == "live");
+            let is_named = text.contains(&format!("source::{other}")) || text.contains(&format!("super::super::{other}"));
+            assert!(is_live_test || !is_named, "{}", file.display());
         });
     }
 }

@@ -27,7 +27,7 @@ impl Watch {
         let (stop, stopped) = mpsc::channel();
         let every = if bars.is_some() { DRAW_EVERY } else { LOG_EVERY };
         let thread = thread::spawn(move || {
-            let mut lines = Lines { bars, began: Instant::now(), lines: BTreeMap::new() };
+            let mut lines = Lines { bars, began: Instant::now(), shown: BTreeMap::new() };
             while stopped.recv_timeout(every) == Err(RecvTimeoutError::Timeout) {
                 lines.show(&progress);
             }
@@ -50,7 +50,7 @@ struct Lines {
     bars: Option<MultiProgress>,
     began: Instant,
     /// Kind and name -> its line; sources come before sinks.
-    lines: BTreeMap<(Stage, String), Line>,
+    shown: BTreeMap<(Stage, String), Line>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -97,7 +97,7 @@ impl Lines {
         let sinks = progress.sinks().into_iter().map(|(name, figures)| (Stage::Sink, name, figures));
         for (stage, name, figures) in sources.chain(sinks) {
             let rows = figures.rows.load(Relaxed);
-            let line = self.lines.entry((stage, name.clone())).or_insert_with(|| Line::new(self.bars.as_ref(), self.began));
+            let line = self.shown.entry((stage, name.clone())).or_insert_with(|| Line::new(self.bars.as_ref(), self.began));
             line.measure(rows);
             show(stage, &name, &figures, line);
         }

@@ -230,6 +230,22 @@ impl Batch {
         self.cells[place as usize].kind = Kind::Missing;
     }
 
+    /// Cuts what is known of old rows to the primary key, in tables that have one.
+    pub fn cut_identity_to_key(&mut self) {
+        for table in self.tables.iter_mut().filter(|table| !table.key.is_empty()) {
+            let mut cut = Table::clone(table);
+            cut.columns.iter_mut().enumerate().for_each(|(place, column)| column.identity = cut.key.contains(&place));
+            *table = Arc::new(cut);
+        }
+        for row in &self.rows {
+            let table = &self.tables[row.table as usize];
+            let cells = &mut self.cells[row.identity.start as usize..row.identity.end as usize];
+            for (cell, _) in cells.iter_mut().zip(&table.columns).filter(|(_, column)| !table.key.is_empty() && !column.identity) {
+                cell.kind = Kind::Missing;
+            }
+        }
+    }
+
     /// A copy without the first `count` rows.
     #[must_use]
     pub fn without_first(&self, count: usize) -> Self {

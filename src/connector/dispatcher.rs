@@ -160,12 +160,11 @@ impl<'a> Dispatcher<'a> {
             let lanes = &self.lanes[of_table[row.table as usize]];
             let key = records.key(record);
             // A truncate concerns the keys of every partition.
-            let partitions = match row.operation {
-                Operation::Truncate => 0..lanes.partitions,
-                _ => {
-                    let partition = partition_of(key, lanes.partitions);
-                    partition..partition + 1
-                }
+            let partitions = if row.operation == Operation::Truncate {
+                0..lanes.partitions
+            } else {
+                let partition = partition_of(key, lanes.partitions);
+                partition..partition + 1
             };
             header.truncate(name_length);
             header.extend_from_slice(&row.position.digits());

@@ -96,12 +96,12 @@ impl InFlight {
 #[cfg(test)]
 mod tests {
     use super::{InFlight, LaneEnd};
-    use crate::change::{Checkpoint, Position, Restart};
+    use crate::change::{Checkpoint, Identity, Position, Restart};
     use proptest::prelude::*;
-    use std::collections::BTreeSet;
+    use std::collections::{BTreeSet, VecDeque};
 
     fn at(commit: u64) -> Checkpoint {
-        Checkpoint { identity: Default::default(), position: Position::first_of(0, commit), restart: Restart::Postgres { lsn: commit } }
+        Checkpoint { identity: Identity::default(), position: Position::first_of(0, commit), restart: Restart::Postgres { lsn: commit } }
     }
 
     proptest! {
@@ -112,7 +112,7 @@ mod tests {
             for _ in 0..4 {
                 in_flight.add_lane(LaneEnd::default());
             }
-            let mut open: Vec<std::collections::VecDeque<u64>> = vec![Default::default(); 4];
+            let mut open: Vec<VecDeque<u64>> = vec![VecDeque::default(); 4];
             let mut checkpoints = BTreeSet::new();
             let mut acks = acks.into_iter();
             for (number, (lane, ends_here)) in sends.into_iter().enumerate() {

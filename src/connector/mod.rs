@@ -146,7 +146,7 @@ fn run_source(settings_of: &config::Source, settings: &Settings, control: &Contr
     let topics = Topics::connect(settings)?;
     let saved = Checkpoints::load(settings, &topics, settings_of.name.as_bytes())?;
     let saved = saved.map(|bytes| Saved::from_bytes(&settings_of.name, &bytes)).transpose()?;
-    let mut source = build(settings_of)?;
+    let mut source = build(settings_of);
     let began = source.start(saved.as_ref().map(|saved| &saved.checkpoint))?;
     let mut dispatcher = Dispatcher::new(settings, &shared, &settings_of.topic, saved.as_ref(), topics)?;
     if saved.is_none() {
@@ -178,9 +178,9 @@ fn encoding(source: &config::Source) -> json::Options {
 }
 
 /// The source that a configuration describes.
-pub(crate) fn build(source: &config::Source) -> Result<Box<dyn Source>> {
+pub(crate) fn build(source: &config::Source) -> Box<dyn Source> {
     let address = source.address.clone();
-    Ok(match address.dialect {
+    match address.dialect {
         source::Dialect::Postgres => Box::new(source::postgres::PostgresSource::new(source::postgres::Settings {
             name: source.name.clone(),
             address,
@@ -200,7 +200,7 @@ pub(crate) fn build(source: &config::Source) -> Result<Box<dyn Source>> {
             snapshot: source.snapshot,
             server_id: Some(source.server_id),
         })),
-    })
+    }
 }
 
 /// Connector and consumers in one process, over Kafka. With `once`, the consumers end when they have written all that the connector sent.

@@ -16,6 +16,8 @@ const WAIT: Duration = Duration::from_millis(200);
 /// Pauses between attempts to reach the database again.
 const PAUSE_FIRST: Duration = Duration::from_millis(200);
 const PAUSE_LONGEST: Duration = Duration::from_secs(10);
+/// How long the end waits for a place in the queue.
+const LAST_HAND: Duration = Duration::from_mins(1);
 
 /// A batch with its messages, or the end.
 pub enum Handed {
@@ -86,9 +88,8 @@ impl Reader<'_> {
     fn hand_over(&mut self, mut handed: Handed, saved: &mut Checkpoint) -> Result<()> {
         loop {
             match self.hand.send_timeout(handed, Duration::from_secs(1)) {
-                Ok(()) => return Ok(()),
+                Ok(()) | Err(SendTimeoutError::Disconnected(_)) => return Ok(()),
                 Err(SendTimeoutError::Timeout(back)) => handed = back,
-                Err(SendTimeoutError::Disconnected(_)) => return Ok(()),
             }
             if self.shared.stopping() {
                 return Ok(());
@@ -108,16 +109,13 @@ impl Reader<'_> {
 
     /// The sending half finishes what it has; its last saved position is confirmed, then both are done.
     fn linger(&mut self, saved: &mut Checkpoint) -> Result<()> {
-        let _ = self.hand.send_timeout(Handed::End, Duration::from_secs(60));
-        loop {
-            match self.used.recv_timeout(Duration::from_millis(50)) {
-                Err(RecvTimeoutError::Disconnected) => return self.confirm(saved),
-                _ => {
-                    self.confirm(saved)?;
-                    self.source.keep_alive()?;
-                }
-            }
+        // Dropped if the other half has ended; it needs no telling then.
+        let _ = self.hand.send_timeout(Handed::End, LAST_HAND);
+        while !matches!(self.used.recv_timeout(Duration::from_millis(50)), Err(RecvTimeoutError::Disconnected)) {
+            self.confirm(saved)?;
+            self.source.keep_alive()?;
         }
+        self.confirm(saved)
     }
 
     /// Connects again, with growing pauses, for as long as it takes.

@@ -6,15 +6,18 @@
 use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::Result;
 use crate::kafka::Message;
 
+/// Topic, partition and offset of messages.
+type Places = HashSet<(String, u32, i64)>;
+
 /// The file of one sink; made when the first message is put aside.
 pub struct Rejected {
     path: PathBuf,
-    open: Option<(File, HashSet<(String, u32, i64)>)>,
+    open: Option<(File, Places)>,
     /// Messages put aside by this process.
     pub count: u64,
 }
@@ -71,7 +74,7 @@ impl Rejected {
 }
 
 /// Opens the file to append, without the torn line of a crash, and reads which messages it holds.
-fn open(path: &PathBuf) -> std::io::Result<(File, HashSet<(String, u32, i64)>)> {
+fn open(path: &Path) -> std::io::Result<(File, Places)> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder)?;
     }

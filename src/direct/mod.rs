@@ -59,7 +59,7 @@ impl<'a> Direct<'a> {
         let context = |error: Error| error.context(format!("source {:?}", config.name));
         let file = StateFile::beside(&sinks[0].path, &config.name);
         let saved = file.load().map_err(context)?;
-        let mut source = crate::connector::build(config).map_err(context)?;
+        let mut source = crate::connector::build(config);
         let began = source.start(saved.as_ref().map(|saved| &saved.checkpoint)).map_err(context)?;
         let is_new = saved.is_none();
         let state = saved.unwrap_or_else(|| State::new(began));
@@ -83,7 +83,7 @@ impl<'a> Direct<'a> {
         while !self.control.is_stopping() {
             batch.clear();
             match self.source.read(&mut batch, WAIT) {
-                Ok(()) => self.write(&batch).map_err(|error| error.context(format!("source {:?}", self.config.name)))?,
+                Ok(()) => self.take(&mut batch).map_err(|error| error.context(format!("source {:?}", self.config.name)))?,
                 Err(error) if error.kind() == Kind::Link => self.start_again(&error)?,
                 Err(error) => return Err(error.context(format!("source {:?}", self.config.name))),
             }
@@ -95,6 +95,13 @@ impl<'a> Direct<'a> {
             }
         }
         self.save()
+    }
+
+    fn take(&mut self, batch: &mut Batch) -> Result<()> {
+        if self.config.identity == config::RowIdentity::Key {
+            batch.cut_identity_to_key();
+        }
+        self.write(batch)
     }
 
     fn write(&mut self, batch: &Batch) -> Result<()> {

@@ -54,14 +54,14 @@ impl StateFile {
             Err(cause) if cause.kind() == ErrorKind::NotFound => return Ok(None),
             Err(cause) => return Err(file_failure("read", &self.path, cause)),
         };
-        self.parse(&text).map(Some).map_err(|reason| {
+        Self::parse(&text).map(Some).map_err(|reason| {
             Error::stop(format!("the state file \"{}\" is damaged: {reason}", self.path.display()))
                 .hint("restore it from a backup, or move it and the files it speaks of away to start afresh")
         })
     }
 
     /// The first line is the CRC-32 of the second.
-    fn parse(&self, text: &str) -> std::result::Result<State, String> {
+    fn parse(text: &str) -> std::result::Result<State, String> {
         let (sum, json) = text.split_once('\n').ok_or("it is cut short")?;
         if sum != format!("{:08x}", crc32fast::hash(json.as_bytes())) {
             return Err("its checksum does not fit".to_owned());
@@ -91,7 +91,7 @@ impl StateFile {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::change::Restart;
+    use crate::change::{Identity, Restart};
 
     #[test]
     fn a_state_survives_and_a_flipped_bit_is_seen() {
@@ -99,7 +99,7 @@ mod tests {
         let file = StateFile::beside(&format!("{}/{{table}}/x", folder.display()), "a/b");
         assert_eq!(file.path, folder.join(".list_sync.a_b.state"));
         assert_eq!(file.load().unwrap(), None);
-        let checkpoint = Checkpoint { identity: Default::default(), position: Position::START, restart: Restart::Postgres { lsn: 1 } };
+        let checkpoint = Checkpoint { identity: Identity::default(), position: Position::START, restart: Restart::Postgres { lsn: 1 } };
         let state = State::new(checkpoint);
         file.save(&state).unwrap();
         assert_eq!(file.load().unwrap(), Some(state));

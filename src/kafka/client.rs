@@ -125,7 +125,10 @@ impl Complaints {
 
 impl ClientContext for Complaints {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        // Broken connections are reported through `error` as well; here they would only be noise.
+        // Broken connections are reported through `error` as well, but not to a client that nobody polls; as a line of their own they would be noise.
+        if facility == "FAIL" {
+            self.note(message);
+        }
         if matches!(level, RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical) {
             tracing::error!(target: "kafka", "{facility} {message}");
         } else {

@@ -48,12 +48,15 @@ pub trait Holder: Send + 'static {
     fn release(&mut self, committed: Result<()>);
 }
 
+/// Topics and partition numbers.
+pub type Partitions = Vec<(String, u32)>;
+
 /// What a poll brought.
 pub enum Event<'a> {
     /// Nothing within the time.
     Nothing,
     /// The group gave these partitions, and no others. The claims hold what is committed for them.
-    Given(Vec<(String, u32)>),
+    Given(Partitions),
     /// A message of one of the partitions.
     Message(Message<'a>),
 }
@@ -96,7 +99,7 @@ impl Message<'_> {
 struct Context<H> {
     complaints: Complaints,
     holder: Arc<Mutex<H>>,
-    given: Arc<Mutex<Option<Vec<(String, u32)>>>>,
+    given: Arc<Mutex<Option<Partitions>>>,
 }
 
 impl<H: Holder> ClientContext for Context<H> {
@@ -166,7 +169,7 @@ pub struct Member<H: Holder> {
     settings: Settings,
     complaints: Complaints,
     group: String,
-    given: Arc<Mutex<Option<Vec<(String, u32)>>>>,
+    given: Arc<Mutex<Option<Partitions>>>,
 }
 
 impl<H: Holder> Member<H> {

@@ -37,7 +37,7 @@ fn murmur2(data: &[u8]) -> u32 {
 mod tests {
     use super::murmur2;
 
-    /// The values that Kafka's own UtilsTest publishes.
+    /// The values that Kafka's own `UtilsTest` publishes.
     #[test]
     fn agrees_with_the_java_client() {
         let known: [(&[u8], i32); 7] = [

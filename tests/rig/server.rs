@@ -60,27 +60,25 @@ impl Server {
             database.execute(statement).unwrap_or_else(|error| panic!("{} says to {statement}: {error}", self.name));
         }
     }
-
 }
 
 /// Drops tables, and on PostgreSQL the slot and publication of a source, when a check is over.
 pub struct Leftovers {
     server: Server,
-    statements: String,
+    statements: Vec<String>,
 }
 
 impl Server {
     /// What is to be removed at the end of a check.
     pub fn leftovers(&self, source: &str, tables: &[&str]) -> Leftovers {
-        let mut statements: String = tables.iter().map(|table| format!("DROP TABLE IF EXISTS {table};\n")).collect();
+        let mut statements: Vec<String> = tables.iter().map(|table| format!("DROP TABLE IF EXISTS {table}")).collect();
         if self.name == "postgres" {
             let slot = format!("list_sync_{source}");
-            statements += &format!("DROP PUBLICATION IF EXISTS {slot};\n");
-            statements +=
-                &format!("SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = '{slot}' AND active;\n");
-            statements += &format!(
-                "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = '{slot}' AND NOT active;\n"
-            );
+            let of_slot =
+                |what: &str, condition: &str| format!("SELECT {what} FROM pg_replication_slots WHERE slot_name = '{slot}' AND {condition}");
+            statements.push(format!("DROP PUBLICATION IF EXISTS {slot}"));
+            statements.push(of_slot("pg_terminate_backend(active_pid)", "active"));
+            statements.push(of_slot("pg_drop_replication_slot(slot_name)", "NOT active"));
         }
         Leftovers { server: self.clone(), statements }
     }
@@ -89,7 +87,7 @@ impl Server {
 impl Drop for Leftovers {
     fn drop(&mut self) {
         if let Ok(mut database) = open(&self.server.address()) {
-            for statement in self.statements.split(";\n").filter(|statement| !statement.is_empty()) {
+            for statement in &self.statements {
                 let _ = database.execute(statement);
             }
         }

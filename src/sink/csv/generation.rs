@@ -13,7 +13,7 @@ use super::Settings;
 use super::file::Appended;
 use super::path::{Side, file_name};
 use super::row::RowStyle;
-use crate::change::{Column, Operation, Position, Table};
+use crate::change::{Operation, Position, Table};
 
 /// Generations of one table that are written to at once: the newest, and older ones for partitions that lag.
 const GENERATIONS_MAX: usize = 4;
@@ -159,35 +159,28 @@ impl Chain {
         finished
     }
 
-    /// Makes sure that the generation has files for this operation; those that are new wait for a mark.
-    pub fn plan(&mut self, index: usize, table: &Table, operation: Operation, split: bool) {
-        let last_columns = self.generations.iter().rev().find_map(|generation| generation.insert.as_ref()).map(|slot| slot.columns.clone());
+    /// Makes sure that the generation has files for this operation; those that are new wait for a mark. `old` are the columns that the row's old
+    /// row has values for: an empty field for another one would say NULL of a value that is merely not known.
+    pub fn plan(&mut self, index: usize, table: &Table, operation: Operation, split: bool, old: Vec<String>) {
+        let last = |side: fn(&Generation) -> &Option<Slot>| self.generations.iter().rev().find_map(|known| side(known).as_ref());
+        let own: Vec<_> = table.columns.iter().map(|column| column.name.clone()).collect();
+        let (insert, delete) = if operation == Operation::Truncate {
+            // A truncate names no columns; the files before it did.
+            let insert = last(|known| &known.insert).map_or(own, |slot| slot.columns.clone());
+            let delete = last(|known| &known.delete).map_or_else(|| insert.clone(), |slot| slot.columns.clone());
+            (Some(insert), Some(delete))
+        } else {
+            let (new, has_old) = sides(operation);
+            ((new || !split).then_some(own), has_old.then_some(old))
+        };
         let Self { generations, stem, .. } = self;
         let Some(generation) = generations.get_mut(index) else { return };
         let number = generation.number;
-        let own: Vec<_> = table.columns.iter().map(|column| column.name.clone()).collect();
-        let (mut new, mut old) = sides(operation);
-        if operation == Operation::Truncate {
-            (new, old) = (true, true);
+        let side = if split { Side::Insert } else { Side::Both };
+        if let Some(columns) = insert {
+            generation.insert.get_or_insert_with(|| Slot::new(stem, side, number, columns));
         }
-        let columns = match operation {
-            Operation::Truncate => last_columns.unwrap_or_else(|| own.clone()),
-            _ => own.clone(),
-        };
-        if !split {
-            generation.insert.get_or_insert_with(|| Slot::new(stem, Side::Both, number, columns));
-            return;
-        }
-        if new {
-            generation.insert.get_or_insert_with(|| Slot::new(stem, Side::Insert, number, columns));
-        }
-        if old {
-            // Only what old rows are named by: an empty field would say NULL of a value that is merely not known.
-            let named = |column: &&Column| names_old(table, column.identity);
-            let columns = match operation {
-                Operation::Truncate => own,
-                _ => table.columns.iter().filter(named).map(|column| column.name.clone()).collect(),
-            };
+        if let (true, Some(columns)) = (split, delete) {
             generation.delete.get_or_insert_with(|| Slot::new(stem, Side::Delete, number, columns));
         }
     }

@@ -113,7 +113,7 @@ impl CsvSink {
                 }
             }
         };
-        self.plan_files(chain, generation, table, row.operation)?;
+        self.plan_files(chain, generation, batch, row)?;
         let chosen = &self.chains[chain].generations[generation];
         *waits |= chosen.slots().any(|slot| !slot.marked);
         let target = self.target(chain, generation, table, row.operation);
@@ -169,10 +169,13 @@ impl CsvSink {
     }
 
     /// Makes sure that the generation has the files this operation needs, and that none of them is another's.
-    fn plan_files(&mut self, chain: usize, generation: usize, table: &Table, operation: Operation) -> Result<()> {
+    fn plan_files(&mut self, chain: usize, generation: usize, batch: &Batch, row: &Row) -> Result<()> {
+        let table = batch.table(row);
+        let sent = table.columns.iter().zip(batch.identity(row)).filter(|(_, cell)| cell.kind != Kind::Missing);
+        let old = sent.map(|(column, _)| column.name.clone()).collect();
         let chain = &mut self.chains[chain];
         let before = chain.generations[generation].slots().count();
-        chain.plan(generation, table, operation, self.settings.split);
+        chain.plan(generation, table, row.operation, self.settings.split, old);
         if chain.generations[generation].slots().count() == before {
             return Ok(());
         }

@@ -93,11 +93,9 @@ impl Catalog {
     }
 }
 
-/// Marks the columns that name an old row: the key, or all without one.
+/// Marks the columns that name an old row: all of them, since a full row image holds the whole old row.
 pub(super) fn with_identity(mut table: Table) -> Table {
-    for (place, column) in table.columns.iter_mut().enumerate() {
-        column.identity = table.key.is_empty() || table.key.contains(&place);
-    }
+    table.columns.iter_mut().for_each(|column| column.identity = true);
     table
 }
 

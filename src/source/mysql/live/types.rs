@@ -233,7 +233,7 @@ fn live_the_log_and_the_catalog_name_types_alike() {
             .unwrap();
         assert_eq!(print_cells(&batch, &batch.columns(&batch.rows()[0])[..2]), "1|\"x\"");
         let scanned = scanned.unwrap();
-        assert_eq!(logged.key, [1, 0]);
+        assert_eq!(logged.key, [0, 1]);
         assert_eq!(logged.key, scanned.key);
         for (one, other) in logged.columns.iter().zip(&scanned.columns) {
             let floats = ["float", "double", "point", "geometry"].iter().any(|word| other.type_name.starts_with(word));
