@@ -15,6 +15,8 @@ mod variables;
 mod walk;
 
 #[cfg(test)]
+mod reference;
+#[cfg(test)]
 mod tests;
 
 use crate::source::Address;

@@ -93,7 +93,7 @@ const SOURCE: &[Setting] = &[
         name: "snapshot",
         kind: Kind::Choice(Choices { values: &["initial", "never", "only"], unbuilt: &["only"] }),
         default: Default::Text("initial", "without the rows that are there already the files do not fold to the table"),
-        doc: "What happens to rows that are there before the stream begins: read first, left out, or read and nothing else.",
+        doc: "What happens to rows that are there before the stream begins: read first, left out, or read and nothing else. Snapshots are not built yet: until then \"initial\" stops at a table that holds rows, and \"never\" streams from now on.",
     },
     Setting {
         name: "delivery",

@@ -1,0 +1,80 @@
+//! The reference page of the options, `docs/configuration.md`, rendered from their declarations. The test holds the page against them;
+//! with `LIST_SYNC_BLESS=1` it writes the page.
+
+use std::fmt::Write as _;
+
+use super::declaration::{Choices, Default, Kind, Section, Setting};
+use super::options::SECTIONS;
+
+const OPENING: &str = "# Configuration
+
+*Made from `src/config/options.rs` by `LIST_SYNC_BLESS=1 cargo test --lib config::reference`. Change an option there.*
+
+A TOML file, `list_sync.toml` in the current folder or the one that `-c FILE` names. All faults are told together, each with line, column
+and the nearest valid name, before anything starts; an unknown key is a fault. What is marked *not built yet* is understood and refused.
+
+- `${NAME}` in a text stands for the environment variable `NAME`; `$${` is `${` itself. In front of the `@` of a `url` its value is
+  percent-encoded, so a password may have any characters. A variable that is not set is a fault.
+- A section in double brackets may stand several times.
+";
+
+fn page() -> String {
+    let mut page = OPENING.to_owned();
+    for section in SECTIONS {
+        let _ = write!(page, "\n{}", section_of(section));
+    }
+    page
+}
+
+fn section_of(section: &Section) -> String {
+    let name = if section.repeated { format!("[[{}]]", section.name) } else { format!("[{}]", section.name) };
+    let unbuilt = if section.built { "" } else { " *Not built yet.*" };
+    let mut text =
+        format!("## `{name}`\n\n{}{unbuilt}\n\n| option | value | where it is left out | what it does |\n|---|---|---|---|\n", section.doc);
+    rows("", section.options, &mut text);
+    text
+}
+
+/// A row a setting; those of a group follow it, as `group.name`.
+fn rows(group: &str, settings: &[Setting], text: &mut String) {
+    for setting in settings {
+        let name = format!("{group}{}", setting.name);
+        let (value, default) = (value(&setting.kind), default(&setting.default));
+        let _ = writeln!(text, "| `{name}` | {value} | {default} | {} |", setting.doc.replace('|', "\\|"));
+        if let Kind::Group(settings) = &setting.kind {
+            rows(&format!("{name}."), settings, text);
+        }
+    }
+}
+
+fn value(kind: &Kind) -> String {
+    let unbuilt = match kind {
+        Kind::Choice(Choices { unbuilt, .. }) | Kind::SeveralOf(Choices { unbuilt, .. }) if !unbuilt.is_empty() => {
+            let quoted: Vec<_> = unbuilt.iter().map(|value| format!("{value:?}")).collect();
+            format!("; *not built yet: {}*", quoted.join(", "))
+        }
+        _ => String::new(),
+    };
+    format!("{}{unbuilt}", kind.expected())
+}
+
+fn default(default: &Default) -> String {
+    match default {
+        Default::Required => "**required**".to_owned(),
+        Default::Unset(what) => (*what).to_owned(),
+        Default::Text(value, reason) => format!("`{value:?}`: {reason}"),
+        Default::Number(value, reason) => format!("`{value}`: {reason}"),
+        Default::Switch(value, reason) => format!("`{value}`: {reason}"),
+        Default::Empty(reason) => format!("empty: {reason}"),
+    }
+}
+
+#[test]
+fn the_reference_page_is_what_the_declarations_say() {
+    let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/configuration.md");
+    if std::env::var_os("LIST_SYNC_BLESS").is_some() {
+        std::fs::write(&file, page()).unwrap();
+    }
+    let written = std::fs::read_to_string(&file).unwrap_or_default();
+    assert!(written == page(), "docs/configuration.md is not what src/config/options.rs declares; write it anew with LIST_SYNC_BLESS=1");
+}
