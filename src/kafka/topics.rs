@@ -107,8 +107,15 @@ impl Topics {
     }
 
     fn metadata(&self, topic: Option<&str>) -> Result<Metadata> {
-        self.reader
-            .fetch_metadata(topic, ANSWER)
-            .map_err(|cause| failure("ask Kafka for its topics", &self.settings, &self.complaints, &cause))
+        self.reader.fetch_metadata(topic, ANSWER).map_err(|cause| {
+            // The library tells its complaints to who polls.
+            for _ in 0..COMPLAINTS_MAX {
+                let heard = self.reader.poll(Duration::ZERO).is_some();
+                if !heard && self.complaints.last().is_some() {
+                    break;
+                }
+            }
+            failure("ask Kafka for its topics", &self.settings, &self.complaints, &cause)
+        })
     }
 }
