@@ -80,3 +80,24 @@ fn the_same_files_as_through_kafka() {
         }
     }
 }
+
+/// Rows of two tables in one transaction, so in one batch: each goes to its own files.
+#[test]
+fn two_tables_at_once() {
+    let server = Server::postgres();
+    let pipeline = Pipeline::new("two", server.clone(), true);
+    let other = format!("{}_b", pipeline.table);
+    server.execute(&format!("CREATE TABLE {other} (id INT PRIMARY KEY);\n"));
+    let _leftovers = server.leftovers("", &[&other]);
+    let text = pipeline.scratch.read("list_sync.toml");
+    pipeline.scratch.write("list_sync.toml", &text.replace("tables = [", &format!("tables = [{other:?}, ")));
+    pipeline.run(&["run", "--once"]);
+    server.execute(&format!(
+        "BEGIN;\nINSERT INTO {0} (id) VALUES (1);\nINSERT INTO {other} VALUES (7);\nINSERT INTO {0} (id) VALUES (2);\nCOMMIT;\n",
+        pipeline.table
+    ));
+    pipeline.run(&["run", "--once"]);
+    assert_eq!(pipeline.scratch.read(format!("out/{other}_insert.csv")), format!("action,table,id\nI,{other},7\n"));
+    let proof = pipeline.run(&["verify"]);
+    assert!(proof.out.contains("2 rows, 0 missing") && proof.out.contains("1 rows, 0 missing"), "{}", proof.out);
+}

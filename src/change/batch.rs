@@ -120,9 +120,9 @@ pub struct Batch {
 impl Batch {
     /// A batch with more bytes than this is handed on. Large enough that the cost of handing over vanishes, small enough for
     /// the second-level cache.
-    pub const BYTES_FULL: usize = 512 * 1024;
+    pub const BYTES_FULL: usize = 256 * 1024;
     /// A batch with more rows than this is handed on.
-    pub const ROWS_FULL: usize = 4096;
+    pub const ROWS_FULL: usize = 1024;
 
     /// Empties the batch and keeps its memory, unless one huge row blew it up.
     pub fn clear(&mut self) {

@@ -57,7 +57,7 @@ impl OneLine {
         if self.tables.is_empty() {
             faults.add(&(0..0), "--from names a database, but no --table says what of it; expected --table public.* or the like");
         }
-        let name = super::address_of_flag(from).map_or_else(|_| "source".to_owned(), |address| name_of(&address.database));
+        let name = self.name(from);
         let mut settings = vec![("name", Value::Text(name)), ("url", Value::Text(url)), ("tables", Value::Texts(self.tables.clone()))];
         if let Some(snapshot) = &self.snapshot {
             match snapshot.as_str() {
@@ -69,14 +69,25 @@ impl OneLine {
         add(typed, "source", settings);
     }
 
+    /// The source's name, which names its slot, its saved position and its topics: product, database and tables, so that lines for other tables or
+    /// another server do not take over what this one made.
+    fn name(&self, from: &str) -> String {
+        let Ok(address) = super::address_of_flag(from) else { return "source".to_owned() };
+        let tables = self.tables.iter().map(|table| name_of(table.trim_matches('*'))).collect::<Vec<_>>().join("_");
+        let name = format!("{}_{}_{tables}", address.dialect.product().to_ascii_lowercase(), name_of(&address.database));
+        name.trim_end_matches('_').chars().take(NAME_LENGTH_MAX).collect()
+    }
+
     fn sink(&self, to: &str, typed: &mut Typed, faults: &mut Faults) {
         let (kind, folder) = to.split_once(':').unwrap_or(("", to));
         if kind != "csv" || folder.is_empty() {
             faults.add(&(0..0), format!("--to is {to:?}; expected csv:FOLDER"));
         }
         let path = format!("{}/{{table}}", folder.trim_end_matches('/'));
+        // A group of its own for each line, so that two lines do not share one group's partitions.
+        let group = self.group.clone().or_else(|| self.from.as_ref().map(|from| self.name(from)));
         let mut settings = vec![("name", Value::Text("files".to_owned())), ("path", Value::Text(path))];
-        settings.extend(self.group.clone().map(|group| ("group", Value::Text(group))));
+        settings.extend(group.map(|group| ("group", Value::Text(group))));
         if !self.topics.is_empty() {
             settings.push(("topics", Value::Texts(self.topics.clone())));
         }
@@ -93,8 +104,7 @@ fn add(typed: &mut Typed, section: &'static str, settings: Vec<(&'static str, Va
     typed.sections.entry(section).or_default().push(entry);
 }
 
-/// The database's name with the characters that a source's name may have.
-fn name_of(database: &str) -> String {
-    let letters = database.chars().map(|letter| if letter.is_ascii_alphanumeric() { letter } else { '_' });
-    letters.take(NAME_LENGTH_MAX).collect()
+/// What stands for a database and its tables in a name: letters, digits and `_`.
+fn name_of(text: &str) -> String {
+    text.chars().map(|letter| if letter.is_ascii_alphanumeric() { letter } else { '_' }).collect()
 }

@@ -31,7 +31,7 @@ pub use saved::POSITION_HEADER;
 use saved::Saved;
 
 /// Batches between the two threads: enough that neither waits for the other's hiccups.
-const BATCHES: usize = 4;
+const BATCHES: usize = 3;
 /// Pause before a source that lost Kafka is set up anew.
 const PAUSE: Duration = Duration::from_secs(1);
 

@@ -129,7 +129,12 @@ impl<'a> Direct<'a> {
             }
             for (channel, part) in &channels {
                 for output in self.outputs.iter_mut().filter(|output| output.settings.takes(channel)) {
-                    output.sink.write(channel, part.as_ref().unwrap_or(batch))?;
+                    let part = part.as_ref().unwrap_or(batch);
+                    // A sink keeps the plan of one batch at a time.
+                    if channels.len() > 1 && output.sink.prepare(channel, part)? {
+                        return Err(Error::stop("a file was planned twice").hint("report this: it is a fault of list_sync"));
+                    }
+                    output.sink.write(channel, part)?;
                 }
             }
             self.written = last.position;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use rdkafka::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use crate::secret::Secret;
 
@@ -46,8 +46,8 @@ const PRODUCER: &[(&str, &str)] = &[
     ("linger.ms", "20"),
     ("batch.size", "1000000"),
     ("batch.num.messages", "20000"),
-    ("queue.buffering.max.kbytes", "12288"),
-    ("queue.buffering.max.messages", "100000"),
+    ("queue.buffering.max.kbytes", "8192"),
+    ("queue.buffering.max.messages", "30000"),
 ];
 
 /// What a consumer adds. The fetch queue is bounded in bytes; the back-off of 10 ms keeps a full queue from stopping the fetcher for
@@ -61,9 +61,9 @@ const CONSUMER: &[(&str, &str)] = &[
     ("heartbeat.interval.ms", "2000"),
     ("max.poll.interval.ms", "300000"),
     ("fetch.queue.backoff.ms", "10"),
-    ("queued.min.messages", "20000"),
-    ("queued.max.messages.kbytes", "4096"),
-    ("fetch.message.max.bytes", "1048576"),
+    ("queued.min.messages", "10000"),
+    ("queued.max.messages.kbytes", "2048"),
+    ("fetch.message.max.bytes", "524288"),
     ("fetch.max.bytes", "8388608"),
     ("fetch.wait.max.ms", "100"),
     ("isolation.level", "read_committed"),
@@ -149,7 +149,12 @@ impl ClientContext for Complaints {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        if self.note(reason) {
+        // A pattern of topics that matches none yet is not worth a warning at every start.
+        let is_waiting =
+            matches!(error.rdkafka_error_code(), Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic));
+        if is_waiting {
+            tracing::debug!(target: "kafka", "{reason}");
+        } else if self.note(reason) {
             tracing::warn!(target: "kafka", code = ?error.rdkafka_error_code(), "{reason}");
         }
     }

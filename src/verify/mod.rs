@@ -126,10 +126,12 @@ fn places(batch: &Batch, row: &Row, key: &[String]) -> Result<Vec<usize>> {
     places.ok_or_else(|| Error::stop(format!("the key of table {:?} changed during the comparison", table.name)).hint("run it again"))
 }
 
-/// Whether each column of the table has the same value in the files; a column that was dropped since is in the files alone.
+/// Whether each column of the table has the same value in the files; a column that was dropped since is in the files alone, and one that was
+/// added since is NULL in the rows that were there.
 fn is_same(batch: &Batch, row: &Row, candidate: &FoldRow) -> bool {
     batch.table(row).columns.iter().zip(batch.columns(row)).all(|(column, cell)| {
         let expected = if cell.kind == Kind::Null { Field::Null } else { Field::Text(batch.text(cell)) };
-        candidate.value(&column.name) == expected
+        let was_added = cell.kind == Kind::Null && !candidate.columns().contains(&column.name);
+        was_added || candidate.value(&column.name) == expected
     })
 }

@@ -59,6 +59,11 @@ impl Template {
         Ok(Self { pieces, suffix })
     }
 
+    /// Whether the path has `{schema}` in it.
+    pub fn names_schema(&self) -> bool {
+        self.pieces.iter().any(|piece| matches!(piece, Piece::Schema))
+    }
+
     /// `PATH[_ID]` for a table's files.
     pub fn stem(&self, channel: &str, table: &Table) -> String {
         let source = channel.split('.').next().unwrap_or_default();

@@ -7,8 +7,8 @@ use super::CsvSink;
 use super::file::foreign;
 use super::generation::{Chain, Generation, Place, names_old, sides};
 use super::row::{RowStyle, write_field};
-use crate::Result;
 use crate::change::{Batch, Kind, Operation, Position, Row, Table};
+use crate::{Error, Result};
 
 /// Where rows of one table and operation go.
 #[derive(Debug)]
@@ -90,7 +90,7 @@ impl CsvSink {
 
     fn choose(&mut self, channel: &str, batch: &Batch, row: &Row, waits: &mut bool) -> Result<u32> {
         let table = batch.table(row);
-        let chain = self.chain(channel, table);
+        let chain = self.chain(channel, table)?;
         let (generation, positions) = if row.operation == Operation::Truncate {
             if self.chains[chain].truncated >= Some(row.position) {
                 return Ok(NOWHERE);
@@ -129,9 +129,23 @@ impl CsvSink {
     }
 
     /// The chain of a table, made if need be.
-    pub(super) fn chain(&mut self, channel: &str, table: &Table) -> usize {
+    pub(super) fn chain(&mut self, channel: &str, table: &Table) -> Result<usize> {
         let stem = self.template.stem(channel, table);
-        self.chain_of_stem(channel, stem, &table.name)
+        let chain = self.chain_of_stem(channel, stem, &table.name);
+        let Chain { stem, .. } = &self.chains[chain];
+        if self.template.names_schema() && table.schema.is_empty() {
+            return Err(Error::stop(format!(
+                "the path of table {:?} wants {{schema}}, and the messages of topic {channel:?} name none",
+                table.name
+            ))
+            .hint("set include = [\"schema\"] in the source, or write {topic} in the path"));
+        }
+        // Rows of two tables could not be told apart in the files.
+        if let Some(other) = self.chains.iter().find(|other| other.stem == *stem && other.table == table.name && other.channel != channel) {
+            let fact = format!("tables {:?} of {channel:?} and of {:?} would share the files \"{stem}\"", table.name, other.channel);
+            return Err(Error::stop(fact).hint("write {source}, {schema} or {topic} in the sink's path"));
+        }
+        Ok(chain)
     }
 
     /// The same where the stem is known.

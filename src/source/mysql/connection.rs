@@ -23,6 +23,7 @@ pub(super) const SQL_TIMEOUT: Duration = Duration::from_mins(10);
 
 /// Opens a session in UTC and utf8mb4. `read_timeout`: the longest silence.
 pub(super) fn connect(address: &Address, read_timeout: Duration) -> Result<Conn> {
+    options_are_known(address)?;
     let mode = ssl_mode(address)?;
     let ssl = match mode {
         SslMode::Disabled => None,
@@ -81,6 +82,15 @@ fn ssl_mode(address: &Address) -> Result<SslMode> {
         _ => Err(Error::usage(format!("unknown ssl-mode {written:?} in a database URL"))
             .hint("write disabled, preferred, required, verify_ca or verify_identity")),
     }
+}
+
+/// What a URL may say behind its question mark; `socket` is taken out before.
+const OPTIONS: &[&str] = &["ssl-mode", "sslmode", "ssl_mode", "ssl-ca", "sslrootcert", "ssl_ca"];
+
+/// An option that is not understood may be a misspelt wish for encryption: it is refused, not ignored.
+fn options_are_known(address: &Address) -> Result<()> {
+    let Some(unknown) = address.options.keys().find(|name| !OPTIONS.contains(&name.as_str())) else { return Ok(()) };
+    Err(Error::usage(format!("unknown option {unknown:?} in a database URL")).hint(format!("known are {}", OPTIONS.join(", "))))
 }
 
 fn option<'a>(address: &'a Address, names: &[&str]) -> Option<&'a str> {
