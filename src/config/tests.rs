@@ -236,9 +236,9 @@ fn one_line_is_enough() {
     };
     let config = Config::from_flags(&flags).unwrap();
     let (source, sink) = (&config.sources[0], &config.sinks[0]);
-    assert_eq!((source.name.as_str(), source.snapshot), ("my_shop", Snapshot::Never));
-    assert_eq!((sink.name.as_str(), sink.group.as_str(), sink.path.as_str()), ("files", "files", "/tmp/out/{table}"));
-    assert_eq!((config.need_kafka().unwrap().brokers.len(), sink.topics.join(",").as_str()), (2, "my_shop.*.*"));
+    assert_eq!((source.name.as_str(), source.snapshot), ("mysql_my_shop_test", Snapshot::Never));
+    assert_eq!((sink.name.as_str(), sink.group.as_str(), sink.path.as_str()), ("files", "mysql_my_shop_test", "/tmp/out/{table}"));
+    assert_eq!((config.need_kafka().unwrap().brokers.len(), sink.topics.join(",").as_str()), (2, "mysql_my_shop_test.*.*"));
     let wrong = OneLine { from: Some("nonsense".to_owned()), to: Some("out".to_owned()), ..OneLine::default() };
     let told = Config::from_flags(&wrong).unwrap_err().to_string();
     assert_eq!(told.lines().count(), 3, "{told}");
