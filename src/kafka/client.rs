@@ -47,7 +47,7 @@ const PRODUCER: &[(&str, &str)] = &[
     ("batch.size", "1000000"),
     ("batch.num.messages", "20000"),
     ("queue.buffering.max.kbytes", "8192"),
-    ("queue.buffering.max.messages", "30000"),
+    ("queue.buffering.max.messages", "20000"),
 ];
 
 /// What a consumer adds. The fetch queue is bounded in bytes; the back-off of 10 ms keeps a full queue from stopping the fetcher for

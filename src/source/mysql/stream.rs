@@ -18,7 +18,7 @@ use super::gtid::GtidSet;
 use crate::{Error, Result};
 
 /// Bytes of events that wait to be decoded; one event more may be on top.
-const QUEUE_BYTES_MAX: usize = 4 * 1024 * 1024;
+const QUEUE_BYTES_MAX: usize = 2 * 1024 * 1024;
 /// The server sends a heartbeat after so long without an event.
 const HEARTBEAT: Duration = Duration::from_millis(500);
 /// No event nor heartbeat for so long: the link is dead, although the socket does not say so.
