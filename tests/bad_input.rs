@@ -2,10 +2,15 @@
 
 use std::process::Command;
 
-use crate::rig::{Pipeline, Program, Run, Scratch, Server, kafka};
+use crate::rig::{Pipeline, Program, Run, Scratch, Server, alone, kafka, together};
 
 /// Runs `connect` with a changed source.
 fn connect(server: &Server, change: impl Fn(String) -> String) -> Run {
+    let _together = together();
+    try_to_connect(server, change)
+}
+
+fn try_to_connect(server: &Server, change: impl Fn(String) -> String) -> Run {
     let scratch = Scratch::new("bad");
     let table = format!("t_{}", scratch.name);
     let _leftovers = server.leftovers(&scratch.name, &[&table]);
@@ -18,6 +23,12 @@ fn connect(server: &Server, change: impl Fn(String) -> String) -> Run {
     );
     scratch.write("list_sync.toml", &change(text));
     Program::run(&scratch.folder, &["connect", "--once"])
+}
+
+/// The same while nobody else uses the servers.
+fn connect_alone(server: &Server, change: impl Fn(String) -> String) -> Run {
+    let _alone = alone();
+    try_to_connect(server, change)
 }
 
 /// One `error:` line with these words and a `hint:` line with those.
@@ -96,6 +107,58 @@ fn a_table_with_rows_wants_a_snapshot() {
         });
         expect(&run, 1, &["already holds rows", "not built yet"], &["never"]);
     }
+}
+
+/// The log must hold rows, not statements.
+#[test]
+fn binlog_format_statement() {
+    for server in [Server::mysql(), Server::mariadb()] {
+        let run = connect_alone(&server, |text| {
+            server.execute("SET GLOBAL binlog_format = 'STATEMENT';\n");
+            text
+        });
+        server.execute("SET GLOBAL binlog_format = 'ROW';\n");
+        expect(&run, 1, &["binlog_format"], &["binlog_format", "ROW"]);
+    }
+}
+
+/// A server of its own whose log is too terse for logical decoding.
+#[test]
+fn wal_level_replica() {
+    let scratch = Scratch::new("wal");
+    let folder = scratch.path("pg").display().to_string();
+    let port = (Server::postgres().address().port + 1).to_string();
+    let programs = std::env::var("LIST_SYNC_POSTGRES_BIN").unwrap();
+    // PostgreSQL refuses to run as root; scripts/services made the user.
+    let shell = |line: &str| {
+        let as_user = if is_root() {
+            vec!["setpriv", "--reuid=list_sync", "--regid=list_sync", "--init-groups", "sh", "-c"]
+        } else {
+            vec!["sh", "-c"]
+        };
+        Command::new(as_user[0])
+            .args(&as_user[1..])
+            .arg(line)
+            .stdin(std::process::Stdio::null())
+            .stdout(std::process::Stdio::null())
+            .status()
+            .unwrap()
+            .success()
+    };
+    assert!(Command::new("chmod").args(["777", scratch.folder.to_str().unwrap()]).status().unwrap().success());
+    assert!(shell(&format!("{programs}/initdb -D {folder} -U postgres -A trust -E UTF8 --locale=C.UTF-8 --no-sync >/dev/null")));
+    let started = shell(&format!(
+        "{programs}/pg_ctl -D {folder} -w -l {folder}/log -o '-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder} -c wal_level=replica' start"
+    ));
+    assert!(started, "{}", scratch.read("pg/log"));
+    let server = Server { name: "postgres", url: format!("postgres://postgres@127.0.0.1:{port}/postgres") };
+    let run = connect(&server, |text| text);
+    shell(&format!("{programs}/pg_ctl -D {folder} -m immediate stop"));
+    expect(&run, 1, &["wal_level"], &["wal_level", "logical", "restart"]);
+}
+
+fn is_root() -> bool {
+    Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout == b"0\n")
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
 
-use crate::rig::{Program, Scratch, Server, kafka, messages_in};
+use crate::rig::{Program, Scratch, Server, kafka, messages_in, together};
 
 struct Case {
     table: String,
@@ -55,6 +55,7 @@ fn parse(name: &str, server: &str, text: &str) -> Case {
 
 /// Runs all cases of a database with every plugin at once: each plugin's source reads the same log.
 fn run(server: &Server, plugins: &[&str]) {
+    let _together = together();
     let scratch = Scratch::new(server.name);
     let cases = cases(server.name);
     assert!(cases.len() >= 8, "only {} cases for {}", cases.len(), server.name);

@@ -196,6 +196,7 @@ impl<'a> Attendance<'a> {
         let claims = member.committed(&all)?;
         let own: Vec<_> = member.committed(given)?;
         self.desk().begin(&own, &claims)?;
+        self.figures.set_state("consuming");
         tracing::info!(sink = self.sink.name, partitions = given.len(), "partitions given");
         Ok(())
     }

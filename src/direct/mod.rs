@@ -119,6 +119,10 @@ impl<'a> Direct<'a> {
             let channels = self.channels(batch);
             let mut new_files = false;
             for (channel, part) in &channels {
+                if !self.outputs.iter().any(|output| output.settings.takes(channel)) {
+                    return Err(Error::stop(format!("no sink takes the changes of topic {channel:?}"))
+                        .hint("add it to a sink's `topics`, or leave the table out of the source's `tables`"));
+                }
                 for output in self.outputs.iter_mut().filter(|output| output.settings.takes(channel)) {
                     new_files |= output.sink.prepare(channel, part.as_ref().unwrap_or(batch))?;
                 }

@@ -6,7 +6,7 @@ mod scratch;
 mod server;
 mod topic;
 
-pub use pipeline::{Counts, Pipeline, alone};
+pub use pipeline::{Counts, Pipeline, alone, together};
 pub use program::{Program, Run};
 pub use scratch::Scratch;
 pub use server::{Server, all_servers, kafka};

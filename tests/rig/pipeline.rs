@@ -30,12 +30,17 @@ impl Counts {
     }
 }
 
-/// Checks that need all brokers hold it together; the one that kills a broker holds it alone.
-static BROKERS: RwLock<()> = RwLock::new(());
+/// Checks that need the servers as they are hold it together; one that kills a broker or changes a server's setting holds it alone.
+static SERVERS: RwLock<()> = RwLock::new(());
 
 /// While it is held, no other check's pipeline runs.
 pub fn alone() -> RwLockWriteGuard<'static, ()> {
-    BROKERS.write().unwrap_or_else(PoisonError::into_inner)
+    SERVERS.write().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// While it is held, no check changes what all of them share.
+pub fn together() -> RwLockReadGuard<'static, ()> {
+    SERVERS.read().unwrap_or_else(PoisonError::into_inner)
 }
 
 pub struct Pipeline {
@@ -49,8 +54,7 @@ pub struct Pipeline {
 impl Pipeline {
     /// An empty test table of its own, a configuration with one source and one sink, and a stream that begins now.
     pub fn new(check: &str, server: Server, direct: bool) -> Self {
-        let together = BROKERS.read().unwrap_or_else(PoisonError::into_inner);
-        Self::with(Some(together), check, server, direct)
+        Self::with(Some(together()), check, server, direct)
     }
 
     /// For a check that holds [`alone`], and for its second pipeline.
