@@ -9,7 +9,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender as Channel};
 
 use super::Shared;
 use super::in_flight::{InFlight, LaneEnd};
-use super::reader::{Handed, Parcel};
+use super::reader::Parcel;
 use super::saved::{POSITION_HEADER, Saved};
 use crate::change::{Checkpoint, Operation, Position, Table};
 use crate::config::TopicName;
@@ -137,16 +137,16 @@ impl<'a> Dispatcher<'a> {
     }
 
     /// Sends what is handed over, until the end.
-    pub fn run(&mut self, handed: &Receiver<Handed>, used: &Channel<Box<Parcel>>) -> Result<()> {
+    pub fn run(&mut self, handed: &Receiver<Box<Parcel>>, used: &Channel<Box<Parcel>>) -> Result<()> {
         loop {
             match handed.recv_timeout(Duration::from_millis(100)) {
-                Ok(Handed::Batch(parcel)) => {
+                Ok(parcel) => {
                     self.dispatch(&parcel)?;
                     // The other half may have ended; then the parcel is simply dropped.
                     let _ = used.try_send(parcel);
                 }
                 // The other half ended, well or with an error of its own: what it handed over still counts.
-                Ok(Handed::End) | Err(RecvTimeoutError::Disconnected) => return self.finish(),
+                Err(RecvTimeoutError::Disconnected) => return self.finish(),
                 Err(RecvTimeoutError::Timeout) => {}
             }
             self.tend()?;
@@ -206,8 +206,11 @@ impl<'a> Dispatcher<'a> {
         loop {
             let topic = &self.lanes[lanes].topic;
             let headers = &[(POSITION_HEADER, header)];
-            if self.sender.send(&Outgoing { topic, partition, key, value, timestamp_ms, headers, tag })? {
-                return Ok(());
+            match self.sender.send(&Outgoing { topic, partition, key, value, timestamp_ms, headers, tag }) {
+                Ok(true) => return Ok(()),
+                Ok(false) => {}
+                // A producer that ended because of an earlier message says only that it ended; the cause was reported with that message.
+                Err(error) => return Err(self.acknowledgements.with(|state| state.failed.take()).unwrap_or(error)),
             }
             // The producer's queue is full: Kafka is slower than the database, or away.
             std::thread::sleep(Duration::from_millis(1));

@@ -36,6 +36,7 @@ pub struct InFlight {
     lanes: Vec<Lane>,
     checkpoints: VecDeque<Checkpoint>,
     finished: Option<Checkpoint>,
+    sent_since_checkpoint: bool,
 }
 
 impl InFlight {
@@ -54,6 +55,7 @@ impl InFlight {
         let last = lane.waiting.back().copied().or(lane.delivered);
         assert!(last < Some(position), "a lane's positions must rise");
         lane.waiting.push_back(position);
+        self.sent_since_checkpoint = true;
     }
 
     /// The oldest waiting change of the lane is safe, at this offset.
@@ -67,8 +69,17 @@ impl InFlight {
         lane.end_offset = lane.end_offset.max(offset + 1);
     }
 
-    /// Every change before this checkpoint has been given to `sending`.
+    /// Every change before this checkpoint has been given to `sending`. One that lies before an earlier one comes from a log that is read again, and
+    /// says nothing new; one with no change since the last replaces it, so that an idle log adds nothing.
     pub fn reached(&mut self, checkpoint: Checkpoint) {
+        let last = self.checkpoints.back().or(self.finished.as_ref());
+        if last.is_some_and(|last| last.position >= checkpoint.position) {
+            return;
+        }
+        if !self.sent_since_checkpoint {
+            self.checkpoints.pop_back();
+        }
+        self.sent_since_checkpoint = false;
         self.checkpoints.push_back(checkpoint);
     }
 
@@ -133,6 +144,18 @@ mod tests {
                 prop_assert_eq!(in_flight.finished().map(|found| found.position.commit), expected);
             }
         }
+    }
+
+    /// After a reconnect the log is read again from an older place: the saved position must not go back with it.
+    #[test]
+    fn a_log_that_is_read_again_says_nothing_new() {
+        let mut in_flight = InFlight::default();
+        in_flight.reached(at(200));
+        assert_eq!(in_flight.finished(), Some(&at(200)));
+        in_flight.reached(at(110));
+        assert_eq!(in_flight.finished(), Some(&at(200)));
+        in_flight.reached(at(210));
+        assert_eq!(in_flight.finished(), Some(&at(210)));
     }
 
     #[test]

@@ -111,12 +111,14 @@ pub fn run(config: &Config, names: &[String], control: &Control) -> Result<()> {
 /// `[kafka]` as the stage wants it.
 pub(crate) fn settings(config: &Config) -> Result<Settings> {
     let kafka = config.need_kafka()?;
-    Ok(Settings {
+    let settings = Settings {
         brokers: kafka.brokers.clone(),
         properties: kafka.properties.clone(),
         partitions: kafka.partitions as u32,
         replication: kafka.replication.map(|replication| replication as u32),
-    })
+    };
+    settings.check()?;
+    Ok(settings)
 }
 
 /// Runs one source, again and again while Kafka comes and goes.
@@ -149,9 +151,8 @@ fn run_source(settings_of: &config::Source, settings: &Settings, control: &Contr
     let mut source = build(settings_of);
     let began = source.start(saved.as_ref().map(|saved| &saved.checkpoint))?;
     let mut dispatcher = Dispatcher::new(settings, &shared, &settings_of.topic, saved.as_ref(), topics)?;
-    if saved.is_none() {
-        dispatcher.save_beginning(began.clone())?;
-    }
+    // A new source's beginning, or that an old one no longer stands still where it ended.
+    dispatcher.save_beginning(saved.as_ref().map_or(&began, |saved| &saved.checkpoint).clone())?;
     *started = true;
     shared.state("streaming");
     tracing::info!(source = settings_of.name, position = %began.position, "streaming");
@@ -159,7 +160,7 @@ fn run_source(settings_of: &config::Source, settings: &Settings, control: &Contr
     let (hand, handed) = crossbeam_channel::bounded(BATCHES);
     let (give_back, used) = crossbeam_channel::bounded(BATCHES + 2);
     let encoder = json::Encoder::new(encoding(settings_of));
-    let reader = Reader { source, encoder, hand, used, shared: &shared, once: control.once };
+    let reader = Reader { source, encoder, hand: Some(hand), used, shared: &shared, once: control.once };
     std::thread::scope(|scope| {
         let reading = scope.spawn(move || reader.run(began));
         let sent = dispatcher.run(&handed, &give_back);

@@ -16,16 +16,6 @@ const WAIT: Duration = Duration::from_millis(200);
 /// Pauses between attempts to reach the database again.
 const PAUSE_FIRST: Duration = Duration::from_millis(200);
 const PAUSE_LONGEST: Duration = Duration::from_secs(10);
-/// How long the end waits for a place in the queue.
-const LAST_HAND: Duration = Duration::from_mins(1);
-
-/// A batch with its messages, or the end.
-pub enum Handed {
-    /// Rows and what they became.
-    Batch(Box<Parcel>),
-    /// With `--once`: all that was there at the start has been handed over.
-    End,
-}
 
 /// A batch and its messages; goes round between the two threads.
 #[derive(Default)]
@@ -42,8 +32,8 @@ pub struct Reader<'a> {
     pub source: Box<dyn Source>,
     /// Makes the messages.
     pub encoder: json::Encoder,
-    /// To the sending half.
-    pub hand: Sender<Handed>,
+    /// To the sending half; dropped at the end, which is how that half learns of it.
+    pub hand: Option<Sender<Box<Parcel>>>,
     /// Used parcels from there.
     pub used: Receiver<Box<Parcel>>,
     /// What both halves see.
@@ -61,7 +51,7 @@ impl Reader<'_> {
             match self.step(&mut saved, end) {
                 Ok(false) => {}
                 Ok(true) => return self.linger(&mut saved),
-                Err(error) if error.kind() == Kind::Link => self.start_again(&saved, &error)?,
+                Err(error) if error.kind() == Kind::Link => self.start_again(&mut saved, &error)?,
                 Err(error) => return Err(error),
             }
         }
@@ -79,17 +69,17 @@ impl Reader<'_> {
         if !parcel.batch.rows().is_empty() || parcel.batch.checkpoint.is_some() {
             self.encoder.encode(&parcel.batch, 0, &mut parcel.records);
             self.shared.read(&parcel.batch);
-            self.hand_over(Handed::Batch(parcel), saved)?;
+            self.hand_over(parcel, saved)?;
         }
         Ok(end.is_some_and(|end| read_to >= end))
     }
 
     /// Waits for a place in the queue and keeps the server informed meanwhile: this is the back-pressure.
-    fn hand_over(&mut self, mut handed: Handed, saved: &mut Checkpoint) -> Result<()> {
-        loop {
-            match self.hand.send_timeout(handed, Duration::from_secs(1)) {
+    fn hand_over(&mut self, mut parcel: Box<Parcel>, saved: &mut Checkpoint) -> Result<()> {
+        while let Some(hand) = &self.hand {
+            match hand.send_timeout(parcel, Duration::from_secs(1)) {
                 Ok(()) | Err(SendTimeoutError::Disconnected(_)) => return Ok(()),
-                Err(SendTimeoutError::Timeout(back)) => handed = back,
+                Err(SendTimeoutError::Timeout(back)) => parcel = back,
             }
             if self.shared.stopping() {
                 return Ok(());
@@ -97,29 +87,42 @@ impl Reader<'_> {
             self.confirm(saved)?;
             self.source.keep_alive()?;
         }
+        Ok(())
     }
 
     fn confirm(&mut self, saved: &mut Checkpoint) -> Result<()> {
         if let Some(newer) = self.shared.take_saved() {
-            self.source.confirm(&newer)?;
+            // Noted first: the server may have heard it even if the answer is an error.
             *saved = newer;
+            self.source.confirm(saved)?;
         }
         Ok(())
     }
 
     /// The sending half finishes what it has; its last saved position is confirmed, then both are done.
     fn linger(&mut self, saved: &mut Checkpoint) -> Result<()> {
-        // Dropped if the other half has ended; it needs no telling then.
-        let _ = self.hand.send_timeout(Handed::End, LAST_HAND);
-        while !matches!(self.used.recv_timeout(Duration::from_millis(50)), Err(RecvTimeoutError::Disconnected)) {
-            self.confirm(saved)?;
-            self.source.keep_alive()?;
+        self.hand = None;
+        let mut linked = true;
+        loop {
+            let ended = matches!(self.used.recv_timeout(Duration::from_millis(50)), Err(RecvTimeoutError::Disconnected));
+            if linked {
+                match self.confirm(saved).and_then(|()| if ended { Ok(()) } else { self.source.keep_alive() }) {
+                    // Everything is saved; the database hears of it after the next start.
+                    Err(error) if error.kind() == Kind::Link => {
+                        tracing::debug!(source = self.shared.name, "{error}");
+                        linked = false;
+                    }
+                    other => other?,
+                }
+            }
+            if ended {
+                return Ok(());
+            }
         }
-        self.confirm(saved)
     }
 
     /// Connects again, with growing pauses, for as long as it takes.
-    fn start_again(&mut self, saved: &Checkpoint, error: &Error) -> Result<()> {
+    fn start_again(&mut self, saved: &mut Checkpoint, error: &Error) -> Result<()> {
         tracing::warn!(source = self.shared.name, "{error}; connecting again");
         self.shared.state("reconnecting");
         let mut pause = PAUSE_FIRST;
@@ -130,6 +133,9 @@ impl Reader<'_> {
                     return Ok(());
                 }
                 std::thread::sleep(Duration::from_millis(50).min(pause));
+            }
+            if let Some(newer) = self.shared.take_saved() {
+                *saved = newer;
             }
             match self.source.start(Some(saved)) {
                 Ok(_) => {

@@ -62,13 +62,17 @@ impl Desk {
                 marks.entry(claim.topic.clone()).or_default().push(lane.carried);
             }
         }
-        let merged = marks.into_iter().map(|(topic, said)| (topic, crate::sink::merge_marks(&said))).collect();
+        let merged: BTreeMap<String, Marks> = marks.into_iter().map(|(topic, said)| (topic, crate::sink::merge_marks(&said))).collect();
         // The files of the old desk are closed before the new one opens them.
         self.sink = (self.make_sink)()?;
         self.sink.recover(&merged)?;
         for claim in own {
             self.by_topic.entry(claim.topic.clone()).or_default().push(self.lanes.len());
-            self.lanes.push(Lane::new(claim)?);
+            let mut lane = Lane::new(claim)?;
+            // Names that a newer commit has left behind are not carried on for ever.
+            let known = merged.get(&claim.topic);
+            lane.carried.retain(|file, _| known.is_some_and(|known| known.contains_key(file)));
+            self.lanes.push(lane);
         }
         Ok(())
     }

@@ -139,6 +139,9 @@ impl<'a> Attendance<'a> {
     /// From joining the group to leaving it. Whatever fails: nothing that was not committed counts.
     fn attend(&mut self) -> Result<()> {
         self.desk().spoil();
+        if self.control.once && self.ends.is_none() && !self.is_producing() {
+            self.ends = Some(self.ends_now()?);
+        }
         let member = Member::join(self.settings, &self.sink.group, &self.patterns, Arc::clone(&self.desk))?;
         let served = self.serve(&member);
         if served.is_err() {
@@ -153,8 +156,11 @@ impl<'a> Attendance<'a> {
         let mut committed_at = Instant::now();
         let mut looked_at = Instant::now();
         while !self.control.is_stopping() {
-            let mut idle = false;
-            match member.poll(WAIT)? {
+            let event = member.poll(WAIT)?;
+            if let Some(stopped) = self.desk().stopped.take() {
+                return Err(stopped);
+            }
+            match event {
                 Event::Given(partitions) => {
                     self.begin(member, &partitions)?;
                     committed_at = Instant::now();
@@ -170,14 +176,13 @@ impl<'a> Attendance<'a> {
                 }
                 Event::Nothing => {
                     self.desk().write(|claims| member.commit(claims))?;
-                    idle = true;
                 }
             }
             if committed_at.elapsed() >= self.sink.commit_interval {
                 self.commit(member)?;
                 committed_at = Instant::now();
             }
-            if self.control.once && idle && looked_at.elapsed() >= LOOK {
+            if self.control.once && looked_at.elapsed() >= LOOK {
                 looked_at = Instant::now();
                 if self.has_caught_up(member)? {
                     break;
@@ -187,14 +192,25 @@ impl<'a> Attendance<'a> {
         self.commit(member)
     }
 
+    /// Whether a connector in this process may still send.
+    fn is_producing(&self) -> bool {
+        self.producing.is_some_and(|producing| producing.load(Ordering::SeqCst))
+    }
+
     fn desk(&self) -> MutexGuard<'_, Desk> {
         self.desk.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn begin(&self, member: &Member<Desk>, given: &[(String, u32)]) -> Result<()> {
-        let all = self.partitions()?;
+        let mut all = self.partitions()?;
+        all.extend(given.iter().filter(|partition| !all.contains(partition)).cloned().collect::<Vec<_>>());
+        let own = member.committed(given)?;
+        // Said again by this generation of the group: a commit of an older one whose outcome nobody knows can no longer land behind it.
+        // Refused only while the next hand-over is under way, and that begins anew.
+        if let Err(error) = member.commit(&own) {
+            tracing::debug!(sink = self.sink.name, "{error}");
+        }
         let claims = member.committed(&all)?;
-        let own: Vec<_> = member.committed(given)?;
         self.desk().begin(&own, &claims)?;
         self.figures.set_state("consuming");
         tracing::info!(sink = self.sink.name, partitions = given.len(), "partitions given");
@@ -234,7 +250,7 @@ impl<'a> Attendance<'a> {
 
     /// Whether the group has committed all that was there when the run began.
     fn has_caught_up(&mut self, member: &Member<Desk>) -> Result<bool> {
-        if self.producing.is_some_and(|producing| producing.load(Ordering::SeqCst)) {
+        if self.is_producing() {
             return Ok(false);
         }
         let ends = match self.ends.take() {

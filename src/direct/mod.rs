@@ -80,17 +80,21 @@ impl<'a> Direct<'a> {
     fn run(mut self) -> Result<()> {
         let end = if self.control.once { Some(self.source.head()?) } else { None };
         let mut batch = Batch::default();
+        let mut caught_up = false;
         while !self.control.is_stopping() {
             batch.clear();
             match self.source.read(&mut batch, WAIT) {
-                Ok(()) => self.take(&mut batch).map_err(|error| error.context(format!("source {:?}", self.config.name)))?,
+                Ok(()) => {
+                    self.take(&mut batch).map_err(|error| error.context(format!("source {:?}", self.config.name)))?;
+                    caught_up = end.is_some_and(|end| batch.read_to >= end);
+                }
                 Err(error) if error.kind() == Kind::Link => self.start_again(&error)?,
                 Err(error) => return Err(error.context(format!("source {:?}", self.config.name))),
             }
             if self.saved_at.elapsed() >= self.outputs[0].settings.commit_interval {
                 self.save()?;
             }
-            if end.is_some_and(|end| batch.read_to >= end) {
+            if caught_up {
                 break;
             }
         }
@@ -133,12 +137,7 @@ impl<'a> Direct<'a> {
             }
             for (channel, part) in &channels {
                 for output in self.outputs.iter_mut().filter(|output| output.settings.takes(channel)) {
-                    let part = part.as_ref().unwrap_or(batch);
-                    // A sink keeps the plan of one batch at a time.
-                    if channels.len() > 1 && output.sink.prepare(channel, part)? {
-                        return Err(Error::stop("a file was planned twice").hint("report this: it is a fault of list_sync"));
-                    }
-                    output.sink.write(channel, part)?;
+                    output.sink.write(channel, part.as_ref().unwrap_or(batch))?;
                 }
             }
             self.written = last.position;

@@ -9,6 +9,7 @@ use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use crate::secret::Secret;
+use crate::{Error, Result};
 
 /// `[kafka]` of the configuration.
 #[derive(Debug, Clone)]
@@ -40,6 +41,8 @@ const CLIENT: &[(&str, &str)] = &[
 /// error (no time-out): the queue fills and the source is held back, within `queue.buffering.max.kbytes`.
 const PRODUCER: &[(&str, &str)] = &[
     ("enable.idempotence", "true"),
+    // A message that the brokers refuse for good ends the producer: what is behind it in its partition must not get ahead.
+    ("enable.gapless.guarantee", "true"),
     ("acks", "all"),
     ("message.timeout.ms", "0"),
     ("compression.type", "lz4"),
@@ -69,7 +72,29 @@ const CONSUMER: &[(&str, &str)] = &[
     ("isolation.level", "read_committed"),
 ];
 
+/// Properties that the promises of delivery rest on: another value would break them without a word.
+const FIXED: &[&str] = &[
+    "acks",
+    "enable.auto.commit",
+    "enable.auto.offset.store",
+    "enable.gapless.guarantee",
+    "enable.idempotence",
+    "group.id",
+    "group.protocol",
+    "isolation.level",
+    "message.timeout.ms",
+    "partition.assignment.strategy",
+    "request.required.acks",
+    "transactional.id",
+];
+
 impl Settings {
+    /// Refuses properties that are not the user's to set.
+    pub fn check(&self) -> Result<()> {
+        let Some(fixed) = self.properties.keys().find(|name| FIXED.contains(&name.as_str())) else { return Ok(()) };
+        Err(Error::usage(format!("[kafka] properties: {fixed:?} is not to be set, since exactly-once rests on it")).hint("leave it out"))
+    }
+
     pub(super) fn producer(&self) -> ClientConfig {
         self.client(PRODUCER)
     }

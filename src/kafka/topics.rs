@@ -65,7 +65,8 @@ impl Topics {
         let partitions = if compacted { 1 } else { self.settings.partitions };
         let mut new = NewTopic::new(topic, partitions as i32, TopicReplication::Fixed(replication));
         if compacted {
-            new = new.set("cleanup.policy", "compact");
+            // Small and young segments, so that old states really go.
+            new = new.set("cleanup.policy", "compact").set("segment.ms", "600000").set("segment.bytes", "10485760");
         }
         self.create(&new)?;
         tracing::info!(topic, partitions, replication, "topic created");

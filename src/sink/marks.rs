@@ -36,7 +36,8 @@ pub fn merge_marks(said: &[Marks]) -> Marks {
 
 /// The highest generation, and the bytes in its files.
 fn age(files: &BTreeMap<&str, u64>) -> (u32, u64) {
-    let newest = files.keys().map(|file| family(file).1).max().unwrap_or(0);
+    // A file that was named and never written tells nothing.
+    let newest = files.iter().filter(|(_, length)| **length > 0).map(|(file, _)| family(file).1).max().unwrap_or(0);
     (newest, files.iter().filter(|(file, _)| family(file).1 == newest).map(|(_, length)| length).sum())
 }
 
@@ -90,6 +91,14 @@ mod tests {
         assert_eq!(merge_marks(&[old, new.clone()]), new);
         let naming = marks(&[("a_insert.csv", 10), ("a_insert.0002.csv", 0)]);
         assert_eq!(merge_marks(&[naming, new.clone()]), new);
+    }
+
+    /// Named before a crash and never written: the older generation went on growing.
+    #[test]
+    fn a_name_alone_does_not_count() {
+        let named = marks(&[("a_insert.csv", 10), ("a_insert.0002.csv", 0)]);
+        let grown = marks(&[("a_insert.csv", 15)]);
+        assert_eq!(merge_marks(&[named, grown.clone()]), grown);
     }
 
     #[test]

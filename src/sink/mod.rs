@@ -31,7 +31,8 @@ pub trait Sink: Send {
     /// Takes over the files of all channels and cuts what lies behind the marks.
     fn recover(&mut self, marks: &BTreeMap<String, Marks>) -> Result<()>;
 
-    /// Chooses the files for the rows of `batch`. True if one of them does not exist yet: flush and save before `write`.
+    /// Chooses the files for the rows of `batch`. True if one of them does not exist yet: flush and save before `write`. One batch a channel may be
+    /// prepared and not yet written.
     fn prepare(&mut self, channel: &str, batch: &Batch) -> Result<bool>;
 
     /// Writes the rows of a prepared batch.

@@ -97,8 +97,10 @@ pub struct CsvSink {
     by_name: HashMap<(String, String, String), usize>,
     /// Stem -> the highest generation in use.
     numbers: HashMap<String, u32>,
-    /// The batch that was prepared and is not written yet.
+    /// The plan that is being made or carried out.
     plan: plan::Plan,
+    /// Batches that were prepared and are not written yet, by channel.
+    prepared: HashMap<String, plan::Plan>,
     /// Folders whose entries changed since the last flush.
     folders: BTreeSet<PathBuf>,
     /// Bytes in all buffers.
@@ -120,6 +122,7 @@ impl CsvSink {
             by_name: HashMap::new(),
             numbers: HashMap::new(),
             plan: plan::Plan::default(),
+            prepared: HashMap::new(),
             folders: BTreeSet::new(),
             buffered: 0,
             open: 0,
@@ -158,17 +161,20 @@ impl Sink for CsvSink {
     }
 
     fn prepare(&mut self, channel: &str, batch: &Batch) -> Result<bool> {
-        self.plan_batch(channel, batch)
+        let needs_marks = self.plan_batch(channel, batch)?;
+        self.prepared.insert(channel.to_owned(), std::mem::take(&mut self.plan));
+        Ok(needs_marks)
     }
 
-    fn write(&mut self, _channel: &str, batch: &Batch) -> Result<()> {
+    fn write(&mut self, channel: &str, batch: &Batch) -> Result<()> {
+        self.plan = self.prepared.remove(channel).unwrap_or_default();
         self.write_batch(batch)
     }
 
     fn flush(&mut self) -> Result<BTreeMap<String, Marks>> {
         self.sync_all()?;
         // A prepared batch names generations by their index, so they stay until it is written.
-        if self.plan.is_empty() {
+        if self.prepared.values().all(plan::Plan::is_empty) {
             self.retire();
         }
         Ok(self.marks())

@@ -158,7 +158,7 @@ fn explain_server(address: &Address, server: &mysql::MySqlError) -> Error {
 }
 
 /// The way out when the log was purged.
-pub(super) const PURGED: &str = "forget the saved position of this source and start it again with a new snapshot";
+pub(super) const PURGED: &str = "give the source another name and start it afresh: what was purged is lost to the stream";
 
 /// The statement that keeps the log longer.
 pub(super) fn keep_longer(dialect: Dialect) -> &'static str {

@@ -101,7 +101,7 @@ impl MysqlSource {
     fn go_on(&self, catalog: &mut Catalog, saved: &Checkpoint) -> Result<(Reached, Option<GtidSet>)> {
         let Restart::Binlog { gtid, file, offset } = &saved.restart else {
             return Err(Error::stop(format!("the saved position of source {:?} is not one of MySQL or MariaDB", self.settings.name))
-                .hint("give the source another name, or forget its saved position"));
+                .hint("give the source another name"));
         };
         let dialect = self.settings.address.dialect;
         let same_server = saved.identity == self.identity;
