@@ -1,20 +1,37 @@
 //! Groups: three members share one, two groups read the same topics side by side, and both databases run at once.
 
-use crate::rig::{Pipeline, Server};
+use std::time::{Duration, Instant};
+
+use crate::rig::{Counts, Pipeline, Server};
+
+/// For members to find each other.
+const LONGEST: Duration = Duration::from_secs(60);
 
 #[test]
 fn three_members_and_a_second_group() {
     let pipeline = Pipeline::new("group", Server::postgres(), false);
-    let counts = pipeline.seed(30_000);
-    pipeline.run(&["connect", "--once"]);
     let text = pipeline.scratch.read("list_sync.toml");
     let second = text.replace("[[sink]]\nname = \"", "[[sink]]\nname = \"second_").replace("path = \"out/", "path = \"second/");
     pipeline.scratch.write("second.toml", &second);
-    let mut shared = pipeline.start("three", &["consume", "--once", "--instances", "3"]);
-    let mut alone = pipeline.start("second", &["-c", "second.toml", "consume", "--once"]);
-    let longest = std::time::Duration::from_secs(90);
-    assert!(shared.wait(longest).success(), "{}", shared.log());
-    assert!(alone.wait(longest).success(), "{}", alone.log());
+    // The topic comes with the first rows; then each member is given one of its partitions.
+    let first = pipeline.seed(100);
+    pipeline.run(&["connect", "--once"]);
+    let shared = pipeline.start("three", &["consume", "--instances", "3"]);
+    let began = Instant::now();
+    while shared.log().matches("partitions=1").count() < 3 {
+        assert!(began.elapsed() < LONGEST, "the members never shared the topic:\n{}", shared.log());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let more = pipeline.seed(30_000);
+    let counts =
+        Counts { inserted: first.inserted + more.inserted, updated: first.updated + more.updated, deleted: first.deleted + more.deleted };
+    let mut alone = pipeline.start("second", &["-c", "second.toml", "consume"]);
+    pipeline.run(&["connect", "--once"]);
+    assert_eq!(shared.stop(), Some(0));
+    pipeline.run(&["consume", "--once", "--instances", "3"]);
+    alone.wait_for("partitions given");
+    assert_eq!(alone.stop(), Some(0));
+    pipeline.run(&["-c", "second.toml", "consume", "--once"]);
     pipeline.prove(counts);
     let files: Vec<String> = pipeline.files("insert").iter().map(|path| path.file_name().unwrap().to_str().unwrap().to_owned()).collect();
     let expected: Vec<String> = (1..=3).map(|member| format!("{}_{member}_insert.csv", pipeline.table)).collect();
