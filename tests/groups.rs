@@ -51,7 +51,7 @@ fn members_come_and_go() {
     }
     let mut seed = pipeline.start_seed(40_000, 3_000);
     let connect = pipeline.start("connect", &["connect"]);
-    let pause = |seconds: u64| std::thread::sleep(std::time::Duration::from_secs(seconds));
+    let pause = |seconds: u64| std::thread::sleep(Duration::from_secs(seconds));
     let a = pipeline.start("a", &["-c", "a.toml", "consume"]);
     pause(3);
     let b = pipeline.start("b", &["-c", "b.toml", "consume"]);
@@ -60,8 +60,8 @@ fn members_come_and_go() {
     let c = pipeline.start("c", &["-c", "c.toml", "consume"]);
     pause(4);
     assert_eq!(b.stop(), Some(0));
-    assert!(seed.wait(std::time::Duration::from_secs(120)).success());
-    let counts = crate::rig::Counts::parse(&seed.log());
+    assert!(seed.wait(Duration::from_secs(120)).success());
+    let counts = Counts::parse(&seed.log());
     assert_eq!(c.stop(), Some(0));
     assert_eq!(connect.stop(), Some(0));
     pipeline.run(&["connect", "--once"]);
