@@ -1,7 +1,7 @@
 //! PostgreSQL 13 to 18 as a source: logical decoding by pgoutput or wal2json, over one replication connection, with a second one for the catalog.
 //!
 //! ```text
-//! socket, tls ── login ── connection ──┬── stream (Source) ── pgoutput | wal2json ── progress, values ──► Batch
+//! socket, tls ── login ── connection ──┬── stream (Source), session ── pgoutput | wal2json ── progress, values ──► Batch
 //!                                      └── catalog, checks, slot        database (Database) ── values ──► Batch
 //! ```
 //! The position of a row is (LSN of its transaction's commit record, its number in the transaction); a checkpoint is the end of a commit record, or
@@ -18,6 +18,7 @@ mod login;
 mod message;
 mod pgoutput;
 mod progress;
+mod session;
 mod slot;
 mod socket;
 mod stream;

@@ -115,7 +115,11 @@ impl Decoder {
             columns.retain(|column| !known.generated.contains(&column.name));
             key = key_of(&known.key, &columns, replica_identity);
         }
-        let table = Arc::new(Table { schema: schema.to_owned(), name: name.to_owned(), columns, key });
+        let mut table = Arc::new(Table { schema: schema.to_owned(), name: name.to_owned(), columns, key });
+        // The server describes a table again for many reasons; only another shape is another table.
+        if let Some(known) = self.relations.get(&oid).filter(|known| known.table == table) {
+            table = Arc::clone(&known.table);
+        }
         self.relations.insert(oid, Relation { table, encodings, wanted });
         Ok(())
     }

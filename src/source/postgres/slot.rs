@@ -86,12 +86,14 @@ pub(super) struct Slot {
 /// Looks the slot up; a slot that cannot be read from is a `Stop`.
 pub(super) fn find(catalog: &mut Catalog, settings: &Settings) -> Result<Option<Slot>> {
     let name = &settings.slot;
+    let reason = if catalog.version()? >= 17 { "invalidation_reason" } else { "NULL" };
     let rows = catalog.ask(&format!(
-        "SELECT plugin, database, wal_status, confirmed_flush_lsn, active_pid FROM pg_catalog.pg_replication_slots WHERE slot_name = {}",
+        "SELECT plugin, database, wal_status, confirmed_flush_lsn, active_pid, {reason} FROM pg_catalog.pg_replication_slots WHERE \
+         slot_name = {}",
         quote_literal(name)
     ))?;
     let Some(row) = rows.into_iter().next() else { return Ok(None) };
-    let [plugin, database, wal_status, confirmed, active_pid] = cells(row);
+    let [plugin, database, wal_status, confirmed, active_pid, reason] = cells(row);
     let drop_it = format!("SELECT pg_drop_replication_slot({})", quote_literal(name));
     if database != settings.address.database {
         return Err(Error::stop(format!("slot {name:?} belongs to database {database:?}"))
@@ -102,8 +104,10 @@ pub(super) fn find(catalog: &mut Catalog, settings: &Settings) -> Result<Option<
             .hint(format!("set plugin = \"{plugin}\", or start anew: {drop_it}")));
     }
     if wal_status == "lost" {
-        return Err(Error::stop(format!("slot {name:?} is lost: the server removed the log that it needs (max_slot_wal_keep_size)"))
-            .hint(format!("raise max_slot_wal_keep_size, run {drop_it}, remove the source's saved position, and read the tables anew")));
+        let reason = if reason.is_empty() { "the log that it needs is removed" } else { reason.as_str() };
+        return Err(Error::stop(format!("slot {name:?} is lost: {reason}")).hint(format!(
+            "raise max_slot_wal_keep_size (18: idle_replication_slot_timeout), run {drop_it}, and begin anew with the source under another name"
+        )));
     }
     let confirmed_lsn = parse_lsn(&confirmed).ok_or_else(|| {
         Error::link(format!("slot {name:?} is still being made")).hint("wait for the transactions that were open when it was asked for")

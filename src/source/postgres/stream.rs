@@ -1,28 +1,18 @@
-//! The source itself: starts the stream, reads it into batches, and tells the server what is finished.
+//! The source itself: checks the server and the saved position, makes what is missing, and starts the stream.
 
 use std::time::{Duration, Instant};
 
 use super::super::{KEEP_ALIVE, Source};
 use super::catalog::{Captured, Catalog, cells};
 use super::connection::{Connection, Purpose};
-use super::message::{Fields, Malformed};
-use super::progress::{EPOCH_2000_US, Progress};
+use super::message::Malformed;
+use super::progress::Progress;
+use super::session::{Decoder, Session};
 use super::slot::{parse_lsn, print_lsn};
-use super::socket::Wait;
 use super::{Plugin, Settings, checks, pgoutput, slot, wal2json};
 use crate::change::{Batch, Checkpoint, Identity, Position, Restart};
 use crate::{Error, Result, error};
 
-/// Before the next read after a short one: the server sends row by row, and many small reads cost both sides more than they bring.
-const NAP: Duration = Duration::from_micros(500);
-/// A read of fewer bytes is a short one.
-const SHORT_READ_BYTES: usize = 64 * 1024;
-/// How often the server is asked where it stands while nothing comes.
-const ASK_IDLE: Duration = Duration::from_secs(1);
-/// The same while someone waits for a certain place in the log.
-const ASK_AWAITED: Duration = Duration::from_millis(20);
-/// Questions without any answer for so long mean that the link is dead.
-const SILENCE_MAX: Duration = Duration::from_mins(1);
 /// How long another reader of the slot is waited for.
 const SLOT_BUSY_MAX: Duration = Duration::from_secs(10);
 
@@ -31,32 +21,6 @@ const SLOT_BUSY_MAX: Duration = Duration::from_secs(10);
 pub struct PostgresSource {
     settings: Settings,
     session: Option<Session>,
-}
-
-/// A running stream.
-#[derive(Debug)]
-struct Session {
-    wire: Connection,
-    catalog: Catalog,
-    decoder: Decoder,
-    progress: Progress,
-    identity: Identity,
-    epoch: u16,
-    /// What the caller has confirmed; the server may release its log up to here.
-    confirmed_lsn: u64,
-    /// The last place in the log that the caller asked for.
-    awaited_lsn: u64,
-    status_sent: Instant,
-    /// When the server was asked where it stands.
-    asked: Instant,
-    /// The first question since the server was last heard.
-    unanswered_since: Option<Instant>,
-}
-
-#[derive(Debug)]
-enum Decoder {
-    Pgoutput(pgoutput::Decoder),
-    Wal2json(Box<wal2json::Decoder>),
 }
 
 impl PostgresSource {
@@ -235,123 +199,6 @@ impl Source for PostgresSource {
             session.confirmed_lsn = lsn;
             session.send_status(false)?;
         }
-        Ok(())
-    }
-}
-
-impl Session {
-    fn read(&mut self, batch: &mut Batch, wait: Duration) -> Result<()> {
-        let deadline = Instant::now() + wait;
-        let (rows_before, finished_before) = (batch.rows().len(), self.progress.finished_lsn);
-        self.progress.enter_batch();
-        let mut short_read = false;
-        loop {
-            self.decode(batch)?;
-            self.send_status_if_due()?;
-            if batch.is_full() || (finished_before < self.awaited_lsn && self.awaited_lsn <= self.progress.finished_lsn) {
-                break;
-            }
-            let read = if batch.rows().len() > rows_before {
-                if short_read {
-                    std::thread::sleep(NAP);
-                }
-                let read = self.wire.fill(Wait::Now)?;
-                if read.is_none() {
-                    break;
-                }
-                read
-            } else {
-                let left = deadline.saturating_duration_since(Instant::now());
-                if left.is_zero() {
-                    break;
-                }
-                self.wire.fill(Wait::For(left.min(self.ask_interval())))?
-            };
-            match read {
-                Some(count) => {
-                    self.unanswered_since = None;
-                    short_read = count < SHORT_READ_BYTES;
-                }
-                None => self.check_silence()?,
-            }
-        }
-        batch.read_to = batch.read_to.max(self.progress.read_to());
-        if self.progress.finished_lsn > finished_before {
-            let restart = Restart::Postgres { lsn: self.progress.finished_lsn };
-            batch.checkpoint = Some(Checkpoint { identity: self.identity.clone(), position: self.progress.finished(), restart });
-        }
-        Ok(())
-    }
-
-    /// Takes the whole messages that are here, until the batch is full.
-    fn decode(&mut self, batch: &mut Batch) -> Result<()> {
-        while !batch.is_full() {
-            let Some((tag, body)) = self.wire.buffered()? else { break };
-            match tag {
-                b'd' => {}
-                b'E' => return Err(self.wire.server_error(body).context("the server ended the stream")),
-                b'c' | b'C' | b'Z' => return Err(Error::link("the server ended the stream")),
-                b'N' | b'S' => continue,
-                _ => return Err(Malformed.into()),
-            }
-            let mut fields = Fields(self.wire.body(body));
-            match fields.u8()? {
-                b'w' => {
-                    let (lsn, _end, _sent) = (fields.u64()?, fields.u64()?, fields.u64()?);
-                    match &mut self.decoder {
-                        Decoder::Pgoutput(decoder) => decoder.take(fields.0, lsn, batch, &mut self.progress, &mut self.catalog)?,
-                        Decoder::Wal2json(decoder) => decoder.take(fields.0, batch, &mut self.progress, &mut self.catalog)?,
-                    }
-                }
-                b'k' => {
-                    let (end, _sent, reply) = (fields.u64()?, fields.u64()?, fields.u8()?);
-                    self.progress.keep_alive(end);
-                    if reply == 1 {
-                        self.send_status(false)?;
-                    }
-                }
-                _ => return Err(Malformed.into()),
-            }
-        }
-        Ok(())
-    }
-
-    /// How long silence lasts before the server is asked where it stands.
-    fn ask_interval(&self) -> Duration {
-        if self.progress.finished_lsn < self.awaited_lsn { ASK_AWAITED } else { ASK_IDLE }
-    }
-
-    /// Nothing came in time: asks, and gives the link up if earlier questions were not answered.
-    fn check_silence(&mut self) -> Result<()> {
-        if let Some(since) = self.unanswered_since.filter(|since| since.elapsed() > SILENCE_MAX) {
-            return Err(Error::link(format!("the server has sent nothing for {} s", since.elapsed().as_secs()))
-                .hint("check the network between here and the server, and the server's load"));
-        }
-        if self.asked.elapsed() >= self.ask_interval() {
-            self.send_status(true)?;
-            self.asked = Instant::now();
-            self.unanswered_since.get_or_insert(self.asked);
-        }
-        Ok(())
-    }
-
-    fn send_status_if_due(&mut self) -> Result<()> {
-        if self.status_sent.elapsed() >= KEEP_ALIVE { self.send_status(false) } else { Ok(()) }
-    }
-
-    /// Standby status update (protocol page "Streaming Replication Protocol"): written is what was read, flushed and applied what was confirmed.
-    fn send_status(&mut self, ask: bool) -> Result<()> {
-        let since_1970 = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-        let sent_us = since_1970.as_micros() as i64 - EPOCH_2000_US;
-        let mut body = [0; 34];
-        body[0] = b'r';
-        body[1..9].copy_from_slice(&self.progress.finished_lsn.to_be_bytes());
-        body[9..17].copy_from_slice(&self.confirmed_lsn.to_be_bytes());
-        body[17..25].copy_from_slice(&self.confirmed_lsn.to_be_bytes());
-        body[25..33].copy_from_slice(&sent_us.to_be_bytes());
-        body[33] = u8::from(ask);
-        self.wire.send(Some(b'd'), &body)?;
-        self.status_sent = Instant::now();
         Ok(())
     }
 }

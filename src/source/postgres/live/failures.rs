@@ -29,6 +29,14 @@ fn live_log_in_failures() {
     let mut options = address().options;
     options.insert("sslmode".into(), "requires".into());
     check(open(&Address { options, ..address() }), Kind::Usage, "unknown sslmode", "sslmode=require");
+    let wrong = Address { user: "pgsrc_role".into(), password: Secret::new("wrong"), ..address() };
+    check(open(&wrong), Kind::Stop, "password authentication failed for user \"pgsrc_role\"", "ALTER ROLE \"pgsrc_role\" PASSWORD");
+    check(
+        open(&Address { password: Secret::default(), ..wrong }),
+        Kind::Stop,
+        "asks for the password of role \"pgsrc_role\"",
+        "password_file",
+    );
     let rolled = Address { user: "pgsrc_role".into(), password: Secret::new("right"), ..address() };
     let settings = Settings { address: rolled, ..stage.settings(Plugin::Pgoutput) };
     check(PostgresSource::new(settings).start(None), Kind::Stop, "may not replicate", "ALTER ROLE \"pgsrc_role\" REPLICATION");
