@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
@@ -14,6 +14,11 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
 use super::client::{Complaints, Settings};
 use super::failure::failure;
 use crate::{Error, Result};
+
+/// A poll hands out deliveries as they come but returns only after this time, so an end waits for it.
+const POLL: Duration = Duration::from_millis(20);
+/// How long messages that are thrown away may take to be reported.
+const PURGING: Duration = Duration::from_millis(500);
 
 /// Hears what became of each message. Called on the sender's own thread, for one partition in the order of sending.
 pub trait Delivery: Send + Sync + 'static {
@@ -94,7 +99,7 @@ impl<D: Delivery> Sender<D> {
             let (producer, ended) = (Arc::clone(&producer), Arc::clone(&ended));
             let work = move || {
                 while !ended.load(Ordering::Relaxed) {
-                    producer.poll(Duration::from_millis(100));
+                    producer.poll(POLL);
                 }
             };
             std::thread::Builder::new()
@@ -144,5 +149,9 @@ impl<D: Delivery> Drop for Sender<D> {
         }
         // What is still queued belongs to positions that were not saved: it is thrown away, not waited for.
         self.producer.purge(rdkafka::producer::PurgeConfig::default().queue().inflight());
+        let began = Instant::now();
+        while self.in_flight() > 0 && began.elapsed() < PURGING {
+            self.producer.poll(Duration::from_millis(1));
+        }
     }
 }

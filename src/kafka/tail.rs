@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Headers, Message as _};
@@ -14,15 +15,31 @@ use crate::{Error, Result};
 /// How long the brokers may send nothing.
 const SILENCE: Duration = Duration::from_secs(30);
 
-fn reader(settings: &Settings) -> Result<(BaseConsumer<Complaints>, Complaints)> {
+/// Between two looks whether a reader is closed: the library's own wait is 100 ms.
+const CLOSING: Duration = Duration::from_millis(2);
+
+fn client(settings: &Settings, config: &ClientConfig) -> Result<(BaseConsumer<Complaints>, Complaints)> {
     let complaints = Complaints::default();
     let fail = |cause| failure("set up a Kafka reader", settings, &complaints, &cause);
-    Ok((settings.reader().create_with_context(complaints.clone()).map_err(fail)?, complaints.clone()))
+    Ok((config.create_with_context(complaints.clone()).map_err(fail)?, complaints.clone()))
+}
+
+/// A client that reads by hand and closes quickly.
+struct Reader(BaseConsumer<Complaints>);
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        if self.0.close_queue().is_ok() {
+            while !self.0.closed() {
+                self.0.poll(CLOSING);
+            }
+        }
+    }
 }
 
 /// The first offset and the end offset (one past the last message) of each partition of a topic.
 pub fn watermarks(settings: &Settings, topic: &str, partitions: u32) -> Result<Vec<(i64, i64)>> {
-    let (reader, complaints) = reader(settings)?;
+    let (reader, complaints) = client(settings, &settings.asker())?;
     let fail = |cause| failure(&format!("ask for the end of topic {topic:?}"), settings, &complaints, &cause);
     let began = Instant::now();
     let mut found = Vec::with_capacity(partitions as usize);
@@ -74,17 +91,18 @@ pub fn read_between(
     if left.is_empty() {
         return Ok(());
     }
-    let (reader, complaints) = reader(settings)?;
+    let (reader, complaints) = client(settings, &settings.reader())?;
+    let reader = Reader(reader);
     let fail = |cause| failure(&format!("read topic {topic:?}"), settings, &complaints, &cause);
     let mut list = TopicPartitionList::new();
     for (partition, from, _) in &left {
         list.add_partition_offset(topic, *partition as i32, Offset::Offset(*from)).map_err(fail)?;
     }
-    reader.assign(&list).map_err(fail)?;
+    reader.0.assign(&list).map_err(fail)?;
     let mut heard = Instant::now();
     let mut since_look = 0;
     while !left.is_empty() {
-        let message = match reader.poll(Duration::from_millis(20)).transpose() {
+        let message = match reader.0.poll(Duration::from_millis(20)).transpose() {
             Ok(message) => message,
             // One broker of several is away: the library asks the others.
             Err(cause) if is_passing(&cause) => None,
@@ -110,7 +128,7 @@ pub fn read_between(
         // Offsets have holes (transactions, compaction), so the end is where the reader stands, not which message came last.
         if message.is_none() || since_look == 1000 {
             since_look = 0;
-            let position = reader.position().map_err(fail)?;
+            let position = reader.0.position().map_err(fail)?;
             left.retain(|(partition, _, to)| {
                 let stands = position.find_partition(topic, *partition as i32).map(|found| found.offset());
                 !matches!(stands, Some(Offset::Offset(offset)) if offset >= *to)

@@ -32,7 +32,7 @@ impl Topics {
     pub fn connect(settings: &Settings) -> Result<Self> {
         let complaints = Complaints::default();
         let fail = |cause| failure("connect to Kafka", settings, &complaints, &cause);
-        let reader: BaseConsumer<Complaints> = settings.reader().create_with_context(complaints.clone()).map_err(fail)?;
+        let reader: BaseConsumer<Complaints> = settings.asker().create_with_context(complaints.clone()).map_err(fail)?;
         let topics = Self { settings: settings.clone(), complaints: complaints.clone(), reader };
         topics.metadata(None)?;
         Ok(topics)
