@@ -1,10 +1,8 @@
 //! SIGKILL of connector, consumer and a broker in mid-stream, on each database: every change is in the files exactly once, with no manual step.
 
-use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 
-use crate::rig::{Counts, Pipeline, Program, Server, alone};
+use crate::rig::{Counts, Pipeline, Program, Server, alone, services};
 
 /// Changes, and changes a second: some ten seconds of load.
 const ROWS: u64 = 40_000;
@@ -53,12 +51,6 @@ fn killed_connector_and_consumer_on_mysql() {
 #[test]
 fn killed_connector_and_consumer_on_mariadb() {
     kill_both(Server::mariadb());
-}
-
-fn services(arguments: &[&str]) {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/services");
-    let output = Command::new(script).args(arguments).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
 #[test]

@@ -39,6 +39,23 @@ fn three_members_and_a_second_group() {
     pipeline.run(&["-c", "second.toml", "verify"]);
 }
 
+/// Consumers for themselves: each reads everything and writes files of its own; one without files reads everything too.
+#[test]
+fn independent_consumers() {
+    let pipeline = Pipeline::new("each", Server::mysql(), false);
+    let counts = pipeline.seed(5_000);
+    pipeline.run(&["connect", "--once"]);
+    pipeline.run(&["consume", "--once", "--instances", "4", "--independent"]);
+    let proof = pipeline.run(&["verify", "--independent", "4"]);
+    let equal = format!("{} rows, 0 missing, 0 extra, 0 different", counts.inserted - counts.deleted);
+    assert_eq!(proof.out.lines().filter(|line| line.ends_with(&equal)).count(), 4, "{}", proof.out);
+    let text = pipeline.scratch.read("list_sync.toml").replace("path = \"out/", "kind = \"none\"\npath = \"nothing/");
+    pipeline.scratch.write("none.toml", &text);
+    let run = pipeline.run(&["-c", "none.toml", "consume", "--once"]);
+    assert!(run.err.contains(&format!("rows={}", counts.changes())), "{}", run.err);
+    assert!(!pipeline.scratch.path("nothing").exists());
+}
+
 /// Members that come and go: the partitions move while rows flow, and one member is killed.
 #[test]
 fn members_come_and_go() {

@@ -9,6 +9,7 @@ mod bad_input;
 mod cases;
 mod direct;
 mod exactly_once;
+mod faults;
 mod groups;
 mod imports;
 mod tidy;

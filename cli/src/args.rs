@@ -60,6 +60,7 @@ pub enum Command {
     /// Writes changes from Kafka to files
     #[command(after_help = "Examples:
   list_sync consume --sink files --instances 3
+  list_sync consume --sink files --instances 30 --independent
   list_sync consume --topic 'shop.public.*' --to csv:out --kafka localhost:9092 --group files")]
     Consume(Consume),
     /// Databases to files in one process, through Kafka if there is one
@@ -102,9 +103,12 @@ pub struct Consume {
     /// Members of the group in this process
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     pub instances: u32,
+    /// Each instance is a consumer for itself: GROUP_1, GROUP_2, … with files in folders 1, 2, … beside each other
+    #[arg(long)]
+    pub independent: bool,
     #[command(flatten)]
     pub until: Until,
-    /// Files without a configuration, csv:FOLDER
+    /// Files without a configuration, csv:FOLDER (none:FOLDER reads and writes nothing)
     #[arg(long, value_name = "KIND:FOLDER", requires_all = ["kafka", "topic"], conflicts_with = "config")]
     pub to: Option<String>,
     /// Topics to read, with * and ?; may stand several times
@@ -192,6 +196,9 @@ pub struct Verify {
     /// Compares again until all is equal, at most so many seconds
     #[arg(long, value_name = "SECS", default_value_t = 0)]
     pub wait: u64,
+    /// Proves each of N independent consumers, as `consume --instances N --independent` made them
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    pub independent: Option<u32>,
     #[command(flatten)]
     pub from: From,
     /// Files without a configuration, csv:FOLDER

@@ -87,7 +87,11 @@ impl Session {
         config.need_kafka()?;
         config.need_sinks(&flags.sink)?;
         let (control, _watch) = self.control(flags.until.once)?;
-        consumer::run(&config, &flags.sink, flags.instances, &control)?;
+        if flags.independent {
+            consumer::run(&config.with_independent_sinks(&flags.sink, flags.instances), &[], 1, &control)?;
+        } else {
+            consumer::run(&config, &flags.sink, flags.instances, &control)?;
+        }
         Ok(ExitCode::SUCCESS)
     }
 

@@ -18,7 +18,12 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// Runs the command.
 pub fn run(session: &Session, flags: &Verify) -> Result<ExitCode> {
     let config = session.config(&flags.one_line())?;
-    let (sources, sinks) = (config.need_sources(&flags.source)?, config.need_sinks(&flags.sink)?);
+    config.need_sinks(&flags.sink)?;
+    let (config, sinks_named) = match flags.independent {
+        Some(instances) => (config.with_independent_sinks(&flags.sink, instances), &[][..]),
+        None => (config, &flags.sink[..]),
+    };
+    let (sources, sinks) = (config.need_sources(&flags.source)?, config.need_sinks(sinks_named)?);
     let control = Control::default();
     control.stop_on_signals()?;
     let until = Instant::now() + Duration::from_secs(flags.wait);

@@ -113,6 +113,14 @@ impl Config {
         if found.is_empty() { Err(lacks()) } else { Ok(found) }
     }
 
+    /// With each sink `instances` times, every one a consumer for itself: see [`Sink::independent`].
+    #[must_use]
+    pub fn with_independent_sinks(mut self, names: &[String], instances: u32) -> Self {
+        self.sinks.retain(|sink| names.is_empty() || names.contains(&sink.name));
+        self.sinks = self.sinks.iter().flat_map(|sink| (1..=instances).map(|number| sink.independent(number))).collect();
+        self
+    }
+
     fn lacks(&self, section: &str, hint: &str) -> Error {
         Error::usage(format!("{} has no {section}, which this command needs", self.origin)).hint(hint)
     }

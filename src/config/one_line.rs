@@ -80,13 +80,14 @@ impl OneLine {
 
     fn sink(&self, to: &str, typed: &mut Typed, faults: &mut Faults) {
         let (kind, folder) = to.split_once(':').unwrap_or(("", to));
-        if kind != "csv" || folder.is_empty() {
+        if !matches!(kind, "csv" | "none") || folder.is_empty() {
             faults.add(&(0..0), format!("--to is {to:?}; expected csv:FOLDER"));
         }
         let path = format!("{}/{{table}}", folder.trim_end_matches('/'));
         // A group of its own for each line, so that two lines do not share one group's partitions.
         let group = self.group.clone().or_else(|| self.from.as_ref().map(|from| self.name(from)));
-        let mut settings = vec![("name", Value::Text("files".to_owned())), ("path", Value::Text(path))];
+        let mut settings =
+            vec![("name", Value::Text("files".to_owned())), ("kind", Value::Text(kind.to_owned())), ("path", Value::Text(path))];
         settings.extend(group.map(|group| ("group", Value::Text(group))));
         if !self.topics.is_empty() {
             settings.push(("topics", Value::Texts(self.topics.clone())));

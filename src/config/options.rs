@@ -166,9 +166,9 @@ const SINK: &[Setting] = &[
     },
     Setting {
         name: "kind",
-        kind: Kind::Choice(Choices { values: &["csv", "jsonl", "parquet"], unbuilt: &["jsonl", "parquet"] }),
+        kind: Kind::Choice(Choices { values: &["csv", "jsonl", "parquet", "none"], unbuilt: &["jsonl", "parquet"] }),
         default: Default::Text("csv", "every database loads it"),
-        doc: "The kind of file.",
+        doc: "The kind of file. \"none\" reads, decodes and commits without writing rows, to measure the rest.",
     },
     Setting {
         name: "path",

@@ -78,6 +78,7 @@ fn sink(entry: &Entry, topics_of_sources: &[String], alone: bool, faults: &mut F
         kind: match entry.text("kind") {
             Some("jsonl") => FileKind::Jsonl,
             Some("parquet") => FileKind::Parquet,
+            Some("none") => FileKind::None,
             _ => FileKind::Csv,
         },
         path,

@@ -153,6 +153,14 @@ pub struct Sink {
 }
 
 impl Sink {
+    /// The sink of independent consumer `number`: a group of its own, and files in a folder of its own beside the others'.
+    #[must_use]
+    pub fn independent(&self, number: u32) -> Self {
+        let (folder, file) = self.path.rsplit_once('/').map_or((None, self.path.as_str()), |(folder, file)| (Some(folder), file));
+        let path = folder.map_or_else(|| format!("{number}/{file}"), |folder| format!("{folder}/{number}/{file}"));
+        Self { name: format!("{}_{number}", self.name), group: format!("{}_{number}", self.group), path, ..self.clone() }
+    }
+
     /// Whether the sink reads this topic.
     pub fn takes(&self, topic: &str) -> bool {
         self.topics.iter().any(|pattern| topic_matches(pattern, topic))
@@ -168,6 +176,8 @@ pub enum FileKind {
     Jsonl,
     /// Apache Parquet.
     Parquet,
+    /// None: changes are read and decoded, and nothing is written but what is no change.
+    None,
 }
 
 /// Metrics, health and the web page.

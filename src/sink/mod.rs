@@ -3,9 +3,11 @@
 pub mod csv;
 mod failure;
 mod marks;
+mod nothing;
 
 pub use failure::file_failure;
 pub use marks::merge_marks;
+pub use nothing::Nothing;
 
 use std::collections::BTreeMap;
 

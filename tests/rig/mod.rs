@@ -2,12 +2,14 @@
 
 mod pipeline;
 mod program;
+mod proxy;
 mod scratch;
 mod server;
 mod topic;
 
 pub use pipeline::{Counts, Pipeline, alone, together};
 pub use program::{Program, Run};
+pub use proxy::Link;
 pub use scratch::Scratch;
-pub use server::{Server, all_servers, kafka};
+pub use server::{Server, all_servers, kafka, services};
 pub use topic::{consume_topic, messages_in};

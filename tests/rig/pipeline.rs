@@ -1,6 +1,7 @@
 //! One table on its way: database -> Kafka -> files, with the load of `seed`, and the proof that nothing is lost or twice.
 
 use std::collections::BTreeSet;
+use std::ops::AddAssign;
 use std::path::PathBuf;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -27,6 +28,14 @@ impl Counts {
 
     pub fn changes(self) -> u64 {
         self.inserted + self.updated + self.deleted
+    }
+}
+
+impl AddAssign for Counts {
+    fn add_assign(&mut self, more: Self) {
+        self.inserted += more.inserted;
+        self.updated += more.updated;
+        self.deleted += more.deleted;
     }
 }
 

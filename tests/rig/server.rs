@@ -1,5 +1,8 @@
 //! The databases and brokers that `scripts/services` started, by the variables it prints.
 
+use std::path::Path;
+use std::process::Command;
+
 use list_sync::source::{Address, Database, Dialect, open};
 
 fn variable(name: &str) -> String {
@@ -10,6 +13,14 @@ fn variable(name: &str) -> String {
 /// Bootstrap brokers, `host:port,…`.
 pub fn kafka() -> String {
     variable("LIST_SYNC_KAFKA")
+}
+
+/// Runs `scripts/services`; answers what it prints.
+pub fn services(arguments: &[&str]) -> String {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/services");
+    let output = Command::new(script).args(arguments).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
 /// One database server.

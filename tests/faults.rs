@@ -1,0 +1,167 @@
+//! Faults that pass: a database that dies, brokers that die one after the other or freeze, links that are cut or held, members that freeze. The
+//! same processes go on by themselves, and every change is in the files exactly once. Kills of our own processes are in `exactly_once`.
+
+use std::process::Command;
+use std::time::Duration;
+
+use crate::rig::{Counts, Link, Pipeline, Program, Server, alone, services};
+
+/// Changes, and changes a second: some eight seconds of load.
+const ROWS: u64 = 24_000;
+const RATE: u64 = 3_000;
+
+fn pause(seconds: u64) {
+    std::thread::sleep(Duration::from_secs(seconds));
+}
+
+/// Both stages as processes, streaming.
+fn start(pipeline: &Pipeline) -> (Program, Program) {
+    let mut connect = pipeline.start("connect", &["connect"]);
+    let consume = pipeline.start("consume", &["consume"]);
+    connect.wait_for("streaming");
+    (connect, consume)
+}
+
+/// Both stages are still the processes that were started, and end well; what they had not done yet is done, and all of it is proved.
+fn settle(pipeline: &Pipeline, (connect, consume): (Program, Program), counts: Counts) {
+    assert_eq!(connect.stop(), Some(0));
+    assert_eq!(consume.stop(), Some(0));
+    pipeline.run(&["connect", "--once"]);
+    pipeline.run(&["consume", "--once"]);
+    pipeline.prove(counts);
+}
+
+fn counts_of(mut seed: Program) -> Counts {
+    assert!(seed.wait(Duration::from_secs(180)).success(), "{}", seed.log());
+    Counts::parse(&seed.log())
+}
+
+/// SIGKILL and a clean restart of the server, each with changes that are committed but perhaps not read yet.
+fn database_dies(server: Server) {
+    let _alone = alone();
+    let name = server.name;
+    let pipeline = Pipeline::new_alone("dies", server);
+    let mut stages = start(&pipeline);
+    let mut counts = pipeline.seed(8_000);
+    services(&["kill", name]);
+    services(&["up", name]);
+    counts += pipeline.seed(8_000);
+    stages.0.wait_for("connected again");
+    services(&["restart", name]);
+    counts += pipeline.seed(8_000);
+    settle(&pipeline, stages, counts);
+}
+
+#[test]
+fn postgres_dies() {
+    database_dies(Server::postgres());
+}
+
+#[test]
+fn mysql_dies() {
+    database_dies(Server::mysql());
+}
+
+#[test]
+fn mariadb_dies() {
+    database_dies(Server::mariadb());
+}
+
+/// Each broker in turn, so every leader, the group's coordinator and the controller die once.
+#[test]
+fn every_broker_dies_in_turn() {
+    let _alone = alone();
+    let pipeline = Pipeline::new_alone("turns", Server::postgres());
+    let seed = pipeline.start_seed(3 * ROWS, RATE);
+    let stages = start(&pipeline);
+    for broker in ["kafka.1", "kafka.2", "kafka.3"] {
+        pause(2);
+        services(&["kill", broker]);
+        pause(3);
+        services(&["up", "kafka"]);
+    }
+    let counts = counts_of(seed);
+    settle(&pipeline, stages, counts);
+    pipeline.prove_topic(counts);
+}
+
+/// A broker that neither answers nor closes its connections, as behind a network that is split, until it heals.
+#[test]
+fn a_broker_freezes_and_thaws() {
+    let _alone = alone();
+    let pipeline = Pipeline::new_alone("freeze", Server::mysql());
+    let seed = pipeline.start_seed(2 * ROWS, RATE);
+    let stages = start(&pipeline);
+    pause(2);
+    let pid = services(&["pid", "kafka.2"]);
+    let signal = |name: &str| assert!(Command::new("kill").args([name, pid.trim()]).status().unwrap().success());
+    signal("-STOP");
+    pause(15);
+    signal("-CONT");
+    let counts = counts_of(seed);
+    settle(&pipeline, stages, counts);
+    pipeline.prove_topic(counts);
+}
+
+/// The link to the database is cut, then held: open, and nothing comes through.
+fn link_fails(server: Server) {
+    let address = server.address();
+    let pipeline = Pipeline::new("link", server, false);
+    let upstream = format!("{}:{}", address.host, address.port);
+    let link = Link::to(&pipeline.scratch.name, &upstream);
+    let text = pipeline.scratch.read("list_sync.toml");
+    assert!(text.contains(&upstream), "{text}");
+    pipeline.scratch.write("list_sync.toml", &text.replace(&upstream, &link.address));
+    // The load goes to the server itself.
+    pipeline.scratch.write("seed.toml", &text);
+    let (rows, rate) = (ROWS.to_string(), RATE.to_string());
+    let seed = pipeline
+        .start("seed", &["-c", "seed.toml", "seed", "--rows", &rows, "--rate", &rate, "--batch", "100", "--table", &pipeline.table]);
+    let mut stages = start(&pipeline);
+    pause(1);
+    link.cut(|| pause(2));
+    stages.0.wait_for("connected again");
+    link.hold(|| pause(3));
+    let counts = counts_of(seed);
+    settle(&pipeline, stages, counts);
+}
+
+#[test]
+fn link_to_postgres_fails() {
+    link_fails(Server::postgres());
+}
+
+#[test]
+fn link_to_mysql_fails() {
+    link_fails(Server::mysql());
+}
+
+/// A member that is frozen for longer than its session lasts: another one takes over, and when it thaws it writes nothing of its own accord.
+#[test]
+fn a_member_freezes_past_its_session() {
+    let pipeline = Pipeline::new("zombie", Server::postgres(), false);
+    let text = pipeline.scratch.read("list_sync.toml");
+    for member in ["a", "b"] {
+        let own = text.replace("commit_interval_ms", &format!("id = {member:?}\ncommit_interval_ms"));
+        pipeline.scratch.write(&format!("{member}.toml"), &own);
+    }
+    let seed = pipeline.start_seed(2 * ROWS, RATE);
+    let connect = pipeline.start("connect", &["connect"]);
+    let mut frozen = pipeline.start("a", &["-c", "a.toml", "consume"]);
+    frozen.wait_for("partitions given");
+    pause(1);
+    frozen.signal("STOP");
+    let other = pipeline.start("b", &["-c", "b.toml", "consume"]);
+    // The session lasts 10 s.
+    pause(14);
+    frozen.signal("CONT");
+    let counts = counts_of(seed);
+    pause(2);
+    assert_eq!(connect.stop(), Some(0));
+    assert_eq!(frozen.stop(), Some(0));
+    assert_eq!(other.stop(), Some(0));
+    pipeline.run(&["connect", "--once"]);
+    pipeline.run(&["-c", "a.toml", "consume", "--once"]);
+    pipeline.prove(counts);
+    assert!(pipeline.files("insert").len() >= 2, "only one member ever wrote: {:?}", pipeline.files("insert"));
+}
