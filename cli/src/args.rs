@@ -29,6 +29,9 @@ pub struct Everywhere {
     /// The configuration file [default: list_sync.toml]
     #[arg(short, long, global = true, help_heading = "Options of every command", value_name = "FILE")]
     pub config: Option<String>,
+    /// Sets an option above the file and the environment: kafka.brokers=a:9092,b:9092 or source.NAME.snapshot=never; may stand several times
+    #[arg(long, global = true, help_heading = "Options of every command", value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
     /// How the log on stderr is written
     #[arg(long, global = true, help_heading = "Options of every command", value_enum, default_value = "text")]
     pub log_format: LogFormat,
@@ -160,7 +163,7 @@ pub struct Until {
 #[derive(Debug, Args)]
 pub struct Seed {
     /// A database, in place of the configuration's sources; '${NAME}' stands for an environment variable
-    #[arg(long, value_name = "URL", conflicts_with_all = ["source", "config"])]
+    #[arg(long, value_name = "URL", conflicts_with_all = ["source", "config", "set"])]
     pub url: Option<String>,
     /// Only this source of the configuration; may stand several times
     #[arg(long, value_name = "NAME")]

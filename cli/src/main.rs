@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use clap::Parser;
 use indicatif::{MultiProgress, ProgressDrawTarget};
-use list_sync::config::{self, Config, OneLine};
+use list_sync::config::{Config, OneLine};
 use list_sync::control::Control;
 use list_sync::{Error, Result};
 use list_sync::{connector, consumer, direct};
@@ -58,9 +58,9 @@ impl Session {
     /// The configuration: of the flags if they name a database or files, else of the file.
     fn config(&self, flags: &OneLine) -> Result<Config> {
         if flags.is_used() {
-            return Config::from_flags(flags);
+            return Config::from_flags(flags, &self.everywhere.set);
         }
-        Config::load(self.everywhere.config.as_deref().unwrap_or(config::FILE))
+        Config::load_with(self.everywhere.config.as_deref(), &self.everywhere.set)
     }
 
     /// A handle that signals stop, and who watches it.

@@ -79,6 +79,30 @@ fn all_faults_of_the_file_are_told_with_their_places() {
 }
 
 #[test]
+fn variables_and_flags_stand_above_the_file_and_are_named_in_faults() {
+    let case = Case::with_file("above", &format!("{SOURCE}{SINK}"));
+    let run = |arguments: &[&str], variables: &[(&str, &str)]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_list_sync"));
+        let output = command.args(arguments).envs(variables.iter().copied()).current_dir(&case.folder).output().unwrap();
+        (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (code, stderr) = run(&["connect", "--set", "sink.files.pth=x"], &[("LIST_SYNC__SOURCE__SHOP__FORMAT", "jason")]);
+    let expected = "error: LIST_SYNC__SOURCE__SHOP__FORMAT: \"format\" cannot be \"jason\"; did you mean \"json\"?\n\
+                    error: --set sink.files.pth: unknown option \"pth\" in [[sink]]; did you mean \"path\"?\n\
+                    hint: nothing was started; each line names the place and what belongs there\n";
+    assert_eq!((code, stderr.as_str()), (2, expected));
+    // With brokers from outside Kafka is no longer what is missing.
+    for (arguments, variables) in [
+        (&["connect", "--source", "till", "--set", "kafka.brokers=127.0.0.1:1"][..], &[][..]),
+        (&["connect", "--source", "till"], &[("LIST_SYNC__KAFKA__BROKERS", "127.0.0.1:1")]),
+    ] {
+        let (code, stderr) = run(arguments, variables);
+        assert_eq!(code, 2, "{stderr}");
+        assert!(stderr.starts_with("error: there is no source \"till\""), "{stderr}");
+    }
+}
+
+#[test]
 fn what_a_command_needs_is_checked_before_it_starts() {
     let case = Case::with_file("needs", &format!("{SOURCE}{SINK}"));
     for (arguments, expected) in [

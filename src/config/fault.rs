@@ -1,10 +1,10 @@
-//! What is wrong with a configuration file: every fault with its place, all told together.
+//! What is wrong with a configuration: every fault with its place, all told together.
 
 use std::ops::Range;
 
 use crate::Error;
 
-/// Faults found so far, by byte offset in the file.
+/// Faults found so far, by their offset in [`Places`].
 #[derive(Debug, Default)]
 pub struct Faults(Vec<(usize, String)>);
 
@@ -14,27 +14,69 @@ impl Faults {
         self.0.push((span.start, what.into()));
     }
 
-    /// One [`crate::error::Kind::Usage`] error whose fact has a line `file:line:column: what` for each fault, in the file's order.
-    pub fn into_error(mut self, file: &str, text: &str) -> Option<Error> {
+    /// One [`crate::error::Kind::Usage`] error whose fact has a line `place: what` for each fault: the file's in its order, then the variables', then the flags'.
+    pub fn into_error(mut self, places: &Places<'_>) -> Option<Error> {
         self.0.sort();
-        let lines: Vec<_> = self.0.iter().map(|(offset, what)| format!("{}: {what}", place(file, text, *offset))).collect();
-        let hint = "nothing was started; each line names the place and what belongs there";
+        self.0.dedup();
+        let in_file = self.0.iter().any(|(offset, _)| !places.is_outside(*offset));
+        let hint = if in_file || places.has_file() {
+            "nothing was started; each line names the place and what belongs there"
+        } else {
+            "nothing was started; the flags are told with --help"
+        };
+        let lines: Vec<_> = self.0.iter().map(|(offset, what)| format!("{}: {what}", places.of(*offset))).collect();
         (!lines.is_empty()).then(|| Error::usage(lines.join("\n")).hint(hint))
-    }
-
-    /// The same for flags, which have no place in a file.
-    pub fn into_flag_error(self) -> Option<Error> {
-        let lines: Vec<_> = self.0.into_iter().map(|(_, what)| what).collect();
-        (!lines.is_empty()).then(|| Error::usage(lines.join("\n")).hint("the flags are told with --help"))
     }
 }
 
-/// `file:line:column`, both from 1, the column in characters.
-pub fn place(file: &str, text: &str, offset: usize) -> String {
-    let before = text.get(..offset).unwrap_or(text);
-    let line = before.matches('\n').count() + 1;
-    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-    format!("{file}:{line}:{column}")
+/// What an offset means: a byte of the file, or behind its end a flag or an environment variable.
+#[derive(Debug, Clone)]
+pub struct Places<'a> {
+    file: &'a str,
+    text: &'a str,
+    outside: Vec<String>,
+}
+
+impl<'a> Places<'a> {
+    /// The places of a file; `file` is empty where there is none.
+    pub fn new(file: &'a str, text: &'a str) -> Self {
+        Self { file, text, outside: Vec::new() }
+    }
+
+    /// A flag or variable of this name, as a span of its own.
+    pub fn add(&mut self, name: &str) -> Range<usize> {
+        let at = self.text.len() + 1 + self.outside.len();
+        self.outside.push(name.to_owned());
+        at..at + 1
+    }
+
+    /// Where all came from, for messages.
+    pub fn origin(&self) -> String {
+        match (self.file, self.outside.iter().any(|name| name.starts_with("--"))) {
+            ("", true) => "the command line".to_owned(),
+            ("", false) => "the environment".to_owned(),
+            (file, _) => file.to_owned(),
+        }
+    }
+
+    fn is_outside(&self, offset: usize) -> bool {
+        offset > self.text.len()
+    }
+
+    fn has_file(&self) -> bool {
+        !self.file.is_empty()
+    }
+
+    /// `file:line:column`, both from 1, the column in characters; or the name of the flag or variable.
+    pub fn of(&self, offset: usize) -> String {
+        if let Some(name) = offset.checked_sub(self.text.len() + 1).and_then(|index| self.outside.get(index)) {
+            return name.clone();
+        }
+        let before = self.text.get(..offset).unwrap_or(self.text);
+        let line = before.matches('\n').count() + 1;
+        let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+        format!("{}:{line}:{column}", self.file)
+    }
 }
 
 /// `; did you mean "…"?` for the valid name nearest to `written`, or the list of all if none is near.

@@ -6,6 +6,7 @@ mod entry;
 mod fault;
 mod one_line;
 mod options;
+mod overrides;
 mod resolve;
 mod settings;
 mod source;
@@ -21,7 +22,8 @@ mod tests;
 
 use crate::source::Address;
 use crate::{Error, Result};
-use fault::Faults;
+use fault::{Faults, Places};
+use overrides::Override;
 
 pub use declaration::{Choices, Default, Kind, Section, Setting};
 pub use one_line::OneLine;
@@ -60,32 +62,55 @@ struct Unbuilt {
 impl Config {
     /// Reads a file, environment variables and password files.
     pub fn load(path: &str) -> Result<Self> {
-        let text = std::fs::read_to_string(path).map_err(|cause| {
-            let hint = "name the file with -c FILE, or go without one: list_sync run --from URL --table TABLE --to csv:FOLDER";
-            Error::usage(format!("the configuration file {path:?} cannot be read")).cause(cause).hint(hint)
-        })?;
-        Self::parse(path, &text, outside())
+        Self::load_with(Some(path), &[])
+    }
+
+    /// The same, with `--set KEY=VALUE` above all. Without a `path`, the file is [`FILE`]; it may be missing where variables or flags stand for it.
+    pub fn load_with(path: Option<&str>, set: &[String]) -> Result<Self> {
+        let mut above = overrides::of_environment(std::env::vars_os());
+        above.extend(overrides::of_set(set)?);
+        let file = path.unwrap_or(FILE);
+        match std::fs::read_to_string(file) {
+            Ok(text) => Self::parse_with(file, &text, &above, outside()),
+            Err(cause) if cause.kind() == std::io::ErrorKind::NotFound && path.is_none() && !above.is_empty() => {
+                Self::parse_with("", "", &above, outside())
+            }
+            Err(cause) => {
+                let hint = "name the file with -c FILE, write one with list_sync init, or go without: list_sync run --from URL --table TABLE --to csv:FOLDER";
+                Err(Error::usage(format!("the configuration file {file:?} cannot be read")).cause(cause).hint(hint))
+            }
+        }
     }
 
     /// Reads the text of a file; `file` names it in messages.
     pub fn parse(file: &str, text: &str, outside: Outside<'_>) -> Result<Self> {
-        let mut faults = Faults::default();
-        let typed = walk::walk(text, SECTIONS, outside, &mut faults);
-        let mut config = resolve::resolve(&typed, outside, &mut faults);
-        for unbuilt in &mut config.unbuilt {
-            unbuilt.what = format!("{}: {}", fault::place(file, text, unbuilt.offset), unbuilt.what);
-        }
-        file.clone_into(&mut config.origin);
-        faults.into_error(file, text).map_or(Ok(config), Err)
+        Self::parse_with(file, text, &[], outside)
     }
 
-    /// What the flags of the command line say, without a file.
-    pub fn from_flags(flags: &OneLine) -> Result<Self> {
+    fn parse_with(file: &str, text: &str, above: &[Override], outside: Outside<'_>) -> Result<Self> {
+        Self::read(Places::new(file, text), text, above, &[], outside)
+    }
+
+    /// What the flags of the command line say, without a file and its variables; `set` goes before the other flags.
+    pub fn from_flags(flags: &OneLine, set: &[String]) -> Result<Self> {
+        let (mut above, faults) = flags.overrides();
+        above.extend(overrides::of_set(set)?);
+        Self::read(Places::new("", ""), "", &above, &faults, outside())
+    }
+
+    fn read(mut places: Places<'_>, text: &str, above: &[Override], faults_known: &[(&str, String)], outside: Outside<'_>) -> Result<Self> {
         let mut faults = Faults::default();
-        let typed = flags.typed(outside(), &mut faults);
-        let mut config = resolve::resolve(&typed, outside(), &mut faults);
-        "the command line".clone_into(&mut config.origin);
-        faults.into_flag_error().map_or(Ok(config), Err)
+        for (place, what) in faults_known {
+            faults.add(&places.add(place), what.clone());
+        }
+        let above: Vec<_> = above.iter().map(|over| (places.add(&over.place), over)).collect();
+        let typed = walk::walk(text, &above, SECTIONS, outside, &mut faults);
+        let mut config = resolve::resolve(&typed, outside, &mut faults);
+        for unbuilt in &mut config.unbuilt {
+            unbuilt.what = format!("{}: {}", places.of(unbuilt.offset), unbuilt.what);
+        }
+        config.origin = places.origin();
+        faults.into_error(&places).map_or(Ok(config), Err)
     }
 
     /// Refuses a start with what the program cannot do yet, rather than leaving it out silently.
@@ -130,12 +155,17 @@ impl Config {
 pub fn address_of_flag(url: &str) -> Result<Address> {
     let expanded = variables::expand_url(url, outside()).map_err(Error::usage)?;
     let address = Address::parse(&expanded)?;
-    if !url.contains("${") && !address.password.reveal().is_empty() {
+    warn_of_password(url);
+    Ok(address)
+}
+
+fn warn_of_password(url: &str) {
+    let has_password = Address::parse(url).is_ok_and(|address| !address.password.reveal().is_empty());
+    if !url.contains("${") && has_password {
         tracing::warn!(
             "the password in the URL shows in the list of processes; write '${{NAME}}' for it and set that environment variable"
         );
     }
-    Ok(address)
 }
 
 fn chosen<'a, T>(all: &'a [T], names: &[String], what: &str, name_of: impl Fn(&T) -> &str) -> Result<Vec<&'a T>> {

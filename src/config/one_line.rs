@@ -1,12 +1,7 @@
 //! A configuration from the command line alone: `run --from URL --table T --to csv:DIR`.
 
-use super::declaration::Section;
-use super::entry::{Entry, Value};
-use super::fault::Faults;
-use super::options::SECTIONS;
+use super::overrides::{Given, Override};
 use super::resolve::NAME_LENGTH_MAX;
-use super::variables::{Outside, expand_url};
-use super::walk::Typed;
 
 /// What the flags say.
 #[derive(Debug, Clone, Default)]
@@ -33,40 +28,34 @@ impl OneLine {
         self.from.is_some() || self.to.is_some()
     }
 
-    /// The sections that a file with the same meaning would have.
-    pub(super) fn typed(&self, outside: Outside<'_>, faults: &mut Faults) -> Typed {
-        let mut typed = Typed::default();
+    /// What a file with the same meaning would say, flag by flag; a flag that cannot be turned into that is answered with its fault.
+    pub(super) fn overrides(&self) -> (Vec<Override>, Vec<(&'static str, String)>) {
+        let (mut said, mut faults) = (Vec::new(), Vec::new());
         if let Some(brokers) = &self.kafka {
             let brokers = brokers.split(',').map(str::to_owned).collect();
-            add(&mut typed, "kafka", vec![("brokers", Value::Texts(brokers))]);
+            said.push(Override::of_flag("--kafka", "kafka.brokers", Given::List(brokers)));
         }
         if let Some(from) = &self.from {
-            self.source(from, &mut typed, outside, faults);
+            self.source(from, &mut said, &mut faults);
         }
         if let Some(to) = &self.to {
-            self.sink(to, &mut typed, faults);
+            self.sink(to, &mut said, &mut faults);
         }
-        typed
+        (said, faults)
     }
 
-    fn source(&self, from: &str, typed: &mut Typed, outside: Outside<'_>, faults: &mut Faults) {
-        let url = expand_url(from, outside).unwrap_or_else(|what| {
-            faults.add(&(0..0), what);
-            from.to_owned()
-        });
+    fn source(&self, from: &str, said: &mut Vec<Override>, faults: &mut Vec<(&'static str, String)>) {
+        said.push(Override::of_flag("--from", "source.0.url", Given::text(from)));
+        said.push(Override::of_flag("--from", "source.0.name", Given::text(&self.name(from))));
         if self.tables.is_empty() {
-            faults.add(&(0..0), "--from names a database, but no --table says what of it; expected --table public.* or the like");
+            faults.push(("--from", "names a database, but no --table says what of it; expected --table public.* or the like".to_owned()));
+            said.push(Override::of_flag("--from", "source.0.tables", Given::List(vec!["*".to_owned()])));
+        } else {
+            said.push(Override::of_flag("--table", "source.0.tables", Given::List(self.tables.clone())));
         }
-        let name = self.name(from);
-        let mut settings = vec![("name", Value::Text(name)), ("url", Value::Text(url)), ("tables", Value::Texts(self.tables.clone()))];
         if let Some(snapshot) = &self.snapshot {
-            match snapshot.as_str() {
-                "initial" | "never" => settings.push(("snapshot", Value::Text(snapshot.clone()))),
-                "only" => typed.unbuilt.push((0..0, "--snapshot only".to_owned())),
-                other => faults.add(&(0..0), format!("--snapshot is {other:?}; expected initial or never")),
-            }
+            said.push(Override::of_flag("--snapshot", "source.0.snapshot", Given::text(snapshot)));
         }
-        add(typed, "source", settings);
     }
 
     /// The source's name, which names its slot, its saved position and its topics: product, database and tables, so that lines for other tables or
@@ -78,31 +67,23 @@ impl OneLine {
         name.trim_end_matches('_').chars().take(NAME_LENGTH_MAX).collect()
     }
 
-    fn sink(&self, to: &str, typed: &mut Typed, faults: &mut Faults) {
+    fn sink(&self, to: &str, said: &mut Vec<Override>, faults: &mut Vec<(&'static str, String)>) {
         let (kind, folder) = to.split_once(':').unwrap_or(("", to));
         if !matches!(kind, "csv" | "none") || folder.is_empty() {
-            faults.add(&(0..0), format!("--to is {to:?}; expected csv:FOLDER"));
+            faults.push(("--to", format!("{to:?} is not understood; expected csv:FOLDER")));
+            return;
         }
         let path = format!("{}/{{table}}", folder.trim_end_matches('/'));
+        for (key, value) in [("name", "files"), ("kind", kind), ("path", &path)] {
+            said.push(Override::of_flag("--to", &format!("sink.0.{key}"), Given::text(value)));
+        }
         // A group of its own for each line, so that two lines do not share one group's partitions.
         let group = self.group.clone().or_else(|| self.from.as_ref().map(|from| self.name(from)));
-        let mut settings =
-            vec![("name", Value::Text("files".to_owned())), ("kind", Value::Text(kind.to_owned())), ("path", Value::Text(path))];
-        settings.extend(group.map(|group| ("group", Value::Text(group))));
+        said.extend(group.map(|group| Override::of_flag("--group", "sink.0.group", Given::text(&group))));
         if !self.topics.is_empty() {
-            settings.push(("topics", Value::Texts(self.topics.clone())));
+            said.push(Override::of_flag("--topic", "sink.0.topics", Given::List(self.topics.clone())));
         }
-        add(typed, "sink", settings);
     }
-}
-
-fn add(typed: &mut Typed, section: &'static str, settings: Vec<(&'static str, Value)>) {
-    let declared: Option<&'static Section> = SECTIONS.iter().find(|declared| declared.name == section);
-    let mut entry = Entry::new(declared.map_or(&[], |declared| declared.options), 0..0);
-    for (name, value) in settings {
-        entry.set(name, 0..0, value);
-    }
-    typed.sections.entry(section).or_default().push(entry);
 }
 
 /// What stands for a database and its tables in a name: letters, digits and `_`.

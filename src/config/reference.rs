@@ -16,6 +16,28 @@ and the nearest valid name, before anything starts; an unknown key is a fault. W
 - `${NAME}` in a text stands for the environment variable `NAME`; `$${` is `${` itself. In front of the `@` of a `url` its value is
   percent-encoded, so a password may have any characters. A variable that is not set is a fault.
 - A section in double brackets may stand several times.
+
+## Above the file: environment variables and `--set`
+
+Every option can also be set from outside, for one start. Flags stand above variables, variables above the file. What is wrong with them is told
+with the file's faults, by the variable's or the flag's name.
+
+| in the file | variable | flag of every command |
+|---|---|---|
+| `[kafka] brokers = [\"a:9092\", \"b:9092\"]` | `LIST_SYNC__KAFKA__BROKERS=a:9092,b:9092` | `--set kafka.brokers=a:9092,b:9092` |
+| `[kafka] topic = { partitions = 6 }` | `LIST_SYNC__KAFKA__TOPIC__PARTITIONS=6` | `--set kafka.topic.partitions=6` |
+| `[kafka] properties = { \"sasl.password\" = \"…\" }` | `LIST_SYNC__KAFKA__PROPERTIES__SASL_PASSWORD=…` | `--set kafka.properties.sasl.password=…` |
+| `[[source]] name = \"web-shop\"`, `url = \"…\"` | `LIST_SYNC__SOURCE__WEB_SHOP__URL=…` | `--set source.web-shop.url=…` |
+| the first `[[sink]]`: `split = false` | `LIST_SYNC__SINK__0__SPLIT=false` | `--set sink.0.split=false` |
+
+- `__` in a variable's name is the dot of the key. In a property's name `_` is a dot too (but in `log_level`).
+- A `[[source]]` or `[[sink]]` is meant by its name or by its number in the file, counted from 0; the number behind the last one makes a new one, which
+  then has its name: `--set sink.1.name=more --set sink.more.path=more/{table}`. In a variable a name has `_` for `-`, and capitals do not matter.
+- Texts stand as they are, without quotes; lists are separated by commas, or written as in the file (`[\"a,b\", \"c\"]`), as are tables (`{ … }`). A list
+  replaces the file's. `${NAME}` works as in the file.
+- What a flag says shows in the list of processes: passwords belong into variables, `${NAME}` or `password_file`.
+- Without `-c FILE`, the file may be missing where variables or `--set` say all. A line with `--from` or `--to` stands for a file and its variables; `--set`
+  goes above it.
 ";
 
 fn page() -> String {

@@ -234,14 +234,70 @@ fn one_line_is_enough() {
         snapshot: Some("never".to_owned()),
         ..OneLine::default()
     };
-    let config = Config::from_flags(&flags).unwrap();
+    let config = Config::from_flags(&flags, &[]).unwrap();
     let (source, sink) = (&config.sources[0], &config.sinks[0]);
     assert_eq!((source.name.as_str(), source.snapshot), ("mysql_my_shop_test", Snapshot::Never));
     assert_eq!((sink.name.as_str(), sink.group.as_str(), sink.path.as_str()), ("files", "mysql_my_shop_test", "/tmp/out/{table}"));
     assert_eq!((config.need_kafka().unwrap().brokers.len(), sink.topics.join(",").as_str()), (2, "mysql_my_shop_test.*.*"));
     let wrong = OneLine { from: Some("nonsense".to_owned()), to: Some("out".to_owned()), ..OneLine::default() };
-    let told = Config::from_flags(&wrong).unwrap_err().to_string();
-    assert_eq!(told.lines().count(), 3, "{told}");
+    let told = Config::from_flags(&wrong, &[]).unwrap_err().to_string();
+    assert_eq!(
+        told.lines().collect::<Vec<_>>(),
+        [
+            "--from: names a database, but no --table says what of it; expected --table public.* or the like",
+            "--to: \"out\" is not understood; expected csv:FOLDER",
+            "--from: the database URL cannot be read: relative URL without a base; write it as postgres://user@host:5432/database, mysql://… or mariadb://…",
+        ]
+    );
+    let set = ["source.0.identity=key".to_owned(), "sink.files.split=false".to_owned()];
+    let config = Config::from_flags(&flags, &set).unwrap();
+    assert_eq!((config.sources[0].identity, config.sinks[0].split), (RowIdentity::Key, false));
+    let told = Config::from_flags(&flags, &["sink.files.splitt=false".to_owned()]).unwrap_err().to_string();
+    assert_eq!(told, "--set sink.files.splitt: unknown option \"splitt\" in [[sink]]; did you mean \"split\"?");
+}
+
+/// What is wrong in shape, in value, and between two sections: all ten in one answer, by place.
+#[test]
+fn ten_faults_are_told_at_once() {
+    let text = r#"[kafka]
+brokers = ["a:b"]
+topic = { partitions = 0, replicas = 3 }
+
+[[source]]
+name = "a shop"
+url = "oracle://h/d"
+snapshot = "nevr"
+
+[[source]]
+name = "till"
+url = "mysql://h/d"
+tables = ["!x"]
+slot = "s"
+
+[[sink]]
+name = "files"
+path = "{tabel}"
+split = "no"
+
+[sinks]
+"#;
+    assert_eq!(
+        faults(text),
+        [
+            "c.toml:2:11: \"a:b\" is no broker; expected \"host:port\"",
+            "c.toml:3:24: \"partitions\" is 0; expected a whole number from 1 to 10000",
+            "c.toml:3:27: unknown option \"replicas\" in \"topic\"; did you mean \"replication\"?",
+            "c.toml:5:1: [[source]] has no \"tables\", which is required",
+            "c.toml:6:8: \"a shop\" is no name; expected letters, digits, \"_\" and \"-\", at most 48",
+            "c.toml:7:7: unknown database \"oracle\" in a URL; write it as postgres://user@host:5432/database, mysql://… or mariadb://…",
+            "c.toml:8:12: \"snapshot\" cannot be \"nevr\"; did you mean \"never\"?",
+            "c.toml:13:10: `tables` names no table; write tables = [\"public.*\"] or the like",
+            "c.toml:14:8: \"slot\" is for PostgreSQL, and this source is MySQL; leave it out",
+            "c.toml:18:8: unknown part \"{tabel}\"; did you mean \"table\"?",
+            "c.toml:19:9: \"split\" is a string; expected true or false",
+            "c.toml:21:2: unknown section \"sinks\"; did you mean \"sink\"?",
+        ]
+    );
 }
 
 #[test]

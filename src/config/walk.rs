@@ -9,6 +9,7 @@ use toml::de::{DeTable, DeValue};
 use super::declaration::{Choices, Kind, Section, Setting};
 use super::entry::{Entry, Value};
 use super::fault::{Faults, suggestion};
+use super::overrides::Override;
 use super::variables::{Outside, expand, expand_url};
 
 type Placed<'i> = Spanned<DeValue<'i>>;
@@ -22,15 +23,25 @@ pub struct Typed {
     pub unbuilt: Vec<(Range<usize>, String)>,
 }
 
-/// Reads the text of a file; what is wrong goes to `faults`.
-pub fn walk(text: &str, sections: &'static [Section], outside: Outside<'_>, faults: &mut Faults) -> Typed {
+/// Reads the text of a file and puts what stands above it in; what is wrong goes to `faults`.
+pub fn walk(
+    text: &str,
+    above: &[(Range<usize>, &Override)],
+    sections: &'static [Section],
+    outside: Outside<'_>,
+    faults: &mut Faults,
+) -> Typed {
     let (document, errors) = DeTable::parse_recoverable(text);
     for error in &errors {
         faults.add(&error.span().unwrap_or(0..0), format!("this is no TOML: {}", error.message().replace('\n', " ")));
     }
+    let mut document = document.into_inner();
+    for (span, over) in above {
+        over.put_into(&mut document, sections, span, faults);
+    }
     let mut walk = Walk { outside, faults, typed: Typed::default() };
     if errors.is_empty() {
-        walk.document(document.get_ref(), sections);
+        walk.document(&document, sections);
     }
     walk.typed
 }
