@@ -75,7 +75,7 @@ pub fn of_set(set: &[String]) -> Result<Vec<Override>> {
         let hint = "write --set kafka.brokers=host:9092, or --set source.NAME.tables=public.orders,public.customers";
         // The text may hold a password and is not repeated.
         let (key, value) = text.split_once('=').ok_or_else(|| Error::usage("--set has no \"=\" between key and value").hint(hint))?;
-        if key.trim().ends_with(".url") {
+        if key.trim().rsplit('.').next() == Some("url") {
             super::warn_of_password(value);
         }
         Ok(Override::of_flag(&format!("--set {}", key.trim()), key.trim(), Given::text(value)))
@@ -153,7 +153,7 @@ impl Override {
             }
             _ => return Err(format!("{wanted:?} could be more than one [[{}]]; write its number, counted from 0", section.name)),
         };
-        elements.iter_mut().nth(index).map(Spanned::get_mut).ok_or_else(|| "no element".to_owned())
+        elements.get_mut(index).map(Spanned::get_mut).ok_or_else(|| "no element".to_owned())
     }
 
     /// Sets the option that `path` names within a table of these settings.
