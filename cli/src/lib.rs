@@ -1,4 +1,6 @@
-//! The binary: arguments, configuration, run, exit code. All that it does is done by the library.
+//! The program: arguments, configuration, run, exit code. All that it does is done by the library `list_sync`.
+//!
+//! `bin/list_sync.rs` is the binary; the Python package calls [`run`] as its command.
 
 mod args;
 mod logging;
@@ -6,6 +8,7 @@ mod progress;
 mod seed;
 mod verify;
 
+use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -20,8 +23,9 @@ use list_sync::{connector, consumer, direct};
 use args::{Arguments, Command, Connect, Consume, Everywhere, Run};
 use progress::Watch;
 
-fn main() -> ExitCode {
-    let Arguments { everywhere, command } = Arguments::parse();
+/// Runs the program with these arguments, the first of which is its name, to its end. Ends the process itself where the arguments are wrong or ask for help.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let Arguments { everywhere, command } = Arguments::parse_from(arguments);
     let bars = draws_progress(&everywhere).then(|| MultiProgress::with_draw_target(ProgressDrawTarget::stderr()));
     logging::start(&everywhere, bars.as_ref());
     let session = Session { everywhere, bars };
