@@ -10,12 +10,20 @@ declare -A package_of=(
   [kcat]=kcat                               # tests write malformed messages with it
 )
 
+# What scripts/lab needs besides.
+declare -A package_of_lab=(
+  [ip]=iproute2          # hosts and cables
+  [ping]=iputils-ping    # measures the delay
+  [iperf3]=iperf3        # measures the rate
+)
 
+# Installs what is missing of a list (default: package_of).
 install_packages() {
+  local -n list=${1:-package_of}
   local thing missing=()
-  for thing in "${!package_of[@]}"; do
-    [[ $thing == /* ]] && { [[ -e $thing ]] || missing+=("${package_of[$thing]}"); continue; }
-    command -v "$thing" >/dev/null || missing+=("${package_of[$thing]}")
+  for thing in "${!list[@]}"; do
+    [[ $thing == /* ]] && { [[ -e $thing ]] || missing+=("${list[$thing]}"); continue; }
+    command -v "$thing" >/dev/null || missing+=("${list[$thing]}")
   done
   (( ${#missing[@]} )) || return 0
   (( EUID == 0 )) || die "as root: apt-get install ${missing[*]}"

@@ -36,15 +36,15 @@ create() {
 # Prints HOST:PORT,… of all brokers for a KIND of port, each with ID@ before it if WITH_ID is given.
 addresses() {
   local kind=$1 with_id=${2:-} broker list=
-  for broker in "${brokers[@]}"; do list+=,${with_id:+${broker#kafka.}@}127.0.0.1:$(port "$broker" "$kind"); done
+  for broker in "${brokers[@]}"; do list+=,${with_id:+${broker#kafka.}@}$(host "$broker"):$(port "$broker" "$kind"); done
   echo "${list#,}"
 }
 
 configure() {
   local plain sasl controller
-  plain=127.0.0.1:$(port "$server")
-  sasl=127.0.0.1:$(port "$server" sasl-port)
-  controller=127.0.0.1:$(port "$server" controller-port)
+  plain=$(host "$server"):$(port "$server")
+  sasl=$(host "$server"):$(port "$server" sasl-port)
+  controller=$(host "$server"):$(port "$server" controller-port)
   cat >"$folder/server.properties" <<CONF
 process.roles=broker,controller
 node.id=${server#kafka.}
@@ -84,7 +84,7 @@ CONF
 }
 
 # A broker answers on its port only once the controllers count it in.
-is_ready() { "${as[@]}" kcat -b "127.0.0.1:$(port "$server")" -L -m 3; }
+is_ready() { "${as[@]}" kcat -b "$(host "$server"):$(port "$server")" -L -m 3; }
 
 environment() {
   show LIST_SYNC_KAFKA "$(addresses port)"

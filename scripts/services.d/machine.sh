@@ -42,17 +42,17 @@ find_user() {
   as+=(setpriv "--reuid=$user" "--regid=$user" --init-groups)
 }
 
-# Data lies in target/services. Where the servers' user cannot enter the checkout, or its path does not fit,
-# target/services is a link to a folder under /var/tmp.
+# Data lies in target/services, or in the folder that LIST_SYNC_SERVICES names (scripts/lab has servers of its own). Where the servers'
+# user cannot enter the checkout, or its path does not fit, that place is a link to a folder under /var/tmp.
 find_folders() {
-  local near=$root/target/services far
+  local near=${LIST_SYNC_SERVICES:-$root/target/services} far
   mkdir -p "$programs" || die 'set LIST_SYNC_PROGRAMS to a folder that you can make'
   programs=$(cd "$programs" && pwd -P)
   "${as[@]}" test -x "$programs" || die "user $user cannot enter $programs; set LIST_SYNC_PROGRAMS to a folder it can enter"
   data=$near
   [[ -L $near ]] || mkdir -p "$near"
   if [[ -L $near || ! $near =~ $folder_fit ]] || ! "${as[@]}" test -x "$near"; then
-    far=/var/tmp/list_sync-services-$(cksum <<<"$root" | cut -d' ' -f1)
+    far=/var/tmp/list_sync-services-$(cksum <<<"${LIST_SYNC_SERVICES:-$root}" | cut -d' ' -f1)
     [[ -L $near ]] || rmdir "$near" 2>/dev/null ||
       die "$near is not empty, and user $user cannot enter it or its path does not fit $folder_fit; move it away"
     mkdir -p "$far"

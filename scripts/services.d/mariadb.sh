@@ -26,7 +26,7 @@ datadir = $folder/data
 socket = $folder/mariadb.sock
 pid-file = $folder/data/mariadbd.pid
 init-file = $folder/init.sql
-bind-address = 127.0.0.1
+bind-address = $(host "$server")
 port = $(port "$server")
 skip-name-resolve
 ssl-ca = $data/tls/ca.pem
@@ -50,11 +50,11 @@ CONF
 }
 
 is_ready() {
-  "${as[@]}" "$programs_mariadb/bin/mariadb" --no-defaults --connect-timeout=3 -h 127.0.0.1 -P "$(port "$server")" -urepl -prepl -e 'SELECT 1' exampledb
+  "${as[@]}" "$programs_mariadb/bin/mariadb" --no-defaults --connect-timeout=3 -h "$(host "$server")" -P "$(port "$server")" -urepl -prepl -e 'SELECT 1' exampledb
 }
 
 environment() {
-  show LIST_SYNC_MARIADB_URL "mariadb://repl:repl@127.0.0.1:$(port mariadb)/exampledb"
+  show LIST_SYNC_MARIADB_URL "mariadb://repl:repl@$(host mariadb):$(port mariadb)/exampledb"
   show LIST_SYNC_MARIADB_SOCKET "$data/mariadb/mariadb.sock"
   show LIST_SYNC_MARIADB_BIN "$programs_mariadb/bin" # mariadb, mariadb-binlog, mariadb-dump…
 }

@@ -26,7 +26,7 @@ datadir = $folder/data
 socket = $folder/mysql.sock
 pid-file = $folder/data/mysqld.pid
 init-file = $folder/init.sql
-bind-address = 127.0.0.1
+bind-address = $(host "$server")
 port = $(port "$server")
 mysqlx = OFF
 skip-name-resolve
@@ -63,11 +63,11 @@ SQL
 }
 
 is_ready() {
-  "${as[@]}" "$programs_mysql/bin/mysql" --no-defaults --connect-timeout=3 -h 127.0.0.1 -P "$(port "$server")" -urepl -prepl -e 'SELECT 1' exampledb
+  "${as[@]}" "$programs_mysql/bin/mysql" --no-defaults --connect-timeout=3 -h "$(host "$server")" -P "$(port "$server")" -urepl -prepl -e 'SELECT 1' exampledb
 }
 
 environment() {
-  show LIST_SYNC_MYSQL_URL "mysql://repl:repl@127.0.0.1:$(port mysql)/exampledb"
+  show LIST_SYNC_MYSQL_URL "mysql://repl:repl@$(host mysql):$(port mysql)/exampledb"
   show LIST_SYNC_MYSQL_SOCKET "$data/mysql/mysql.sock"
   show LIST_SYNC_MYSQL_BIN "$programs_mysql/bin" # mysql, mysqlbinlog, mysqldump…
 }

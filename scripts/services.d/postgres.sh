@@ -29,7 +29,7 @@ SQL
 configure() {
   rm -f "$folder"/{data/postmaster.pid,.s.PGSQL.*.lock} # a killed server's; its pid may not be free again yet
   cat >"$folder/postgresql.conf" <<CONF
-listen_addresses = '127.0.0.1'
+listen_addresses = '$(host "$server")'
 port = $(port "$server")
 unix_socket_directories = '$folder'
 hba_file = '$folder/pg_hba.conf'
@@ -53,19 +53,19 @@ CONF
   fi
   cat >"$folder/pg_hba.conf" <<'CONF'
 local all,replication all                    trust
-host  all,replication postgres  127.0.0.1/32 trust
-host  all,replication all       127.0.0.1/32 scram-sha-256
+host  all,replication postgres  samenet trust
+host  all,replication all       samenet scram-sha-256
 CONF
   command=("$programs_postgres/postgres" -D "$folder/data" -c "config_file=$folder/postgresql.conf")
 }
 
 is_ready() {
-  "${as[@]}" "$programs_postgres/psql" "host=127.0.0.1 port=$(port "$server") user=postgres dbname=exampledb connect_timeout=3" -c 'SELECT 1'
+  "${as[@]}" "$programs_postgres/psql" "host=$(host "$server") port=$(port "$server") user=postgres dbname=exampledb connect_timeout=3" -c 'SELECT 1'
 }
 
 environment() {
   local prefix=LIST_SYNC_${service^^}
-  show "${prefix}_URL" "postgres://postgres@127.0.0.1:$(port "$service")/exampledb"
+  show "${prefix}_URL" "postgres://postgres@$(host "$service"):$(port "$service")/exampledb"
   show "${prefix}_SOCKET" "$data/$service" # a directory
   show "${prefix}_BIN" "$programs_postgres" # psql, pg_recvlogical, pg_basebackup…
 }

@@ -31,7 +31,22 @@ pids() {
   for server in "${servers[@]}"; do pid_of "$server"; done
 }
 
-is_listening() { (: <"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
+# A server listens on this machine's loopback, or where the files `host` and `netns` beside its ports say: on that name, inside that
+# network namespace. scripts/lab writes them.
+host() {
+  local host=127.0.0.1
+  [[ ! -s $data/$1/host ]] || host=$(<"$data/$1/host")
+  echo "$host"
+}
+
+inside=()
+enter() {
+  [[ -s $data/$1/netns ]] || return 0
+  inside=(ip netns exec "$(<"$data/$1/netns")")
+  as=("${inside[@]}" "${as[@]}")
+}
+
+is_listening() { "${inside[@]}" bash -c ': <"/dev/tcp/$0/$1"' "$(host "${server:-}")" "$1" 2>/dev/null; }
 
 # Prints SERVER's port of that KIND: a free one when first asked for, the same ever after.
 port() {
@@ -74,6 +89,7 @@ start() {
   local deadline=$((SECONDS + start_seconds_max)) child=
   server=$1
   folder=$data/$server
+  enter "$server"
   trap '(( $? == 0 )) || show_log "$server" "did not start"' EXIT
   until is_alive "$server" && is_ready >/dev/null 2>&1; do
     if [[ -n $child ]]; then
