@@ -19,7 +19,7 @@ on() { ip netns exec "$(namespace "$1")" "${@:2}"; }
 
 # What arrived in five seconds, after the first two, in which TCP finds the rate. The server ends after one client.
 rate() {
-  on "$2" iperf3 --server --one-off --port 5001 {lock}>&- >/dev/null &
+  on "$2" iperf3 --server --one-off --port 5001 9>&- >/dev/null &
   sleep 0.3
   on "$1" iperf3 --client "$2" --port 5001 --omit 2 --time 5 --format m "${@:3}" |
     awk '/receiver/ {for (i = 2; i <= NF; i++) if ($i == "Mbits/sec") print $(i - 1)}'

@@ -145,7 +145,7 @@ start_wire() {
   local pipe=$lab/wire.$1 log=$lab/wire.$1.log deadline=$((SECONDS + 10))
   rm -f "$pipe"
   mkfifo "$pipe"
-  ip netns exec "$switch" setsid "$wire" "$1.0" "$1" "$2" "$3" {lock}>&- <>"$pipe" >"$log" 2>&1 &
+  ip netns exec "$switch" setsid "$wire" "$1.0" "$1" "$2" "$3" 9>&- <>"$pipe" >"$log" 2>&1 &
   until grep -qsx ready "$log"; do
     (( SECONDS < deadline )) || die "no cable for $1: $(<"$log")"
     sleep 0.02

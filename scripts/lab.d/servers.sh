@@ -17,7 +17,7 @@ servers_up() {
     echo "${port_of[$server]}" >"$folder/port"
     [[ $server != kafka.* ]] || { echo 9192 >"$folder/sasl-port" && echo 9093 >"$folder/controller-port"; }
   done
-  scripts/services up "${services[@]}" {lock}>&-
+  scripts/services up "${services[@]}" 9>&-
 }
 
 servers_down() { [[ ! -d $LIST_SYNC_SERVICES ]] || scripts/services down --wipe; }
