@@ -12,6 +12,7 @@ start_on() {
   running+=("$started")
 }
 running=()
+properties= # of librdkafka, to try others than the defaults
 
 stop() {
   kill "$1" 2>/dev/null || true
@@ -33,6 +34,7 @@ lay_out() {
   cd "$folder" || exit
   eval "$("$root/scripts/services" env "${services[@]}")"
   printf '[kafka]\nbrokers = ["%s"]\n' "${LIST_SYNC_KAFKA//,/\", \"}" >list_sync.toml
+  printf 'properties = { %s }\n' "$properties" >>list_sync.toml
   for service in "$@"; do
     url=LIST_SYNC_${service^^}_URL
     printf '\n[[source]]\nname = "%s"\nurl = "%s"\ntables = ["%s"]\nsnapshot = "never"\n' "${load}_$service" "${!url}" "$load" >>list_sync.toml
@@ -107,16 +109,37 @@ clean_up() {
   rm -rf "$folder"
 }
 
+# What this call starts ends with it; a lab that was up stays up, whole.
+tear_down_at_the_end() {
+  was_up=yes
+  network_is_whole || was_up=no
+  trap tear_down EXIT
+}
+
+tear_down() {
+  stop_all
+  cd "$root" || exit
+  if [[ $was_up == no ]]; then
+    servers_down
+    network_down
+  else
+    join_brokers
+    heal_cable connector
+    heal_cable consumer
+  fi
+}
+
 seconds() { printf '%d.%d' $(( $1 / 1000 )) $(( $1 % 1000 / 100 )); }
 
 run() {
-  list_sync='' was_up=yes
+  list_sync=''
   local rows=1000000 wanted_shapes=() databases=() shape database
   while (( $# )); do
     case $1 in
       --rows) [[ ${2:-} =~ ^[1-9][0-9]{2,8}$ ]] || bad_usage '--rows needs a number from 100'; rows=$2; shift ;;
       --shape) [[ " ${shapes[*]} " == *" ${2:-} "* ]] || bad_usage "no shape \"${2:-}\""; wanted_shapes+=("$2"); shift ;;
       --binary) [[ -x ${2:-} ]] || bad_usage '--binary needs a program'; list_sync=$(realpath "$2"); shift ;;
+      --set) [[ ${2:-} =~ ^[a-z.]+=[^\"]+$ ]] || bad_usage '--set needs NAME=VALUE'; properties+="${properties:+, }\"${2%%=*}\" = \"${2#*=}\""; shift ;;
       postgres | mysql) databases+=("$1") ;;
       *) bad_usage "run: no database or option \"$1\"" ;;
     esac
@@ -130,8 +153,7 @@ run() {
     cargo build --quiet --locked --release -p list_sync_cli 9>&-
     list_sync=$(realpath "${CARGO_TARGET_DIR:-target}/release/list_sync")
   fi
-  network_is_whole || was_up=no
-  trap 'stop_all; [[ $was_up == yes ]] || { cd "$root"; servers_down; network_down; }' EXIT
+  tear_down_at_the_end
   local lines=()
   for database in "${databases[@]}"; do
     for shape in "${wanted_shapes[@]}"; do

@@ -146,6 +146,7 @@ start_wire() {
   rm -f "$pipe"
   mkfifo "$pipe"
   ip netns exec "$switch" setsid "$wire" "$1.0" "$1" "$2" "$3" 9>&- <>"$pipe" >"$log" 2>&1 &
+  disown # its end is no news
   until grep -qsx ready "$log"; do
     (( SECONDS < deadline )) || die "no cable for $1: $(<"$log")"
     sleep 0.02
