@@ -1,4 +1,4 @@
-//! Rows a second through the JSON encoder, the JSON decoder and the CSV sink: the test table of the contract, half inserts, a
+//! Rows a second through the encoders, the decoders and the CSV sink: the test table of the contract, half inserts, a
 //! quarter updates, a quarter deletes. `cargo bench --bench format`.
 
 use std::collections::BTreeMap;
@@ -7,8 +7,7 @@ use std::time::{Duration, Instant};
 
 use list_sync::Result;
 use list_sync::change::{Batch, Column, Kind, Operation, Position, RowHead, Table, Transaction};
-use list_sync::format::Records;
-use list_sync::format::json::{Decoder, Encoder, Options};
+use list_sync::format::{Decoder, Encoder, Encoding, Options, Records};
 use list_sync::sink::Sink;
 use list_sync::sink::csv::{CsvSink, Settings};
 
@@ -17,29 +16,42 @@ const RUNS: usize = 5;
 
 fn main() -> Result<()> {
     let batches = batches();
-    report("encode", || {
-        let (mut encoder, mut records) = (Encoder::new(Options::default()), Records::default());
-        let started = Instant::now();
-        for batch in &batches {
-            records.clear();
-            encoder.encode(batch, 0, &mut records);
-        }
-        Ok(started.elapsed())
-    })?;
-    let messages = messages(&batches);
-    report("decode", || {
-        let (mut decoder, mut batch) = (Decoder::default(), Batch::default());
-        let started = Instant::now();
-        for message in &messages {
-            if batch.is_full() {
-                batch.clear();
+    for (name, encoding) in [("json", Encoding::Json), ("protobuf", Encoding::Protobuf)] {
+        report(&format!("{name}, encode"), || {
+            let (mut encoder, mut records) = (Encoder::new(encoding, Options::default()), Records::default());
+            let started = Instant::now();
+            for batch in &batches {
+                records.clear();
+                encoder.encode(batch, &mut records);
             }
-            decoder.decode(message, Position::START, &mut batch)?;
-        }
-        Ok(started.elapsed())
-    })?;
+            Ok(started.elapsed())
+        })?;
+        let messages = messages(&batches, encoding);
+        report(&format!("{name}, decode"), || {
+            let (mut decoder, mut batch) = (Decoder::default(), Batch::default());
+            let started = Instant::now();
+            for message in &messages {
+                if batch.is_full() {
+                    batch.clear();
+                }
+                decoder.decode(encoding, message, Position::START, &mut batch)?;
+            }
+            Ok(started.elapsed())
+        })?;
+        println!("{name:18} {:5.1} bytes a message, {:5.1} after lz4", bytes(&messages), bytes(&compressed(&messages)));
+    }
     report("csv, split", || csv(&batches, true))?;
     report("csv, one file", || csv(&batches, false))
+}
+
+/// Bytes a row, over all.
+fn bytes(pieces: &[Vec<u8>]) -> f64 {
+    pieces.iter().map(Vec::len).sum::<usize>() as f64 / ROWS as f64
+}
+
+/// As they go to Kafka: compressed together, as many as a producer puts into one batch.
+fn compressed(messages: &[Vec<u8>]) -> Vec<Vec<u8>> {
+    messages.chunks(2_000).map(|chunk| lz4_flex::block::compress(&chunk.concat())).collect()
 }
 
 fn report(name: &str, mut run: impl FnMut() -> Result<Duration>) -> Result<()> {
@@ -47,7 +59,7 @@ fn report(name: &str, mut run: impl FnMut() -> Result<Duration>) -> Result<()> {
     times.sort();
     let rate = |time: &Duration| ROWS as f64 / time.as_secs_f64() / 1e6;
     println!(
-        "{name:14} {:5.2} M rows/s (median of {RUNS}; {:.2} to {:.2})",
+        "{name:18} {:5.2} M rows/s (median of {RUNS}; {:.2} to {:.2})",
         rate(&times[RUNS / 2]),
         rate(&times[RUNS - 1]),
         rate(&times[0])
@@ -76,12 +88,12 @@ fn csv(batches: &[Batch], split: bool) -> Result<Duration> {
     Ok(time)
 }
 
-fn messages(batches: &[Batch]) -> Vec<Vec<u8>> {
-    let (mut encoder, mut records) = (Encoder::new(Options::default()), Records::default());
+fn messages(batches: &[Batch], encoding: Encoding) -> Vec<Vec<u8>> {
+    let (mut encoder, mut records) = (Encoder::new(encoding, Options::default()), Records::default());
     let mut messages = Vec::with_capacity(ROWS);
     for batch in batches {
         records.clear();
-        encoder.encode(batch, 0, &mut records);
+        encoder.encode(batch, &mut records);
         messages.extend(records.records.iter().map(|record| records.value(record).to_vec()));
     }
     messages

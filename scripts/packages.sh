@@ -7,6 +7,7 @@ declare -A package_of=(
   [/usr/include/openssl/ssl.h]=libssl-dev   # TLS and SCRAM in librdkafka
   [/usr/include/zlib.h]=zlib1g-dev          # gzip in librdkafka
   [pkg-config]=pkg-config                   # finds both
+  [protoc]=protobuf-compiler                # a test reads our messages with it
   [kcat]=kcat                               # tests write malformed messages with it
 )
 

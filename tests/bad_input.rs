@@ -184,7 +184,9 @@ fn malformed_messages() {
     let pipeline = Pipeline::new("reject", Server::postgres(), false);
     let counts = pipeline.seed(1_000);
     pipeline.run(&["connect", "--once"]);
-    produce(&pipeline.topic(), "{\"action\":\"I\",\"table\":\nnot json\n{\"action\":\"Q\",\"table\":\"x\"}\n");
+    produce(&pipeline.topic(), "{\"action\":\"I\",\"table\":\nnot json\n{\"action\":\"Q\",\"table\":\"x\"}\n", &[]);
+    produce(&pipeline.topic(), b"\x08\xff\xfe\n", &["-H", "format=protobuf"]);
+    produce(&pipeline.topic(), "{\"action\":\"T\",\"table\":\"x\"}\n", &["-H", "format=of tomorrow"]);
     let more = pipeline.seed(1_000);
     pipeline.run(&["connect", "--once"]);
     pipeline.run(&["consume", "--once"]);
@@ -198,15 +200,17 @@ fn malformed_messages() {
     let rejected: Vec<_> = rejected.filter(|path| path.to_str().unwrap().ends_with(".rejected.jsonl")).collect();
     assert_eq!(rejected.len(), 1);
     let text = std::fs::read_to_string(&rejected[0]).unwrap();
-    assert_eq!(text.lines().count(), 3, "{text}");
+    assert_eq!(text.lines().count(), 5, "{text}");
+    assert!(text.contains(r#""message_hex":"08fffe""#), "{text}");
     assert!(text.lines().all(|line| line.contains("\"offset\":") && line.contains("\"reason\":")), "{text}");
 }
 
-fn produce(topic: &str, lines: &str) {
+fn produce(topic: &str, lines: impl AsRef<[u8]>, options: &[&str]) {
     use std::io::Write;
     let brokers = kafka();
-    let mut kcat = Command::new("kcat").args(["-P", "-b", &brokers, "-t", topic]).stdin(std::process::Stdio::piped()).spawn().unwrap();
-    kcat.stdin.take().unwrap().write_all(lines.as_bytes()).unwrap();
+    let mut kcat =
+        Command::new("kcat").args(["-P", "-b", &brokers, "-t", topic]).args(options).stdin(std::process::Stdio::piped()).spawn().unwrap();
+    kcat.stdin.take().unwrap().write_all(lines.as_ref()).unwrap();
     assert!(kcat.wait().unwrap().success());
 }
 

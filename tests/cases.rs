@@ -1,4 +1,4 @@
-//! Golden cases: `cases/*.case` are run on every database and plugin; the messages and the CSV files must be the same bytes.
+//! Golden cases: `cases/*.case` are run on every database, plugin and format; the messages and the CSV files must be the same bytes.
 //!
 //! A case is a text file: what it shows, then sections. `== setup` makes the table, `== sql` changes it, `== messages` and `== insert`,
 //! `== delete` (the CSV files) are what must come out. Names behind a section's name limit it to those databases. The table is
@@ -8,7 +8,10 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
 
-use crate::rig::{Program, Scratch, Server, kafka, messages_in, together};
+use list_sync::change::{Batch, Position};
+use list_sync::format::{Decoder, Encoder, Encoding, Options, Records};
+
+use crate::rig::{Program, Scratch, Server, consume_topic, kafka, messages_in, together};
 
 struct Case {
     table: String,
@@ -53,7 +56,7 @@ fn parse(name: &str, server: &str, text: &str) -> Case {
     case
 }
 
-/// Runs all cases of a database with every plugin at once: each plugin's source reads the same log.
+/// Runs all cases of a database with every plugin, and once in protobuf, at the same time: each one's source reads the same log.
 fn run(server: &Server, plugins: &[&str]) {
     let _together = together();
     let scratch = Scratch::new(server.name);
@@ -76,7 +79,9 @@ fn run(server: &Server, plugins: &[&str]) {
     for case in &cases {
         for plugin in plugins {
             let source = format!("{}_{plugin}", scratch.name);
-            let came = messages_in(&format!("{source}.{}", case.table)).iter().flat_map(|message| [message, "\n"]).collect::<String>();
+            let topic = format!("{source}.{}", case.table);
+            let came = if *plugin == "protobuf" { protobuf_as_json(&topic) } else { messages_in(&topic) };
+            let came = came.iter().flat_map(|message| [message, "\n"]).collect::<String>();
             compare(&mut faults, &format!("{} {plugin} {} messages", server.name, case.table), &case.messages, &came);
             for (kind, expected) in &case.files {
                 let came = scratch.read(format!("out/{source}/{}_{kind}.csv", case.table));
@@ -85,6 +90,14 @@ fn run(server: &Server, plugins: &[&str]) {
         }
     }
     assert!(faults.is_empty(), "{faults}");
+}
+
+/// What the messages of a topic say, written as JSON: both formats must say the same of each change.
+fn protobuf_as_json(topic: &str) -> Vec<String> {
+    let (mut decoder, mut batch, mut records) = (Decoder::default(), Batch::default(), Records::default());
+    consume_topic(topic, |_, _, message, _| decoder.decode(Encoding::Protobuf, message, Position::START, &mut batch).unwrap());
+    Encoder::new(Encoding::Json, Options::default()).encode(&batch, &mut records);
+    records.records.iter().map(|record| String::from_utf8(records.value(record).to_vec()).unwrap()).collect()
 }
 
 fn compare(faults: &mut String, what: &str, expected: &str, came: &str) {
@@ -98,7 +111,11 @@ fn configuration(server: &Server, name: &str, plugins: &[&str]) -> String {
     let mut text = format!("[kafka]\nbrokers = [{}]\ntopic = {{ partitions = 1 }}\n", brokers.join(", "));
     for plugin in plugins {
         let source = format!("{name}_{plugin}");
-        let choice = if server.name == "postgres" { format!("plugin = {plugin:?}\n") } else { String::new() };
+        let choice = match (*plugin, server.name) {
+            ("protobuf", _) => "format = \"protobuf\"\n".to_owned(),
+            (_, "postgres") => format!("plugin = {plugin:?}\n"),
+            _ => String::new(),
+        };
         let _ = write!(
             text,
             "[[source]]\nname = {source:?}\nurl = {:?}\ntables = [\"case_*\"]\ntopic = \"{{source}}.{{table}}\"\nsnapshot = \"never\"\n{choice}",
@@ -111,15 +128,15 @@ fn configuration(server: &Server, name: &str, plugins: &[&str]) -> String {
 
 #[test]
 fn cases_on_postgres_with_both_plugins() {
-    run(&Server::postgres(), &["pgoutput", "wal2json"]);
+    run(&Server::postgres(), &["pgoutput", "wal2json", "protobuf"]);
 }
 
 #[test]
 fn cases_on_mysql() {
-    run(&Server::mysql(), &["binlog"]);
+    run(&Server::mysql(), &["binlog", "protobuf"]);
 }
 
 #[test]
 fn cases_on_mariadb() {
-    run(&Server::mariadb(), &["binlog"]);
+    run(&Server::mariadb(), &["binlog", "protobuf"]);
 }

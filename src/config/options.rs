@@ -85,9 +85,9 @@ const SOURCE: &[Setting] = &[
     },
     Setting {
         name: "format",
-        kind: Kind::Choice(Choices { values: &["json", "debezium", "protobuf", "avro"], unbuilt: &["debezium", "protobuf", "avro"] }),
+        kind: Kind::Choice(Choices { values: &["json", "debezium", "protobuf", "avro"], unbuilt: &["debezium", "avro"] }),
         default: Default::Text("json", "readable, and what wal2json's users have"),
-        doc: "How a change is written as a message.",
+        doc: "How a change is written as a message. Consumers recognise it by themselves.",
     },
     Setting {
         name: "snapshot",

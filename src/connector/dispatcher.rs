@@ -13,6 +13,7 @@ use super::reader::Parcel;
 use super::saved::{POSITION_HEADER, Saved};
 use crate::change::{Checkpoint, Operation, Position, Table};
 use crate::config::TopicName;
+use crate::format::Encoding;
 use crate::kafka::{Checkpoints, Delivery, Outgoing, Sender, Settings, Topics, partition_of};
 use crate::{Error, Result};
 
@@ -75,6 +76,7 @@ pub struct Dispatcher<'a> {
     acknowledgements: Arc<Acknowledgements>,
     shared: &'a Shared,
     topic: TopicName,
+    encoding: Encoding,
     lanes: Vec<Lanes>,
     /// The last position given to each lane: what is not behind it is there already.
     sent: Vec<Option<Position>>,
@@ -89,7 +91,14 @@ pub struct Dispatcher<'a> {
 
 impl<'a> Dispatcher<'a> {
     /// Connects, and reads what the topics hold since `saved`.
-    pub fn new(settings: &'a Settings, shared: &'a Shared, topic: &TopicName, saved: Option<&Saved>, topics: Topics) -> Result<Self> {
+    pub fn new(
+        settings: &'a Settings,
+        shared: &'a Shared,
+        topic: &TopicName,
+        encoding: Encoding,
+        saved: Option<&Saved>,
+        topics: Topics,
+    ) -> Result<Self> {
         let acknowledgements = Arc::new(Acknowledgements::default());
         let sender = Sender::new(settings, Arc::clone(&acknowledgements))?;
         let mut dispatcher = Self {
@@ -99,6 +108,7 @@ impl<'a> Dispatcher<'a> {
             acknowledgements,
             shared,
             topic: topic.clone(),
+            encoding,
             lanes: Vec::new(),
             sent: Vec::new(),
             by_topic: HashMap::new(),
@@ -205,7 +215,8 @@ impl<'a> Dispatcher<'a> {
     ) -> Result<()> {
         loop {
             let topic = &self.lanes[lanes].topic;
-            let headers = &[(POSITION_HEADER, header)];
+            let format = self.encoding.header();
+            let headers = &[(POSITION_HEADER, header), (Encoding::HEADER, format.unwrap_or_default())][..=usize::from(format.is_some())];
             match self.sender.send(&Outgoing { topic, partition, key, value, timestamp_ms, headers, tag }) {
                 Ok(true) => return Ok(()),
                 Ok(false) => {}

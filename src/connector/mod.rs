@@ -21,7 +21,7 @@ use crate::change::{Batch, Checkpoint};
 use crate::config::{self, Config};
 use crate::control::{Control, Figures};
 use crate::error::Kind;
-use crate::format::json;
+use crate::format;
 use crate::kafka::{Checkpoints, Settings, Topics};
 use crate::source::{self, Source};
 use crate::{Error, Result};
@@ -150,7 +150,7 @@ fn run_source(settings_of: &config::Source, settings: &Settings, control: &Contr
     let saved = saved.map(|bytes| Saved::from_bytes(&settings_of.name, &bytes)).transpose()?;
     let mut source = build(settings_of);
     let began = source.start(saved.as_ref().map(|saved| &saved.checkpoint))?;
-    let mut dispatcher = Dispatcher::new(settings, &shared, &settings_of.topic, saved.as_ref(), topics)?;
+    let mut dispatcher = Dispatcher::new(settings, &shared, &settings_of.topic, encoding(settings_of), saved.as_ref(), topics)?;
     // A new source's beginning, or that an old one no longer stands still where it ended.
     dispatcher.save_beginning(saved.as_ref().map_or(&began, |saved| &saved.checkpoint).clone())?;
     *started = true;
@@ -159,7 +159,7 @@ fn run_source(settings_of: &config::Source, settings: &Settings, control: &Contr
     let began = saved.map_or(began, |saved| saved.checkpoint);
     let (hand, handed) = crossbeam_channel::bounded(BATCHES);
     let (give_back, used) = crossbeam_channel::bounded(BATCHES + 2);
-    let encoder = json::Encoder::new(encoding(settings_of));
+    let encoder = format::Encoder::new(encoding(settings_of), options(settings_of));
     let reader = Reader { source, encoder, hand: Some(hand), used, shared: &shared, once: control.once };
     std::thread::scope(|scope| {
         let reading = scope.spawn(move || reader.run(began));
@@ -172,10 +172,18 @@ fn run_source(settings_of: &config::Source, settings: &Settings, control: &Contr
     })
 }
 
-fn encoding(source: &config::Source) -> json::Options {
+fn encoding(source: &config::Source) -> format::Encoding {
+    match source.format {
+        config::Format::Protobuf => format::Encoding::Protobuf,
+        // The other two are refused at the start, until they are built.
+        config::Format::Json | config::Format::Debezium | config::Format::Avro => format::Encoding::Json,
+    }
+}
+
+fn options(source: &config::Source) -> format::Options {
     let config::Include { xid, timestamp, lsn, schema, types } = source.include;
     let identity_key_only = source.identity == config::RowIdentity::Key;
-    json::Options { include: json::Include { xid, timestamp, lsn, schema, types }, identity_key_only }
+    format::Options { include: format::Include { xid, timestamp, lsn, schema, types }, identity_key_only }
 }
 
 /// The source that a configuration describes.

@@ -7,7 +7,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, SendTimeoutError, Sender};
 use super::Shared;
 use crate::change::{Batch, Checkpoint, Position};
 use crate::error::Kind;
-use crate::format::{Records, json};
+use crate::format::{Encoder, Records};
 use crate::source::Source;
 use crate::{Error, Result};
 
@@ -31,7 +31,7 @@ pub struct Reader<'a> {
     /// The database.
     pub source: Box<dyn Source>,
     /// Makes the messages.
-    pub encoder: json::Encoder,
+    pub encoder: Encoder,
     /// To the sending half; dropped at the end, which is how that half learns of it.
     pub hand: Option<Sender<Box<Parcel>>>,
     /// Used parcels from there.
@@ -67,7 +67,7 @@ impl Reader<'_> {
         self.source.read(&mut parcel.batch, WAIT)?;
         let read_to = parcel.batch.read_to;
         if !parcel.batch.rows().is_empty() || parcel.batch.checkpoint.is_some() {
-            self.encoder.encode(&parcel.batch, 0, &mut parcel.records);
+            self.encoder.encode(&parcel.batch, &mut parcel.records);
             self.shared.read(&parcel.batch);
             self.hand_over(parcel, saved)?;
         }

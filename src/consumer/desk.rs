@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use super::lane::Lane;
 use super::rejected::Rejected;
 use crate::change::{Batch, Position};
-use crate::format::json::Decoder;
+use crate::format::{Decoder, Encoding};
 use crate::kafka::{Claim, Holder, Message};
 use crate::sink::{Marks, Sink};
 use crate::{Error, Result};
@@ -110,8 +110,13 @@ impl Desk {
             self.repeats += 1;
             return Ok(false);
         }
-        if let Err(error) = self.decoder.decode(message.value(), position, &mut self.batch) {
-            self.rejected.add(message, &error.to_string())?;
+        match Encoding::of_header(message.header(Encoding::HEADER)) {
+            None => self.rejected.add(message, "its format header names no format that is known")?,
+            Some(encoding) => {
+                if let Err(error) = self.decoder.decode(encoding, message.value(), position, &mut self.batch) {
+                    self.rejected.add(message, &error.to_string())?;
+                }
+            }
         }
         Ok(self.batch.is_full())
     }

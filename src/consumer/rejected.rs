@@ -1,9 +1,10 @@
 //! Messages that no format can read are put aside, one JSON line each, in `<path>.rejected.jsonl`: topic, partition, offset, reason
-//! and the message itself. The consumer goes on.
+//! and the message itself (`message`, or `message_hex` if it is no UTF-8). The consumer goes on.
 //!
 //! A message may be met again after a crash; what the file holds already is not added twice.
 
 use std::collections::HashSet;
+use std::fmt::Write as _;
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -59,9 +60,13 @@ impl Rejected {
             "offset": message.offset(),
             "timestamp_ms": message.timestamp_ms(),
             "reason": reason,
-            "message": String::from_utf8_lossy(message.value()),
-        })
-        .to_string();
+        });
+        // Bytes that are no text would not come back from it.
+        match std::str::from_utf8(message.value()) {
+            Ok(text) => line["message"] = text.into(),
+            Err(_) => line["message_hex"] = hex(message.value()).into(),
+        }
+        let mut line = line.to_string();
         line.push('\n');
         file.write_all(line.as_bytes()).map_err(fail)
     }
@@ -71,6 +76,13 @@ impl Rejected {
         let fail = |cause| crate::sink::file_failure("write", &self.path, cause);
         self.open.as_ref().map_or(Ok(()), |(file, _)| file.sync_data().map_err(fail))
     }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 /// Opens the file to append, without the torn line of a crash, and reads which messages it holds.

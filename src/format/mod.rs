@@ -1,7 +1,39 @@
 //! Formats turn changes into bytes and back. They know no Kafka and no database.
 
+mod encoding;
 pub mod json;
 pub mod key;
+mod parts;
+pub mod protobuf;
+mod rows;
+mod shape;
+
+pub use encoding::{Decoder, Encoder, Encoding};
+
+/// Which of wal2json's own keys are added, each in wal2json's own place and format.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a key of its own, on or off")]
+pub struct Include {
+    /// `xid`: a number; from MySQL and MariaDB the GTID as a string (`null` without).
+    pub xid: bool,
+    /// `timestamp`: the commit time, as PostgreSQL prints it in UTC.
+    pub timestamp: bool,
+    /// `lsn`: where the change stands in the log; from MySQL and MariaDB `file:pos`.
+    pub lsn: bool,
+    /// `schema`, before `table`.
+    pub schema: bool,
+    /// `type` in each column, after `name`.
+    pub types: bool,
+}
+
+/// How messages are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Options {
+    /// Keys beyond the fixed ones.
+    pub include: Include,
+    /// Cuts `identity` to the primary key, on tables that have one.
+    pub identity_key_only: bool,
+}
 
 /// Messages made of a batch, in one arena.
 #[derive(Debug, Default)]

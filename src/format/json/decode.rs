@@ -1,10 +1,10 @@
 //! JSON messages to rows of a batch: those of list_sync with any `include`, and those of plain wal2json format-version 2.
 
-use super::parse::{List, Parts, Reason};
-use super::shape::Shapes;
-use super::text::unescape;
+use super::parse::parse;
 use crate::Error;
-use crate::change::{Batch, Kind, Operation, Position, RowHead, Transaction};
+use crate::change::{Batch, Operation, Position};
+use crate::format::parts::{Parts, Reason};
+use crate::format::rows::Rows;
 
 /// Reads messages. Keeps what it learned of tables from call to call.
 ///
@@ -20,7 +20,7 @@ use crate::change::{Batch, Kind, Operation, Position, RowHead, Transaction};
 /// ```
 #[derive(Debug, Default)]
 pub struct Decoder {
-    shapes: Shapes,
+    rows: Rows,
     parts: Parts,
 }
 
@@ -30,61 +30,26 @@ impl Decoder {
     /// White space, the order of keys and unknown keys do not matter. A message that is not valid JSON or lacks what its action needs
     /// is a `Stop` and leaves the batch's rows as they were.
     pub fn decode(&mut self, message: &[u8], position: Position, batch: &mut Batch) -> crate::Result<()> {
-        let result = self.parts.parse(message).and_then(|()| self.add(message, position, batch));
+        let Self { rows, parts } = self;
+        let action = parse(parts, message).and_then(|action| operation_of(action.raw(message)));
+        let result =
+            action.and_then(|operation| operation.map_or(Ok(()), |operation| rows.add(operation, message, parts, position, batch)));
         result.map_err(|reason| {
             Error::stop(format!("a message is no row change in JSON: {reason}"))
                 .hint("check that the topic holds only messages of list_sync or wal2json (format-version 2), and that `format` names their format")
         })
     }
-
-    fn add(&mut self, message: &[u8], position: Position, batch: &mut Batch) -> Result<(), Reason> {
-        let parts = &self.parts;
-        let operation = match parts.action.raw(message) {
-            b"I" => Operation::Insert,
-            b"U" => Operation::Update,
-            b"D" => Operation::Delete,
-            b"T" => Operation::Truncate,
-            b"B" | b"C" | b"M" => return Ok(()),
-            b"" => return Err("it has no action"),
-            _ => return Err("its action is unknown"),
-        };
-        let (new, old) = (matches!(operation, Operation::Insert | Operation::Update), operation == Operation::Delete);
-        if parts.table.is_none() {
-            return Err("it names no table");
-        } else if new && !parts.columns.given {
-            return Err("it has no columns");
-        } else if old && !parts.identity.given {
-            return Err("it has no identity");
-        }
-        let shape = self.shapes.of(operation, message, parts)?;
-        let table = batch.add_table(&shape.table);
-        let transaction = if batch.transactions().is_empty() { batch.add_transaction(Transaction::default()) } else { 0 };
-        let columns = batch.mark();
-        if new {
-            add_cells(batch, message, &parts.columns, &shape.columns);
-        }
-        let identity = batch.mark();
-        if old || operation == Operation::Update {
-            add_cells(batch, message, &parts.identity, &shape.identity);
-        }
-        batch.push_one(RowHead { operation, table, transaction, lsn: 0 }, columns, identity, position);
-        Ok(())
-    }
 }
 
-fn add_cells(batch: &mut Batch, message: &[u8], list: &List, places: &[Option<usize>]) {
-    for place in places {
-        match place.and_then(|place| list.fields.get(place)) {
-            None => batch.add_cell(Kind::Missing, b""),
-            Some(field) if field.value.escaped => {
-                let written = batch.add_cell_with(|out| {
-                    // The parser checked the escapes.
-                    let _ = unescape(field.value.raw(message), out);
-                    Ok::<_, std::convert::Infallible>(field.kind)
-                });
-                let Ok(()) = written;
-            }
-            Some(field) => batch.add_cell(field.kind, field.value.raw(message)),
-        }
+/// `None` for what carries no row.
+fn operation_of(action: &[u8]) -> Result<Option<Operation>, Reason> {
+    match action {
+        b"I" => Ok(Some(Operation::Insert)),
+        b"U" => Ok(Some(Operation::Update)),
+        b"D" => Ok(Some(Operation::Delete)),
+        b"T" => Ok(Some(Operation::Truncate)),
+        b"B" | b"C" | b"M" => Ok(None),
+        b"" => Err("it has no action"),
+        _ => Err("its action is unknown"),
     }
 }

@@ -7,32 +7,7 @@ use std::sync::Arc;
 use super::text::{write_string, write_value};
 use crate::change::{Batch, Cell, Kind, Operation, Row, Table, Transaction};
 use crate::format::key::KeyRule;
-use crate::format::{Record, Records};
-
-/// Which of wal2json's own keys are added, each in wal2json's own place and format.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a key of its own, on or off")]
-pub struct Include {
-    /// `xid`: a number; from MySQL and MariaDB the GTID as a string (`null` without).
-    pub xid: bool,
-    /// `timestamp`: the commit time, as PostgreSQL prints it in UTC.
-    pub timestamp: bool,
-    /// `lsn`: where the change stands in the log; from MySQL and MariaDB `file:pos`.
-    pub lsn: bool,
-    /// `schema`, before `table`.
-    pub schema: bool,
-    /// `type` in each column, after `name`.
-    pub types: bool,
-}
-
-/// How messages are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub struct Options {
-    /// Keys beyond the fixed ones.
-    pub include: Include,
-    /// Cuts `identity` to the primary key, on tables that have one.
-    pub identity_key_only: bool,
-}
+use crate::format::{Include, Options, Record, Records};
 
 /// Writes messages. Keeps what it learned of tables from call to call.
 ///
@@ -211,15 +186,22 @@ impl Encoder {
         }
         out.extend_from_slice(self.transaction.as_bytes());
         if self.options.include.lsn {
-            use std::io::Write as _;
-            // Writing to a Vec cannot fail.
-            let _ = if transaction.log_file.is_empty() {
-                write!(out, ",\"lsn\":\"{:X}/{:X}\"", row.lsn >> 32, row.lsn & 0xffff_ffff)
-            } else {
-                write!(out, ",\"lsn\":\"{}:{}\"", transaction.log_file, row.lsn)
-            };
+            out.extend_from_slice(b",\"lsn\":\"");
+            write_lsn(transaction, row, out);
+            out.push(b'"');
         }
     }
+}
+
+/// Appends where the change stands in the log: PostgreSQL `1/199CBA8`, MySQL and MariaDB `file:pos`.
+pub(in crate::format) fn write_lsn(transaction: &Transaction, row: &Row, out: &mut Vec<u8>) {
+    use std::io::Write as _;
+    // Writing to a Vec cannot fail.
+    let _ = if transaction.log_file.is_empty() {
+        write!(out, "{:X}/{:X}", row.lsn >> 32, row.lsn & 0xffff_ffff)
+    } else {
+        write!(out, "{}:{}", transaction.log_file, row.lsn)
+    };
 }
 
 /// Appends `,"xid":…` and `,"timestamp":…` as included.

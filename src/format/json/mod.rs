@@ -6,12 +6,14 @@
 mod decode;
 mod encode;
 mod parse;
-mod shape;
 mod text;
 
+pub use super::{Include, Options};
 pub use decode::Decoder;
-pub use encode::{Encoder, Include, Options};
-pub(super) use text::write_value;
+pub use encode::Encoder;
+pub(super) use encode::write_lsn;
+pub(super) use parse::is_literal;
+pub(super) use text::{unescape, write_value};
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -2,127 +2,69 @@
 
 use super::text::plain_length;
 use crate::change::Kind;
-
-/// Where the inside of a JSON string, or another value, lies in a message.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Span {
-    start: u32,
-    end: u32,
-    /// Whether there is an escape in it.
-    pub escaped: bool,
-}
-
-impl Span {
-    /// As it stands in the message.
-    #[inline]
-    pub fn raw(self, message: &[u8]) -> &[u8] {
-        message.get(self.start as usize..self.end as usize).unwrap_or_default()
-    }
-
-    /// What it stands for. `None` for a malformed escape.
-    pub fn text(self, message: &[u8]) -> Option<String> {
-        let mut out = Vec::new();
-        super::text::unescape(self.raw(message), &mut out)?;
-        String::from_utf8(out).ok()
-    }
-}
-
-/// An entry of `columns`, `identity` or `pk`.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Field {
-    /// Name of the column.
-    pub name: Span,
-    /// Its type, if the message says it.
-    pub type_name: Span,
-    /// `Missing` if there is no value (`pk`).
-    pub kind: Kind,
-    /// The value.
-    pub value: Span,
-}
-
-/// A list of columns: whether it is there, and its entries.
-#[derive(Debug, Default)]
-pub(super) struct List {
-    pub given: bool,
-    pub fields: Vec<Field>,
-}
-
-/// What a message holds; the lists keep their memory from message to message.
-#[derive(Debug, Default)]
-pub(super) struct Parts {
-    pub action: Span,
-    pub schema: Span,
-    pub table: Option<Span>,
-    pub columns: List,
-    pub identity: List,
-    pub pk: List,
-}
-
-/// Why a message is refused, in a few words that quote none of it.
-pub(super) type Reason = &'static str;
+use crate::format::parts::{BYTES_MAX, Field, List, Parts, Reason, Span};
 
 /// Objects and arrays within one another that are skipped at most.
 const DEPTH_MAX: u32 = 64;
 
-/// The longest message that is taken apart: places in it are counted in 32 bits.
-const BYTES_MAX: usize = 1 << 31;
-
-impl Parts {
-    /// Takes a message apart.
-    pub fn parse(&mut self, message: &[u8]) -> Result<(), Reason> {
-        if message.len() > BYTES_MAX {
-            return Err("it is longer than 2 GiB");
-        }
-        if std::str::from_utf8(message).is_err() {
-            return Err("it is not UTF-8");
-        }
-        (self.action, self.schema, self.table) = (Span::default(), Span::default(), None);
-        let Self { action, schema, table, columns, identity, pk } = self;
-        for list in [&mut *columns, &mut *identity, &mut *pk] {
-            list.given = false;
-            list.fields.clear();
-        }
-        let mut cursor = Cursor { bytes: message, at: 0 };
-        cursor.object("it is no JSON object", |cursor, key| match key {
-            b"action" => cursor.string().map(|span| *action = span),
-            b"schema" => cursor.string().map(|span| *schema = span),
-            b"table" => cursor.string().map(|span| *table = Some(span)),
-            b"columns" => columns.parse(cursor, true),
-            b"identity" => identity.parse(cursor, true),
-            b"pk" => pk.parse(cursor, false),
-            _ => cursor.skip(0),
-        })?;
-        cursor.space();
-        if cursor.at == message.len() { Ok(()) } else { Err("something follows the JSON object") }
+/// Takes a message apart; answers its action.
+pub(super) fn parse(parts: &mut Parts, message: &[u8]) -> Result<Span, Reason> {
+    if message.len() > BYTES_MAX {
+        return Err("it is longer than 2 GiB");
     }
+    if std::str::from_utf8(message).is_err() {
+        return Err("it is not UTF-8");
+    }
+    parts.clear();
+    let Parts { schema, table, columns, identity, pk } = parts;
+    let mut action = Span::default();
+    let mut cursor = Cursor { bytes: message, at: 0 };
+    cursor.object("it is no JSON object", |cursor, key| match key {
+        b"action" => cursor.string().map(|span| action = span),
+        b"schema" => cursor.string().map(|span| *schema = span),
+        b"table" => cursor.string().map(|span| *table = Some(span)),
+        b"columns" => list(columns, cursor, true),
+        b"identity" => list(identity, cursor, true),
+        b"pk" => list(pk, cursor, false),
+        _ => cursor.skip(0),
+    })?;
+    cursor.space();
+    if cursor.at == message.len() { Ok(action) } else { Err("something follows the JSON object") }
 }
 
-impl List {
-    fn parse(&mut self, cursor: &mut Cursor, valued: bool) -> Result<(), Reason> {
-        self.given = true;
-        self.fields.clear();
-        cursor.array("a list of columns is no array", |cursor| {
-            if let (true, Some(field)) = (valued, cursor.usual_field()) {
-                self.fields.push(field);
-                return Ok(());
-            }
-            let (mut name, mut type_name, mut value) = (None, Span::default(), None);
-            cursor.object("a column is no object", |cursor, key| match key {
-                b"name" => cursor.string().map(|span| name = Some(span)),
-                b"type" => cursor.string().map(|span| type_name = span),
-                b"value" if valued => cursor.scalar().map(|scalar| value = Some(scalar)),
-                _ => cursor.skip(1),
-            })?;
-            let name = name.ok_or("a column has no name")?;
-            let (kind, value) = match value {
-                Some(value) => value,
-                None if valued => return Err("a column has no value"),
-                None => (Kind::Missing, Span::default()),
-            };
-            self.fields.push(Field { name, type_name, kind, value });
-            Ok(())
-        })
+/// Whether the bytes are a JSON number, `true` or `false`, and nothing else.
+pub(in crate::format) fn is_literal(bytes: &[u8]) -> bool {
+    if matches!(bytes, b"true" | b"false") {
+        return true;
     }
+    let mut cursor = Cursor { bytes, at: 0 };
+    cursor.number().is_ok() && cursor.at == bytes.len()
+}
+
+fn list(list: &mut List, cursor: &mut Cursor, valued: bool) -> Result<(), Reason> {
+    list.given = true;
+    list.fields.clear();
+    cursor.array("a list of columns is no array", |cursor| {
+        if let (true, Some(field)) = (valued, cursor.usual_field()) {
+            list.fields.push(field);
+            return Ok(());
+        }
+        let (mut name, mut type_name, mut value) = (None, Span::default(), None);
+        cursor.object("a column is no object", |cursor, key| match key {
+            b"name" => cursor.string().map(|span| name = Some(span)),
+            b"type" => cursor.string().map(|span| type_name = span),
+            b"value" if valued => cursor.scalar().map(|scalar| value = Some(scalar)),
+            _ => cursor.skip(1),
+        })?;
+        let name = name.ok_or("a column has no name")?;
+        let (kind, value) = match value {
+            Some(value) => value,
+            None if valued => return Err("a column has no value"),
+            None => (Kind::Missing, Span::default()),
+        };
+        list.fields.push(Field { name, type_name, kind, value });
+        Ok(())
+    })
 }
 
 struct Cursor<'a> {

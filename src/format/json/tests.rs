@@ -158,7 +158,7 @@ fn value() -> impl Strategy<Value = (Kind, String)> {
 }
 
 prop_compose! {
-    fn batch()(
+    pub(in crate::format) fn batch()(
         names in prop::collection::btree_set("[a-z\"\\\\é ]{1,4}", 1..5),
         table_name in ".{1,6}",
         key_width in 0_usize..3,

@@ -64,7 +64,7 @@ pub(in crate::format) fn write_value(batch: &Batch, cell: &Cell, out: &mut Vec<u
 }
 
 /// Appends what the inside of a JSON string stands for. `None` if an escape is malformed or a surrogate stands alone; then `out` holds a part.
-pub(super) fn unescape(raw: &[u8], out: &mut Vec<u8>) -> Option<()> {
+pub(in crate::format) fn unescape(raw: &[u8], out: &mut Vec<u8>) -> Option<()> {
     let mut rest = raw;
     loop {
         let plain = memchr::memchr(b'\\', rest).unwrap_or(rest.len());

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
-use super::parse::{List, Parts, Reason, Span};
+use super::parts::{List, Parts, Reason, Span};
 use crate::change::{Column, Operation, Table};
 
 /// A table, and where its cells lie in a message.
@@ -109,7 +109,8 @@ impl Shapes {
     }
 
     fn family(&mut self, message: &[u8], parts: &Parts) -> usize {
-        let name = [parts.schema.raw(message), parts.table.unwrap_or_default().raw(message)].join(&b'"');
+        // No database has a NUL in a name.
+        let name = [parts.schema.raw(message), parts.table.unwrap_or_default().raw(message)].join(&0);
         *self.by_name.entry(name).or_insert_with(|| {
             self.families.push(Family::default());
             self.families.len() - 1
@@ -123,24 +124,25 @@ fn hash(names: &[u8]) -> u64 {
     hasher.finish()
 }
 
-/// Everything but the values, told apart by bytes that cannot stand in a JSON string.
+/// Everything but the values, each part behind its length.
 fn write_names(operation: Operation, message: &[u8], parts: &Parts, out: &mut Vec<u8>) {
     out.clear();
     out.push(operation as u8);
-    out.extend_from_slice(parts.schema.raw(message));
-    out.push(1);
-    out.extend_from_slice(parts.table.unwrap_or_default().raw(message));
+    write_name(parts.schema, message, out);
+    write_name(parts.table.unwrap_or_default(), message, out);
     for list in [&parts.columns, &parts.identity, &parts.pk] {
-        out.push(2);
+        out.extend_from_slice(&(list.fields.len() as u32).to_le_bytes());
         for field in &list.fields {
-            out.push(3);
-            out.extend_from_slice(field.name.raw(message));
-            if field.type_name != Span::default() {
-                out.push(4);
-                out.extend_from_slice(field.type_name.raw(message));
-            }
+            write_name(field.name, message, out);
+            write_name(field.type_name, message, out);
         }
     }
+}
+
+fn write_name(name: Span, message: &[u8], out: &mut Vec<u8>) {
+    let raw = name.raw(message);
+    out.extend_from_slice(&(raw.len() as u32).to_le_bytes());
+    out.extend_from_slice(raw);
 }
 
 fn make_table(operation: Operation, message: &[u8], parts: &Parts, full: &[Column]) -> Result<Table, Reason> {

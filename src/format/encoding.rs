@@ -1,0 +1,81 @@
+//! Which format a message is in: what a source writes, and what a consumer recognises by a header.
+
+use super::{Options, Records, json, protobuf};
+use crate::Result;
+use crate::change::{Batch, Position};
+
+/// How a change is written as a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Encoding {
+    /// What a message without the header is in.
+    #[default]
+    Json,
+    /// Protocol buffers.
+    Protobuf,
+}
+
+impl Encoding {
+    /// The record header that names the format of a message.
+    pub const HEADER: &str = "format";
+
+    /// The header's value; JSON, which is the rule, goes without.
+    pub fn header(self) -> Option<&'static [u8]> {
+        match self {
+            Self::Json => None,
+            Self::Protobuf => Some(b"protobuf"),
+        }
+    }
+
+    /// What the header of a message says; `None` for a format that is not known.
+    pub fn of_header(value: Option<&[u8]>) -> Option<Self> {
+        match value {
+            None | Some(b"json") => Some(Self::Json),
+            Some(b"protobuf") => Some(Self::Protobuf),
+            Some(_) => None,
+        }
+    }
+}
+
+/// Writes messages in the format of a source.
+#[derive(Debug)]
+pub enum Encoder {
+    /// See [`json::Encoder`].
+    Json(json::Encoder),
+    /// See [`protobuf::Encoder`].
+    Protobuf(protobuf::Encoder),
+}
+
+impl Encoder {
+    /// An encoder that knows no table yet.
+    pub fn new(encoding: Encoding, options: Options) -> Self {
+        match encoding {
+            Encoding::Json => Self::Json(json::Encoder::new(options)),
+            Encoding::Protobuf => Self::Protobuf(protobuf::Encoder::new(options)),
+        }
+    }
+
+    /// Appends one message for each row of `batch`.
+    pub fn encode(&mut self, batch: &Batch, records: &mut Records) {
+        match self {
+            Self::Json(encoder) => encoder.encode(batch, 0, records),
+            Self::Protobuf(encoder) => encoder.encode(batch, records),
+        }
+    }
+}
+
+/// Reads messages in whatever format their header names.
+#[derive(Debug, Default)]
+pub struct Decoder {
+    json: json::Decoder,
+    protobuf: protobuf::Decoder,
+}
+
+impl Decoder {
+    /// Adds the row of a message to `batch`, at `position`. A message that is no row change is a `Stop` and leaves the batch's rows as they were.
+    pub fn decode(&mut self, encoding: Encoding, message: &[u8], position: Position, batch: &mut Batch) -> Result<()> {
+        match encoding {
+            Encoding::Json => self.json.decode(message, position, batch),
+            Encoding::Protobuf => self.protobuf.decode(message, position, batch),
+        }
+    }
+}

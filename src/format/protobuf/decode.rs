@@ -1,0 +1,156 @@
+//! Messages to rows of a batch. Input is not trusted: whatever it is, the answer is a row or a reason.
+
+use super::wire::{BYTES, Reader, VARINT, change, kind};
+use crate::Error;
+use crate::change::{Batch, Kind, Operation, Position};
+use crate::format::json::is_literal;
+use crate::format::parts::{BYTES_MAX, Field, List, Parts, Reason, Span};
+use crate::format::rows::Rows;
+
+/// Reads messages. Keeps what it learned of tables from call to call.
+#[derive(Debug, Default)]
+pub struct Decoder {
+    rows: Rows,
+    parts: Parts,
+    names: Vec<Span>,
+    types: Vec<Span>,
+    key: Vec<u64>,
+    columns: Values,
+    identity: Values,
+}
+
+/// What a message says of one row: kinds, and the texts of those that have one.
+#[derive(Debug, Default)]
+struct Values {
+    kinds: Vec<u64>,
+    texts: Vec<Span>,
+}
+
+impl Decoder {
+    /// Adds the row of a message to `batch`, at `position`.
+    ///
+    /// Fields may come in any order, and unknown ones do not matter. A message that is no `Change` or lacks what its action needs is a `Stop` and leaves the
+    /// batch's rows as they were.
+    pub fn decode(&mut self, message: &[u8], position: Position, batch: &mut Batch) -> crate::Result<()> {
+        let parsed = self.parse(message);
+        let result = parsed.and_then(|operation| self.rows.add(operation, message, &self.parts, position, batch));
+        result.map_err(|reason| {
+            Error::stop(format!("a message is no row change in protobuf: {reason}"))
+                .hint("check that what writes the header format=protobuf also writes docs/change.proto")
+        })
+    }
+
+    /// Takes the message apart; answers its action.
+    fn parse(&mut self, message: &[u8]) -> Result<Operation, Reason> {
+        if message.len() > BYTES_MAX {
+            return Err("it is longer than 2 GiB");
+        }
+        self.parts.clear();
+        self.names.clear();
+        self.types.clear();
+        self.key.clear();
+        for values in [&mut self.columns, &mut self.identity] {
+            values.kinds.clear();
+            values.texts.clear();
+        }
+        let mut action = 0;
+        let mut reader = Reader::new(message);
+        while !reader.is_empty() {
+            let (field, wire_type) = reader.tag()?;
+            match (field, wire_type) {
+                (change::ACTION, VARINT) => action = reader.varint()?,
+                (change::SCHEMA, BYTES) => self.parts.schema = text(reader.part()?)?,
+                (change::TABLE, BYTES) => self.parts.table = Some(text(reader.part()?)?),
+                (change::NAME, BYTES) => self.names.push(text(reader.part()?)?),
+                (change::TYPE, BYTES) => self.types.push(text(reader.part()?)?),
+                (change::PK, _) => numbers(&mut reader, wire_type, &mut self.key)?,
+                (change::COLUMN_KINDS, _) => numbers(&mut reader, wire_type, &mut self.columns.kinds)?,
+                (change::COLUMNS, BYTES) => self.columns.texts.push(text(reader.part()?)?),
+                (change::IDENTITY_KINDS, _) => numbers(&mut reader, wire_type, &mut self.identity.kinds)?,
+                (change::IDENTITY, BYTES) => self.identity.texts.push(text(reader.part()?)?),
+                (change::XID | change::LSN, BYTES) | (change::COMMITTED_US, VARINT) => reader.skip(wire_type)?,
+                (change::ACTION..=change::IDENTITY, _) => return Err("a field is not of its type"),
+                _ => reader.skip(wire_type)?,
+            }
+        }
+        let operation = match action {
+            1 => Operation::Insert,
+            2 => Operation::Update,
+            3 => Operation::Delete,
+            4 => Operation::Truncate,
+            0 => return Err("it has no action"),
+            _ => return Err("its action is unknown"),
+        };
+        self.name_columns(operation, message)?;
+        Ok(operation)
+    }
+
+    /// Gives values and key their names; what was not sent goes.
+    fn name_columns(&mut self, operation: Operation, message: &[u8]) -> Result<(), Reason> {
+        let Self { parts, names, types, key, columns, identity, .. } = self;
+        if !types.is_empty() && types.len() != names.len() {
+            return Err("it has not as many types as names");
+        }
+        let name_of = |place: usize| names.get(place).map(|name| (*name, types.get(place).copied().unwrap_or_default()));
+        let (new, old) = match operation {
+            Operation::Insert => (true, false),
+            Operation::Update => (true, true),
+            Operation::Delete => (false, true),
+            Operation::Truncate => (false, false),
+        };
+        for (list, values, given) in [(&mut parts.columns, columns, new), (&mut parts.identity, identity, old)] {
+            list.given = given;
+            fill(list, values, message, name_of)?;
+        }
+        for place in key {
+            let (name, type_name) = usize::try_from(*place).ok().and_then(name_of).ok_or("its key is in no column")?;
+            parts.pk.fields.push(Field { name, type_name, kind: Kind::Missing, value: Span::default() });
+        }
+        Ok(())
+    }
+}
+
+/// Makes fields of kinds and texts, without those that were not sent.
+fn fill(list: &mut List, values: &Values, message: &[u8], name_of: impl Fn(usize) -> Option<(Span, Span)>) -> Result<(), Reason> {
+    let mut texts = values.texts.iter().copied();
+    for (place, number) in values.kinds.iter().enumerate() {
+        let (name, type_name) = name_of(place).ok_or("it has more values than names")?;
+        let (kind, has_text) = match u8::try_from(*number) {
+            Ok(kind::NOT_SENT) => continue,
+            Ok(kind::NULL) => (Kind::Null, false),
+            Ok(kind::LITERAL) => (Kind::Literal, true),
+            Ok(kind::TEXT) => (Kind::Text, true),
+            _ => return Err("the kind of a value is unknown"),
+        };
+        let value = if has_text { texts.next().ok_or("it has fewer texts than its kinds say")? } else { Span::default() };
+        if kind == Kind::Literal && !is_literal(value.raw(message)) {
+            return Err("a literal is no number, true or false");
+        }
+        list.fields.push(Field { name, type_name, kind, value });
+    }
+    if texts.next().is_some() { Err("it has more texts than its kinds say") } else { Ok(()) }
+}
+
+/// A list of numbers, packed or one by one.
+fn numbers(reader: &mut Reader<'_>, wire_type: u32, into: &mut Vec<u64>) -> Result<(), Reason> {
+    match wire_type {
+        VARINT => into.push(reader.varint()?),
+        BYTES => {
+            let mut part = reader.part()?;
+            while !part.is_empty() {
+                into.push(part.varint()?);
+            }
+        }
+        _ => return Err("a field is not of its type"),
+    }
+    Ok(())
+}
+
+#[inline]
+fn text(part: Reader<'_>) -> Result<Span, Reason> {
+    if std::str::from_utf8(part.rest()).is_err() {
+        return Err("a text is not UTF-8");
+    }
+    let (start, end) = part.place();
+    Ok(Span { start: start as u32, end: end as u32, escaped: false })
+}
