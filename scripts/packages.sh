@@ -9,6 +9,9 @@ declare -A package_of=(
   [pkg-config]=pkg-config                   # finds both
   [protoc]=protobuf-compiler                # a test reads our messages with it
   [kcat]=kcat                               # tests write malformed messages with it
+  [shellcheck]=shellcheck                   # reads the scripts
+  [pip3]=python3-pip                        # fetches hadolint, which reads the Dockerfile
+  [go]=golang-go                            # builds the reader of compose files
 )
 
 # What scripts/lab needs besides.
