@@ -11,6 +11,9 @@ declare -A package_of=(
   [kcat]=kcat                               # tests write malformed messages with it
   [shellcheck]=shellcheck                   # reads the scripts
   [pip3]=python3-pip                        # fetches hadolint, which reads the Dockerfile
+  [systemd-analyze]=systemd                 # reads the units
+  [python3]=python3                         # rehearses the deployment, makes the release's notices
+  [git]=git                                 # tells which files there are
   [go]=golang-go                            # builds the reader of compose files
 )
 
