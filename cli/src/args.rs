@@ -55,6 +55,13 @@ pub enum LogFormat {
 /// What is to be done.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Writes a commented configuration file, from flags or by asking on a terminal
+    #[command(after_help = "Examples:
+  list_sync init
+  list_sync init --from 'postgres://repl:${PASSWORD}@db/shop' --table 'public.*' --kafka localhost:9092 --to csv:out
+
+A file that is there is not overwritten without --force. What the flags do not say is asked on a terminal; without one, --from, --table and --to are needed.")]
+    Init(Init),
     /// Reads the changes of databases into Kafka
     #[command(after_help = "Examples:
   list_sync connect --source shop
@@ -82,6 +89,34 @@ pub enum Command {
 
 Exit code 1 if a row is missing, extra or different. A table without a primary key is compared by whole rows.")]
     Verify(Verify),
+}
+
+#[derive(Debug, Default, Args)]
+pub struct Init {
+    /// The database; '${NAME}' stands for an environment variable and is written as it stands
+    #[arg(long, value_name = "URL")]
+    pub from: Option<String>,
+    /// A file that holds the password
+    #[arg(long, value_name = "FILE")]
+    pub password_file: Option<String>,
+    /// Tables of it, with * and ?; may stand several times
+    #[arg(long, value_name = "TABLE")]
+    pub table: Vec<String>,
+    /// The source's name [default: the database's]
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+    /// Rows that are there already: read first, or left out [default: initial]
+    #[arg(long, value_name = "WHEN", value_parser = ["initial", "never"])]
+    pub snapshot: Option<String>,
+    /// Kafka's brokers, HOST:PORT[,HOST:PORT…]; left out: no Kafka
+    #[arg(long, value_name = "BROKERS")]
+    pub kafka: Option<String>,
+    /// Where the files go, csv:FOLDER
+    #[arg(long, value_name = "KIND:FOLDER")]
+    pub to: Option<String>,
+    /// Replaces a file that is there
+    #[arg(long)]
+    pub force: bool,
 }
 
 #[derive(Debug, Args)]

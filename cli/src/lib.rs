@@ -3,6 +3,7 @@
 //! `bin/list_sync.rs` is the binary; the Python package calls [`run`] as its command.
 
 mod args;
+mod init;
 mod logging;
 mod progress;
 mod seed;
@@ -54,9 +55,15 @@ impl Session {
             Command::Connect(flags) => self.connect(flags),
             Command::Consume(flags) => self.consume(flags),
             Command::Run(flags) => self.both(flags),
+            Command::Init(flags) => init::run(self, flags),
             Command::Seed(flags) => seed::run(self, flags),
             Command::Verify(flags) => verify::run(self, flags),
         }
+    }
+
+    /// The file that `-c` names.
+    fn config_path(&self) -> Option<&str> {
+        self.everywhere.config.as_deref()
     }
 
     /// The configuration: of the flags if they name a database or files, else of the file.
@@ -64,7 +71,7 @@ impl Session {
         if flags.is_used() {
             return Config::from_flags(flags, &self.everywhere.set);
         }
-        Config::load_with(self.everywhere.config.as_deref(), &self.everywhere.set)
+        Config::load_with(self.config_path(), &self.everywhere.set)
     }
 
     /// A handle that signals stop, and who watches it.

@@ -39,7 +39,7 @@ fn help_and_version_go_to_stdout_and_every_command_has_an_example() {
     let case = Case::new("help");
     let (code, stdout, stderr) = case.run(&["--version"]);
     assert_eq!((code, stdout.starts_with("list_sync "), stderr.as_str()), (0, true, ""));
-    for command in ["connect", "consume", "run", "seed", "verify"] {
+    for command in ["init", "connect", "consume", "run", "seed", "verify"] {
         let (code, stdout, _) = case.run(&[command, "--help"]);
         assert_eq!(code, 0);
         assert!(stdout.contains("Example") && stdout.contains(&format!("  list_sync {command}")), "{stdout}");
@@ -99,6 +99,77 @@ fn variables_and_flags_stand_above_the_file_and_are_named_in_faults() {
         let (code, stderr) = run(arguments, variables);
         assert_eq!(code, 2, "{stderr}");
         assert!(stderr.starts_with("error: there is no source \"till\""), "{stderr}");
+    }
+}
+
+const INIT: &[&str] = &["init", "--from", "postgres://me:${WORD}@127.0.0.1:1/shop", "--table", "public.*", "--to", "csv:files"];
+
+#[test]
+fn init_writes_a_file_that_is_read_and_never_overwrites_one() {
+    let case = Case::new("init");
+    let (code, stdout, stderr) = case.run(INIT);
+    assert_eq!((code, stdout.as_str(), stderr.as_str()), (0, "list_sync.toml is written; next: list_sync check\n", ""));
+    let file = case.folder.join("list_sync.toml");
+    let written = std::fs::read_to_string(&file).unwrap();
+    assert!(written.contains("\nname = \"shop\"\n") && written.contains("\npath = \"files/{table}\"\n"), "{written}");
+    // The file is whole: what is missing is the variable that it names.
+    let (code, _, stderr) = case.run(&["run"]);
+    assert!(code == 2 && stderr.contains("the environment variable \"WORD\" is not set"), "{stderr}");
+    let more = [INIT, &["--kafka", "a:1,b:2"]].concat();
+    let (code, stdout, stderr) = case.run(&more);
+    assert_eq!((code, stdout.as_str()), (2, ""));
+    assert!(stderr.starts_with("error: the file \"list_sync.toml\" is there already\n"), "{stderr}");
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), written);
+    let (code, _, _) = case.run(&[&more[..], &["--force"]].concat());
+    assert_eq!(code, 0);
+    assert!(std::fs::read_to_string(&file).unwrap().contains("\nbrokers = [\"a:1\", \"b:2\"]\n"));
+}
+
+#[test]
+fn init_refuses_what_would_be_a_bad_file() {
+    let case = Case::new("init_refuses");
+    for (arguments, expected) in [
+        (&["init"][..], "error: there is no terminal to ask on, and --from, --table, --to is missing\n"),
+        (
+            &["init", "--from", "postgres://me:geheim@h/d", "--table", "t", "--to", "csv:out"],
+            "error: the password in the URL would stand in the file",
+        ),
+        (
+            &["init", "--from", "postgres://me@h/d", "--table", "t", "--to", "xml:out"],
+            "error: --to is not understood; expected csv:FOLDER\n",
+        ),
+        (&["init", "--from", "postgres://me@h/d", "--table", "t", "--to", "csv:out", "--kafka", "a:b"], "error: \"a:b\" is no broker"),
+        (&["init", "--from", "oracle://h/d", "--table", "t", "--to", "csv:out"], "error: unknown database \"oracle\" in a URL"),
+    ] {
+        let (code, stdout, stderr) = case.run(arguments);
+        assert_eq!((code, stdout.as_str()), (2, ""), "{stderr}");
+        assert!(stderr.starts_with(expected) && !stderr.contains("geheim"), "{stderr}");
+        assert!(!case.folder.join("list_sync.toml").exists());
+    }
+    let (code, _, stderr) = case.run(&[INIT, &["-c", "none/list_sync.toml"]].concat());
+    assert!(code == 1 && stderr.contains("the file \"none/list_sync.toml\" cannot be written"), "{stderr}");
+}
+
+#[test]
+fn init_asks_on_a_terminal() {
+    let case = Case::new("init_asks");
+    // `script` gives the program a terminal, and it what stands on our side of it.
+    let mut child = Command::new("script")
+        .args(["-qec", &format!("{} init", env!("CARGO_BIN_EXE_list_sync")), "/dev/null"])
+        .current_dir(&case.folder)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let answers = "oracle://h/d\nmysql://repl@db/shop\nDB_PASSWORD\n\norders\na:1\n\n";
+    std::io::Write::write_all(child.stdin.as_mut().unwrap(), answers.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && said.contains("unknown database") && said.contains("Name of the source"), "{said}");
+    let written = std::fs::read_to_string(case.folder.join("list_sync.toml")).unwrap();
+    for line in ["brokers = [\"a:1\"]", "url = \"mysql://repl:${DB_PASSWORD}@db/shop\"", "tables = [\"orders\"]", "path = \"out/{table}\""]
+    {
+        assert!(written.contains(&format!("\n{line}\n")), "{line}: {written}");
     }
 }
 

@@ -2,6 +2,7 @@
 //! `resolve` makes of it what the stages get. All faults are told together, each with its place, before anything starts.
 
 mod declaration;
+mod draft;
 mod entry;
 mod fault;
 mod one_line;
@@ -18,6 +19,8 @@ mod walk;
 #[cfg(test)]
 mod reference;
 #[cfg(test)]
+mod schema;
+#[cfg(test)]
 mod tests;
 
 use crate::source::Address;
@@ -26,6 +29,7 @@ use fault::{Faults, Places};
 use overrides::Override;
 
 pub use declaration::{Choices, Default, Kind, Section, Setting};
+pub use draft::Draft;
 pub use one_line::OneLine;
 pub use options::SECTIONS;
 pub use settings::{Delivery, FileKind, Format, Headers, Include, Kafka, Monitor, Plugin, RowIdentity, Sink, Source};

@@ -16,6 +16,8 @@ and the nearest valid name, before anything starts; an unknown key is a fault. W
 - `${NAME}` in a text stands for the environment variable `NAME`; `$${` is `${` itself. In front of the `@` of a `url` its value is
   percent-encoded, so a password may have any characters. A variable that is not set is a fault.
 - A section in double brackets may stand several times.
+- `list_sync init` writes a file with all of this as comments. [list_sync.schema.json](list_sync.schema.json) is the JSON Schema of the file, for editors and
+  other programs: Taplo and its relatives read it where the first line is `#:schema PATH/list_sync.schema.json`.
 
 ## Above the file: environment variables and `--set`
 

@@ -20,7 +20,7 @@ pub fn source(entry: &Entry, outside: Outside<'_>, faults: &mut Faults) -> Optio
     let (name, address) = (name?, address?);
     let topic = topic(entry, &name, faults);
     let tables = tables(entry, &address, faults);
-    foreign_settings(entry, address.dialect, faults);
+    refuse_foreign_settings(entry, address.dialect, faults);
     let own_name = format!("list_sync_{}", name.to_ascii_lowercase().replace('-', "_"));
     let slot = entry.text("slot").unwrap_or(&own_name).to_owned();
     if entry.has("slot") && !is_slot_name(&slot) {
@@ -104,12 +104,17 @@ fn topic(entry: &Entry, name: &str, faults: &mut Faults) -> Option<TopicName> {
     TopicName::parse(template, name).map_err(|what| faults.add(entry.span("topic"), what)).ok()
 }
 
-/// A setting that this database does not know would be ignored silently.
-fn foreign_settings(entry: &Entry, dialect: Dialect, faults: &mut Faults) {
-    let (foreign, owner): (&[&str], _) = match dialect {
+/// The settings that this database does not know, and whose they are.
+pub fn foreign_settings(dialect: Dialect) -> (&'static [&'static str], &'static str) {
+    match dialect {
         Dialect::Postgres => (&["server_id"], "MySQL and MariaDB"),
         Dialect::Mysql | Dialect::Mariadb => (&["plugin", "slot", "publication"], "PostgreSQL"),
-    };
+    }
+}
+
+/// A setting that this database does not know would be ignored silently.
+fn refuse_foreign_settings(entry: &Entry, dialect: Dialect, faults: &mut Faults) {
+    let (foreign, owner) = foreign_settings(dialect);
     for setting in foreign.iter().filter(|setting| entry.has(setting)) {
         faults.add(entry.span(setting), format!("{setting:?} is for {owner}, and this source is {}; leave it out", dialect.product()));
     }
