@@ -18,6 +18,7 @@ pub mod secret;
 pub mod seed;
 pub mod sink;
 pub mod source;
+mod tls;
 pub mod verify;
 
 pub use error::{Error, Result};

@@ -205,7 +205,8 @@ fn malformed_messages() {
     assert!(text.lines().all(|line| line.contains("\"offset\":") && line.contains("\"reason\":")), "{text}");
 }
 
-fn produce(topic: &str, lines: impl AsRef<[u8]>, options: &[&str]) {
+/// Writes lines into a topic, each a message.
+pub fn produce(topic: &str, lines: impl AsRef<[u8]>, options: &[&str]) {
     use std::io::Write;
     let brokers = kafka();
     let mut kcat =

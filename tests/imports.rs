@@ -7,14 +7,15 @@ use std::path::Path;
 /// Stage or file -> what of this crate it may name. `error` (with its `Error` and `Result`) and `secret` are open to all.
 const MAY_USE: &[(&str, &[&str])] = &[
     ("change", &[]),
-    ("source", &["change"]),
+    ("source", &["change", "tls"]),
     ("format", &["change"]),
-    ("kafka", &[]),
+    ("kafka", &["tls"]),
     ("sink", &["change"]),
     ("config", &["source"]),
     ("control", &[]),
     ("error", &[]),
     ("secret", &[]),
+    ("tls", &[]),
     ("connector", &["change", "config", "control", "consumer", "format", "kafka", "source"]),
     ("consumer", &["change", "config", "connector", "control", "format", "kafka", "sink"]),
     ("direct", &["change", "config", "connector", "consumer", "control", "sink", "source"]),

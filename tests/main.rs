@@ -13,4 +13,5 @@ mod exactly_once;
 mod faults;
 mod groups;
 mod imports;
+mod security;
 mod tidy;

@@ -1,5 +1,7 @@
-# Three Apache Kafka brokers in KRaft mode, each broker and controller. Every broker listens twice: plain, and SASL_SSL
-# with SCRAM-SHA-256, SCRAM-SHA-512 and PLAIN for user secret_user, password secret.
+# Three Apache Kafka brokers in KRaft mode, each broker and controller. Every broker listens three times: plain; SASL_SSL
+# with SCRAM-SHA-256, SCRAM-SHA-512 and PLAIN for user secret_user, password secret; and SSL for clients with a certificate.
+# Broker 1 has two listeners more, whose certificates are faulty. Who comes in plain, and secret_user, may do everything; all
+# others what ACLs allow.
 # shellcheck shell=bash
 
 servers=(kafka.1 kafka.2 kafka.3)
@@ -41,19 +43,24 @@ addresses() {
 }
 
 configure() {
-  local plain sasl controller
-  plain=$(host "$server"):$(port "$server")
-  sasl=$(host "$server"):$(port "$server" sasl-port)
-  controller=$(host "$server"):$(port "$server" controller-port)
+  local own plain sasl ssl controller faulty=
+  own=$(host "$server")
+  plain=$own:$(port "$server")
+  sasl=$own:$(port "$server" sasl-port)
+  ssl=$own:$(port "$server" ssl-port)
+  controller=$own:$(port "$server" controller-port)
+  [[ $server != kafka.1 ]] || faulty=,EXPIRED://$own:$(port "$server" expired-port),ELSEWHERE://$own:$(port "$server" elsewhere-port)
   cat >"$folder/server.properties" <<CONF
 process.roles=broker,controller
 node.id=${server#kafka.}
 controller.quorum.voters=$(addresses controller-port with_id)
 controller.listener.names=CONTROLLER
 inter.broker.listener.name=PLAINTEXT
-listeners=PLAINTEXT://$plain,SASL_SSL://$sasl,CONTROLLER://$controller
-advertised.listeners=PLAINTEXT://$plain,SASL_SSL://$sasl
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,SASL_SSL:SASL_SSL,CONTROLLER:PLAINTEXT
+listeners=PLAINTEXT://$plain,SASL_SSL://$sasl,SSL://$ssl,CONTROLLER://$controller$faulty
+advertised.listeners=PLAINTEXT://$plain,SASL_SSL://$sasl,SSL://$ssl$faulty
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,SASL_SSL:SASL_SSL,SSL:SSL,CONTROLLER:PLAINTEXT,EXPIRED:SSL,ELSEWHERE:SSL
+authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
+super.users=User:ANONYMOUS;User:secret_user
 log.dirs=$folder/data
 auto.create.topics.enable=false
 num.partitions=3
@@ -69,9 +76,16 @@ log.cleaner.dedupe.buffer.size=16777216
 sasl.enabled.mechanisms=SCRAM-SHA-256,SCRAM-SHA-512,PLAIN
 listener.name.sasl_ssl.scram-sha-256.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;
 listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;
+# A login lapses soon, so that a test need not wait for long until a withdrawn password counts.
+listener.name.sasl_ssl.scram-sha-512.connections.max.reauth.ms=10000
 listener.name.sasl_ssl.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required user_secret_user="secret";
 ssl.keystore.type=PEM
 ssl.keystore.location=$data/tls/keystore.pem
+ssl.truststore.type=PEM
+ssl.truststore.location=$data/tls/ca.pem
+listener.name.ssl.ssl.client.auth=required
+listener.name.expired.ssl.keystore.location=$data/tls/keystore-expired.pem
+listener.name.elsewhere.ssl.keystore.location=$data/tls/keystore-elsewhere.pem
 CONF
   cat >"$folder/log4j.properties" <<'CONF'
 log4j.rootLogger=WARN, out
@@ -89,5 +103,8 @@ is_ready() { "${as[@]}" kcat -b "$(host "$server"):$(port "$server")" -L -m 3; }
 environment() {
   show LIST_SYNC_KAFKA "$(addresses port)"
   show LIST_SYNC_KAFKA_SASL "$(addresses sasl-port)"
+  show LIST_SYNC_KAFKA_SSL "$(addresses ssl-port)"
+  show LIST_SYNC_KAFKA_EXPIRED "$(host kafka.1):$(port kafka.1 expired-port)"
+  show LIST_SYNC_KAFKA_ELSEWHERE "$(host kafka.1):$(port kafka.1 elsewhere-port)"
   show LIST_SYNC_KAFKA_JARS "$jars" # Kafka's own tools: java -cp "$LIST_SYNC_KAFKA_JARS/*" org.apache.kafka.tools…
 }

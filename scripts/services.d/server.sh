@@ -64,25 +64,47 @@ port() {
   cat "$file"
 }
 
-# Makes $data/tls once: an authority's ca.pem, and a key and certificate of localhost that it signed.
+# Makes what is missing in $data/tls: an authority's ca.pem, and certificates that it signed, each NAME.pem with NAME.key. Servers show
+# `server`, clients `client`. The others are faulty on purpose: expired, of another host, signed by another authority.
 certify() (
-  [[ ! -d $data/tls ]] || exit 0
   need openssl
   lock "$data/tls.lock"
-  [[ ! -d $data/tls ]] || exit 0
-  rm -rf "$data/tls.part"
-  mkdir "$data/tls.part"
-  cd "$data/tls.part" || exit
+  [[ ! -e $data/tls/complete ]] || exit 0
+  mkdir -p "$data/tls"
+  cd "$data/tls" || exit
   exec >>"$data/$service.log" 2>&1
-  openssl req -x509 -newkey rsa:2048 -nodes -days 3650 -subj /CN=list_sync-services -keyout ca.key -out ca.pem
-  openssl req -newkey rsa:2048 -nodes -subj /CN=localhost -keyout server.key -out server.csr
-  openssl x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 3650 -out server.pem \
-    -extfile <(echo 'subjectAltName=DNS:localhost,IP:127.0.0.1')
-  cat server.key server.pem ca.pem >keystore.pem # the form that Kafka reads
-  chmod 600 ./*.key keystore.pem
+  authority ca list_sync-services
+  authority other-ca somebody-else
+  certificate server localhost ca serverAuth 3650 'subjectAltName=DNS:localhost,IP:127.0.0.1'
+  certificate server-expired localhost ca serverAuth -1 'subjectAltName=DNS:localhost,IP:127.0.0.1'
+  certificate server-elsewhere db.example ca serverAuth 3650 'subjectAltName=DNS:db.example'
+  certificate client list_sync ca clientAuth 3650
+  certificate client-expired list_sync ca clientAuth -1
+  certificate client-stranger list_sync other-ca clientAuth 3650
+  touch complete
+  chmod 600 ./*.key ./*keystore.pem
+  chmod 644 client*.key # tests read them as whoever runs them
   chown -R "$user" .
-  mv "$data/tls.part" "$data/tls"
 )
+
+# Makes an authority: FILE.pem and FILE.key, with the NAME in it.
+authority() {
+  [[ ! -e $1.pem ]] || return 0
+  openssl req -x509 -newkey rsa:2048 -nodes -days 3650 -subj "/CN=$2" -keyout "$1.key" -out "$1.pem"
+}
+
+# Makes FILE.pem and FILE.key of NAME, signed by AUTHORITY for USE and for so many DAYS, with further EXTENSIONs; of a server
+# also a keystore, the form that Kafka reads.
+certificate() {
+  local file=$1 name=$2 authority=$3 use=$4 days=$5
+  shift 5
+  [[ ! -e $file.pem ]] || return 0
+  openssl req -newkey rsa:2048 -nodes -subj "/CN=$name" -keyout "$file.key" -out "$file.csr"
+  openssl x509 -req -in "$file.csr" -CA "$authority.pem" -CAkey "$authority.key" -CAcreateserial -days "$days" -out "$file.part" \
+    -extfile <(printf '%s\n' "extendedKeyUsage=$use" "$@")
+  [[ $file != server* ]] || cat "$file.key" "$file.part" "$authority.pem" >"keystore${file#server}.pem"
+  mv "$file.part" "$file.pem"
+}
 
 # Starts SERVER unless it runs, and returns when it answers. Needs a subshell of its own.
 start() {

@@ -258,6 +258,7 @@ impl<'a> Dispatcher<'a> {
 
     /// What is to be done now and then: report a failure, publish what was saved, save what is finished.
     fn tend(&mut self) -> Result<()> {
+        self.sender.check()?;
         let pause = if self.rows_since_save { SAVE_MOVING } else { SAVE_IDLE };
         let due = self.saved_at.elapsed() >= pause;
         let (saved, moved) = self.acknowledgements.with(|state| {
@@ -327,6 +328,7 @@ impl<'a> Dispatcher<'a> {
 
     fn wait_until(&self, failing: &str, mut done: impl FnMut(&mut State) -> bool) -> Result<()> {
         loop {
+            self.sender.check()?;
             let done = self.acknowledgements.with(|state| state.failed.take().map_or_else(|| Ok(done(state)), Err))?;
             if done {
                 return Ok(());

@@ -19,7 +19,7 @@ use regex::Regex;
 use crate::config::{self, Config};
 use crate::control::{Control, Figures};
 use crate::error::Kind;
-use crate::kafka::{Event, Member, Settings, Topics, watermarks};
+use crate::kafka::{Event, Member, Settings, Topics, subscription, watermarks};
 use crate::sink::{Nothing, Sink, csv};
 use crate::{Error, Result};
 use desk::Desk;
@@ -51,6 +51,12 @@ pub(crate) fn run_beside(
     let settings = crate::connector::settings(config)?;
     let sinks = config.need_sinks(names)?;
     let topics = Topics::connect(&settings)?;
+    // A connector in this process makes its topics itself.
+    if producing.is_none() {
+        for sink in &sinks {
+            topics.look_for(&sink.topics).map_err(|error| error.context(format!("sink {:?}", sink.name)))?;
+        }
+    }
     let members: Vec<Attendance<'_>> = sinks
         .into_iter()
         .flat_map(|sink| (1..=instances).map(move |number| (sink, number)))
@@ -148,7 +154,7 @@ impl<'a> Attendance<'a> {
         if self.control.once && self.ends.is_none() && !self.is_producing() {
             self.ends = Some(self.ends_now()?);
         }
-        let member = Member::join(self.settings, &self.sink.group, &self.patterns, Arc::clone(&self.desk))?;
+        let member = Member::join(self.settings, &self.sink.group, &self.sink.topics, Arc::clone(&self.desk))?;
         let served = self.serve(&member);
         if served.is_err() {
             self.desk().spoil();
@@ -292,21 +298,5 @@ impl<'a> Attendance<'a> {
             }
         }
         Ok(ends)
-    }
-}
-
-/// A topic pattern as the client wants it: a regular expression that begins with `^`.
-fn subscription(pattern: &str) -> String {
-    format!("^{}$", regex::escape(pattern).replace(r"\*", ".*").replace(r"\?", "."))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::subscription;
-
-    #[test]
-    fn patterns_are_anchored_and_escaped() {
-        assert_eq!(subscription("shop.public.*"), r"^shop\.public\..*$");
-        assert_eq!(subscription("a-b_c"), r"^a\-b_c$");
     }
 }

@@ -1,12 +1,8 @@
 //! How the clients are set up: the defaults that `[kafka]` starts from, and what a user may override.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
 
-use rdkafka::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use crate::secret::Secret;
 use crate::{Error, Result};
@@ -89,9 +85,9 @@ const FIXED: &[&str] = &[
 ];
 
 impl Settings {
-    /// Refuses properties that are not the user's to set.
+    /// Refuses properties that are not the user's to set, and what cannot work.
     pub fn check(&self) -> Result<()> {
-        let Some(fixed) = self.properties.keys().find(|name| FIXED.contains(&name.as_str())) else { return Ok(()) };
+        let Some(fixed) = self.properties.keys().find(|name| FIXED.contains(&name.as_str())) else { return self.check_security() };
         Err(Error::usage(format!("[kafka] properties: {fixed:?} is not to be set, since exactly-once rests on it")).hint("leave it out"))
     }
 
@@ -135,57 +131,8 @@ impl Settings {
         for (name, value) in &self.properties {
             config.set(name, value.reveal());
         }
-        config.set_log_level(RDKafkaLogLevel::Warning);
+        // A wrong security.protocol is told as an information only.
+        config.set_log_level(RDKafkaLogLevel::Info);
         config
-    }
-}
-
-/// Remembers the last thing that a client complained about: it is the cause behind the library's bare "timed out".
-#[derive(Debug, Clone, Default)]
-pub(super) struct Complaints(Arc<Mutex<Option<(String, Instant)>>>);
-
-/// The same complaint is logged again after this long.
-const AGAIN: Duration = Duration::from_secs(10);
-
-impl Complaints {
-    pub(super) fn last(&self) -> Option<String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone().map(|(complaint, _)| complaint)
-    }
-
-    /// Keeps a complaint; true if it is worth a line in the log.
-    fn note(&self, complaint: &str) -> bool {
-        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // The library adds how often it suppressed the same, and counts brokers that are down: neither is a cause.
-        let cause = complaint.split(" (after ").next().unwrap_or(complaint);
-        if cause.ends_with("brokers are down") || last.as_ref().is_some_and(|(known, said)| known == cause && said.elapsed() < AGAIN) {
-            return false;
-        }
-        *last = Some((cause.to_owned(), Instant::now()));
-        true
-    }
-}
-
-impl ClientContext for Complaints {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        // Broken connections are reported through `error` as well, but not to a client that nobody polls; as a line of their own they would be noise.
-        if facility == "FAIL" {
-            self.note(message);
-        }
-        if matches!(level, RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical) {
-            tracing::error!(target: "kafka", "{facility} {message}");
-        } else {
-            tracing::debug!(target: "kafka", "{facility} {message}");
-        }
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        // A pattern of topics that matches none yet is not worth a warning at every start.
-        let is_waiting =
-            matches!(error.rdkafka_error_code(), Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic));
-        if is_waiting {
-            tracing::debug!(target: "kafka", "{reason}");
-        } else if self.note(reason) {
-            tracing::warn!(target: "kafka", code = ?error.rdkafka_error_code(), "{reason}");
-        }
     }
 }

@@ -2,17 +2,27 @@
 
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 
-use super::client::{Complaints, Settings};
-use crate::Error;
+use super::acl::{Acl, Resource};
+use super::client::Settings;
+use super::complaints::Complaints;
+use super::refusal;
+use crate::{Error, Result};
 
-/// Turns a failure of the library into ours. `what` says what was being done.
-pub(super) fn failure(what: &str, settings: &Settings, complaints: &Complaints, cause: &KafkaError) -> Error {
-    let code = cause.rdkafka_error_code();
-    let brokers = settings.address();
-    if let KafkaError::ClientConfig(_, reason, name, _) = cause {
-        let hint = "see [kafka] properties in the configuration; names are librdkafka's";
-        return Error::usage(format!("Kafka property {name:?} cannot be set: {}", reason.trim())).hint(hint);
+/// Turns a failure of the library into ours. `what` says what was being done, `needs` which rights it takes.
+pub(super) fn failure(what: &str, needs: &[Acl<'_>], settings: &Settings, complaints: &Complaints, cause: &KafkaError) -> Error {
+    match cause {
+        KafkaError::ClientConfig(_, reason, name, value) => return bad_property(name, value, reason),
+        KafkaError::ClientCreation(reason) => {
+            return Error::usage(format!("[kafka] properties: {}", reason.trim()))
+                .hint("see docs/security.md for what each mechanism needs");
+        }
+        _ => {}
     }
+    let code = match cause {
+        // The library's own look-up leaves these out.
+        KafkaError::AdminOp(code) => Some(*code),
+        cause => cause.rdkafka_error_code(),
+    };
     match code {
         Some(
             Code::BrokerTransportFailure
@@ -20,21 +30,20 @@ pub(super) fn failure(what: &str, settings: &Settings, complaints: &Complaints, 
             | Code::Resolve
             | Code::OperationTimedOut
             | Code::RequestTimedOut
-            | Code::MessageTimedOut,
-        ) => {
-            let reason = complaints.last().unwrap_or_else(|| "no answer".to_owned());
-            Error::link(format!("cannot {what}: no broker of {brokers} can be reached: {}", shortened(&reason)))
-                .hint("check [kafka] brokers, and that the brokers run and can be reached from here")
-        }
-        Some(Code::Authentication | Code::SaslAuthenticationFailed | Code::SSL) => {
-            let reason = complaints.last().unwrap_or_else(|| cause.to_string());
-            Error::stop(format!("cannot {what}: Kafka refuses the login: {}", shortened(&reason)))
-                .hint("check security.protocol, sasl.* and ssl.* under [kafka] properties")
-        }
-        Some(Code::TopicAuthorizationFailed | Code::GroupAuthorizationFailed | Code::ClusterAuthorizationFailed) => {
-            Error::stop(format!("cannot {what}: Kafka denies it to this user"))
-                .cause(cause.to_string())
-                .hint("grant the ACL that the cause names")
+            | Code::MessageTimedOut
+            | Code::Authentication
+            | Code::SaslAuthenticationFailed
+            | Code::UnsupportedSASLMechanism
+            | Code::SSL,
+        ) => unreachable(what, settings, complaints),
+        Some(Code::TopicAuthorizationFailed) => denied(what, needs, settings, |acl| matches!(acl.resource, Resource::Topic(_))),
+        Some(Code::GroupAuthorizationFailed) => denied(what, needs, settings, |acl| matches!(acl.resource, Resource::Group(_))),
+        Some(Code::ClusterAuthorizationFailed) => denied_to_write(what, needs, settings),
+        // The producer has ended; why was told before.
+        Some(Code::Fatal | Code::PurgeQueue | Code::PurgeInflight)
+            if complaints.last().is_some_and(|said| said.contains("Cluster authorization failed")) =>
+        {
+            denied_to_write(what, needs, settings)
         }
         Some(Code::MessageSizeTooLarge | Code::InvalidMessageSize) => {
             Error::stop(format!("cannot {what}: a message is larger than Kafka takes"))
@@ -49,8 +58,49 @@ pub(super) fn failure(what: &str, settings: &Settings, complaints: &Complaints, 
     }
 }
 
-/// librdkafka's complaint without its thread's name and its advice.
-fn shortened(reason: &str) -> &str {
-    let text = reason.split_once("]: ").map_or(reason, |(_, text)| text);
-    text.split(" (after ").next().unwrap_or(text)
+/// A refusal that has lasted, as a failure; `ask` asks the brokers something.
+pub(super) fn refused_for_good(what: &str, settings: &Settings, complaints: &Complaints, ask: impl FnOnce() -> bool) -> Result<()> {
+    let refusal = complaints.refused_for_good(ask).and_then(|complaint| refusal::explain(what, settings, &complaint));
+    refusal.map_or(Ok(()), Err)
+}
+
+fn bad_property(name: &str, value: &str, reason: &str) -> Error {
+    // The library quotes the value, and that may be a password in the wrong place.
+    let reason = if value.is_empty() { reason.to_owned() } else { reason.replace(value, "***") };
+    let hint = if name == "security.protocol" {
+        "write plaintext, ssl, sasl_plaintext or sasl_ssl"
+    } else {
+        "see [kafka] properties in the configuration; names are librdkafka's"
+    };
+    Error::usage(format!("Kafka property {name:?} cannot be set: {}", reason.trim())).hint(hint)
+}
+
+/// No broker answers as it should: it refuses us, or cannot be reached.
+fn unreachable(what: &str, settings: &Settings, complaints: &Complaints) -> Error {
+    let complaint = complaints.refused().or_else(|| complaints.last());
+    if let Some(refused) = complaint.as_deref().and_then(|complaint| refusal::explain(what, settings, complaint)) {
+        return refused;
+    }
+    let reason = complaint.unwrap_or_else(|| "no answer".to_owned());
+    Error::link(format!("cannot {what}: no broker of {} can be reached: {reason}", settings.address()))
+        .hint("check [kafka] brokers, and that the brokers run and can be reached from here")
+}
+
+fn denied(what: &str, needs: &[Acl<'_>], settings: &Settings, is_meant: impl Fn(&Acl<'_>) -> bool) -> Error {
+    let Some(acl) = needs.iter().find(|acl| is_meant(acl)) else {
+        return Error::stop(format!("cannot {what}: an ACL is missing")).hint("docs/security.md lists those that are needed");
+    };
+    Error::stop(format!("cannot {what}: the ACL {} is missing", acl.name()))
+        .hint(format!("run as an administrator: {}", acl.command(settings)))
+}
+
+/// An idempotent producer must be allowed to write to some topic, or, before Kafka 2.8, to be one at all.
+fn denied_to_write(what: &str, needs: &[Acl<'_>], settings: &Settings) -> Error {
+    let Some(acl) = needs.iter().find(|acl| acl.operation == "Write") else {
+        return denied(what, &[], settings, |_| true);
+    };
+    let command = acl.command(settings);
+    Error::stop(format!("cannot {what}: the ACL {} is missing", acl.name())).hint(format!(
+        "run as an administrator: {command} (a cluster older than Kafka 2.8 wants --operation IdempotentWrite --cluster too)"
+    ))
 }

@@ -14,12 +14,17 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers, Message as _};
 use rdkafka::topic_partition_list::Offset;
 
-use super::client::{Complaints, Settings};
-use super::failure::failure;
+use super::acl::Acl;
+use super::client::Settings;
+use super::complaints::Complaints;
+use super::failure::{failure, refused_for_good};
 use crate::{Error, Result};
 
 /// How long the group's coordinator may take to answer.
 const ANSWER: Duration = Duration::from_secs(15);
+
+/// How long brokers that refused us are asked whether they still do.
+const ASKING: Duration = Duration::from_secs(3);
 
 /// What the group knows, or is to know, of a partition.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -96,19 +101,49 @@ impl Message<'_> {
     }
 }
 
-struct Context<H> {
+/// Who the member is, for what goes wrong.
+#[derive(Debug, Clone)]
+struct Seat {
+    settings: Settings,
     complaints: Complaints,
+    group: String,
+    /// The sink's patterns, with `*` and `?`.
+    topics: Vec<String>,
+}
+
+impl Seat {
+    /// `topic`: the one that it is about, if that is known.
+    fn failed(&self, what: &str, topic: Option<&str>, cause: &KafkaError) -> Error {
+        let topic = topic.or_else(|| self.topics.first().map(String::as_str)).unwrap_or("*");
+        let needs = [Acl::group("Read", &self.group), Acl::topic("Read", topic)];
+        failure(what, &needs, &self.settings, &self.complaints, cause)
+    }
+
+    /// A commit that a missing right prevents is for a person to mend; after all others the member joins again.
+    fn refused(&self, topic: Option<&str>, cause: &KafkaError) -> Error {
+        let what = format!("commit for group {:?}", self.group);
+        match cause.rdkafka_error_code() {
+            Some(RDKafkaErrorCode::TopicAuthorizationFailed | RDKafkaErrorCode::GroupAuthorizationFailed) => {
+                self.failed(&what, topic, cause)
+            }
+            _ => Error::link("the group refused the commit").cause(cause.to_string()),
+        }
+    }
+}
+
+struct Context<H> {
+    seat: Seat,
     holder: Arc<Mutex<H>>,
     given: Arc<Mutex<Option<Partitions>>>,
 }
 
 impl<H: Holder> ClientContext for Context<H> {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        self.complaints.log(level, facility, message);
+        self.seat.complaints.log(level, facility, message);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        self.complaints.error(error, reason);
+        self.seat.complaints.error(error, reason);
     }
 }
 
@@ -120,7 +155,7 @@ impl<H: Holder> ConsumerContext for Context<H> {
             let committed = if consumer.assignment_lost() {
                 Err(Error::link("the group gave the partitions to another member: this one was silent for too long"))
             } else {
-                holder.finish().and_then(|claims| commit(consumer, &claims))
+                holder.finish().and_then(|claims| commit(&self.seat, consumer, &claims))
             };
             holder.release(committed);
         }
@@ -138,7 +173,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn commit<C: ConsumerContext>(consumer: &BaseConsumer<C>, claims: &[Claim]) -> Result<()> {
+fn commit<C: ConsumerContext>(seat: &Seat, consumer: &BaseConsumer<C>, claims: &[Claim]) -> Result<()> {
     let mut list = TopicPartitionList::with_capacity(claims.len());
     for claim in claims {
         let Some(offset) = claim.offset else { continue };
@@ -156,57 +191,73 @@ fn commit<C: ConsumerContext>(consumer: &BaseConsumer<C>, claims: &[Claim]) -> R
         let claim = claims.iter().find(|claim| claim.partition as i32 == element.partition() && claim.topic == element.topic());
         element.set_metadata(claim.map_or("", |claim| claim.text.as_str()));
     }
-    consumer.commit(&list, CommitMode::Sync).map_err(|cause| Error::link("the group refused the commit").cause(cause.to_string()))?;
+    let first = claims.first().map(|claim| claim.topic.as_str());
+    consumer.commit(&list, CommitMode::Sync).map_err(|cause| seat.refused(first, &cause))?;
     for element in list.elements() {
-        element.error().map_err(|cause| Error::link("the group refused the commit of a partition").cause(cause.to_string()))?;
+        element.error().map_err(|cause| seat.refused(Some(element.topic()), &cause))?;
     }
+    seat.complaints.went_well();
     Ok(())
 }
 
 /// A consumer in a group.
 pub struct Member<H: Holder> {
     consumer: BaseConsumer<Context<H>>,
-    settings: Settings,
-    complaints: Complaints,
-    group: String,
+    seat: Seat,
     given: Arc<Mutex<Option<Partitions>>>,
 }
 
 impl<H: Holder> Member<H> {
-    /// Joins `group` for `topics` (names, or regular expressions that begin with `^`).
+    /// Joins `group` for `topics` (names, or patterns with `*` and `?`).
     pub fn join(settings: &Settings, group: &str, topics: &[String], holder: Arc<Mutex<H>>) -> Result<Self> {
         let (complaints, given) = (Complaints::default(), Arc::default());
-        let context = Context { complaints: complaints.clone(), holder, given: Arc::clone(&given) };
-        let fail = |cause| failure(&format!("join group {group:?}"), settings, &complaints, &cause);
+        let seat = Seat { settings: settings.clone(), complaints, group: group.to_owned(), topics: topics.to_vec() };
+        let context = Context { seat: seat.clone(), holder, given: Arc::clone(&given) };
+        let fail = |cause| seat.failed(&format!("join group {group:?}"), None, &cause);
         let consumer: BaseConsumer<Context<H>> = settings.consumer(group).create_with_context(context).map_err(fail)?;
-        let names: Vec<&str> = topics.iter().map(String::as_str).collect();
-        consumer.subscribe(&names).map_err(fail)?;
-        Ok(Self { consumer, settings: settings.clone(), complaints, group: group.to_owned(), given })
+        let patterns: Vec<String> = topics.iter().map(|topic| subscription(topic)).collect();
+        consumer.subscribe(&patterns.iter().map(String::as_str).collect::<Vec<_>>()).map_err(fail)?;
+        Ok(Self { consumer, seat, given })
     }
 
     /// Waits for something to happen. Partitions are taken away within this call, through [`Holder`].
     pub fn poll(&self, wait: Duration) -> Result<Event<'_>> {
+        let asks = || self.consumer.fetch_metadata(None, ASKING).is_ok();
+        refused_for_good(&self.reading(), &self.seat.settings, &self.seat.complaints, asks)?;
         let message = self.consumer.poll(wait);
         if let Some(given) = lock(&self.given).take() {
             return Ok(Event::Given(given));
         }
         match message {
             None => Ok(Event::Nothing),
-            Some(Ok(message)) => Ok(Event::Message(Message(message))),
+            Some(Ok(message)) => {
+                self.seat.complaints.went_well();
+                Ok(Event::Message(Message(message)))
+            }
             // A pattern that matches nothing yet, a broker on its way back: the library goes on by itself.
             Some(Err(KafkaError::MessageConsumption(code))) if passes_by(code) => {
                 tracing::debug!(%code, "group member");
                 Ok(Event::Nothing)
             }
-            Some(Err(cause)) => {
-                Err(failure(&format!("read as a member of group {:?}", self.group), &self.settings, &self.complaints, &cause))
-            }
+            Some(Err(cause)) => Err(self.seat.failed(&self.reading(), self.only_topic().as_deref(), &cause)),
         }
+    }
+
+    fn reading(&self) -> String {
+        format!("read as a member of group {:?}", self.seat.group)
+    }
+
+    /// The topic that is read, if it is a single one.
+    fn only_topic(&self) -> Option<String> {
+        let assigned = self.consumer.assignment().ok()?;
+        let mut topics: Vec<String> = assigned.elements().iter().map(|found| found.topic().to_owned()).collect();
+        topics.dedup();
+        if topics.len() == 1 { topics.pop() } else { None }
     }
 
     /// Commits; on success the group holds every claim, after an error possibly none.
     pub fn commit(&self, claims: &[Claim]) -> Result<()> {
-        commit(&self.consumer, claims)
+        commit(&self.seat, &self.consumer, claims)
     }
 
     /// What the group has committed for these partitions.
@@ -215,7 +266,7 @@ impl<H: Holder> Member<H> {
         for (topic, partition) in partitions {
             list.add_partition(topic, *partition as i32);
         }
-        let fail = |cause| failure(&format!("ask group {:?} for its offsets", self.group), &self.settings, &self.complaints, &cause);
+        let fail = |cause| self.seat.failed(&format!("ask group {:?} for its offsets", self.seat.group), None, &cause);
         let list = self.consumer.committed_offsets(list, ANSWER).map_err(fail)?;
         let claim = |found: &rdkafka::topic_partition_list::TopicPartitionListElem<'_>| {
             found.error()?;
@@ -240,5 +291,24 @@ fn passes_by(code: RDKafkaErrorCode) -> bool {
             | RDKafkaErrorCode::NotCoordinator
             | RDKafkaErrorCode::CoordinatorLoadInProgress
             | RDKafkaErrorCode::Resolve
+            // One broker of several may refuse us while its settings change; if it lasts, it is no longer passed by.
+            | RDKafkaErrorCode::Authentication
+            | RDKafkaErrorCode::SSL
     )
+}
+
+/// A topic pattern as the client wants it: a regular expression that begins with `^`.
+pub fn subscription(pattern: &str) -> String {
+    format!("^{}$", regex::escape(pattern).replace(r"\*", ".*").replace(r"\?", "."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::subscription;
+
+    #[test]
+    fn patterns_are_anchored_and_escaped() {
+        assert_eq!(subscription("shop.public.*"), r"^shop\.public\..*$");
+        assert_eq!(subscription("a-b_c"), r"^a\-b_c$");
+    }
 }

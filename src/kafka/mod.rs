@@ -1,17 +1,22 @@
 //! Carries bytes through Kafka. Knows no change, no table and no position: keys, messages, headers and saved states are bytes here.
 
+mod acl;
 mod checkpoints;
 mod client;
+mod complaints;
 mod failure;
 mod member;
 mod partitioner;
+mod probe;
+mod refusal;
+mod security;
 mod sender;
 mod tail;
 mod topics;
 
 pub use checkpoints::Checkpoints;
 pub use client::Settings;
-pub use member::{Claim, Event, Holder, Member, Message};
+pub use member::{Claim, Event, Holder, Member, Message, subscription};
 pub use partitioner::partition_of;
 pub use sender::{Delivery, Outgoing, Sender};
 pub use tail::{read_between, watermarks};

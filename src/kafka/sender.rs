@@ -11,12 +11,16 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Header, Message as _, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
 
-use super::client::{Complaints, Settings};
-use super::failure::failure;
+use super::acl::Acl;
+use super::client::Settings;
+use super::complaints::Complaints;
+use super::failure::{failure, refused_for_good};
 use crate::{Error, Result};
 
 /// A poll hands out deliveries as they come but returns only after this time, so an end waits for it.
 const POLL: Duration = Duration::from_millis(20);
+/// How long brokers that refused us are asked whether they still do.
+const ASKING: Duration = Duration::from_secs(3);
 /// How long messages that are thrown away may take to be reported.
 const PURGING: Duration = Duration::from_millis(500);
 
@@ -69,10 +73,14 @@ impl<D: Delivery> ProducerContext for Context<D> {
 
     fn delivery(&self, result: &DeliveryResult<'_>, tag: usize) {
         match result {
-            Ok(message) => self.delivery.delivered(tag, message.offset()),
+            Ok(message) => {
+                self.complaints.went_well();
+                self.delivery.delivered(tag, message.offset());
+            }
             Err((cause, message)) => {
                 let what = format!("deliver a message to topic {:?}", message.topic());
-                self.delivery.failed(tag, failure(&what, &self.settings, &self.complaints, cause));
+                let needs = [Acl::topic("Write", message.topic())];
+                self.delivery.failed(tag, failure(&what, &needs, &self.settings, &self.complaints, cause));
             }
         }
     }
@@ -92,7 +100,7 @@ impl<D: Delivery> Sender<D> {
     pub fn new(settings: &Settings, delivery: Arc<D>) -> Result<Self> {
         let complaints = Complaints::default();
         let context = Context { settings: settings.clone(), complaints: complaints.clone(), delivery };
-        let fail = |cause| failure("set up the Kafka producer", settings, &complaints, &cause);
+        let fail = |cause| failure("set up the Kafka producer", &[], settings, &complaints, &cause);
         let producer: Arc<BaseProducer<Context<D>>> = Arc::new(settings.producer().create_with_context(context).map_err(fail)?);
         let ended = Arc::new(AtomicBool::new(false));
         let poller = {
@@ -129,9 +137,14 @@ impl<D: Delivery> Sender<D> {
             Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) => Ok(false),
             Err((cause, _)) => {
                 let what = format!("send a message of {} bytes to topic {:?}", message.value.len(), message.topic);
-                Err(failure(&what, &self.settings, &self.complaints, &cause))
+                Err(failure(&what, &[Acl::topic("Write", message.topic)], &self.settings, &self.complaints, &cause))
             }
         }
+    }
+
+    /// Fails if the brokers have refused us for so long that it will not pass.
+    pub fn check(&self) -> Result<()> {
+        refused_for_good("send to Kafka", &self.settings, &self.complaints, || self.producer.client().fetch_metadata(None, ASKING).is_ok())
     }
 
     /// Messages that wait for their delivery.

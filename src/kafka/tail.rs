@@ -8,7 +8,9 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Headers, Message as _};
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::client::{Complaints, Settings};
+use super::acl::Acl;
+use super::client::Settings;
+use super::complaints::Complaints;
 use super::failure::failure;
 use crate::{Error, Result};
 
@@ -20,7 +22,7 @@ const CLOSING: Duration = Duration::from_millis(2);
 
 fn client(settings: &Settings, config: &ClientConfig) -> Result<(BaseConsumer<Complaints>, Complaints)> {
     let complaints = Complaints::default();
-    let fail = |cause| failure("set up a Kafka reader", settings, &complaints, &cause);
+    let fail = |cause| failure("set up a Kafka reader", &[], settings, &complaints, &cause);
     Ok((config.create_with_context(complaints.clone()).map_err(fail)?, complaints.clone()))
 }
 
@@ -40,7 +42,8 @@ impl Drop for Reader {
 /// The first offset and the end offset (one past the last message) of each partition of a topic.
 pub fn watermarks(settings: &Settings, topic: &str, partitions: u32) -> Result<Vec<(i64, i64)>> {
     let (reader, complaints) = client(settings, &settings.asker())?;
-    let fail = |cause| failure(&format!("ask for the end of topic {topic:?}"), settings, &complaints, &cause);
+    let needs = [Acl::topic("Describe", topic)];
+    let fail = |cause| failure(&format!("ask for the end of topic {topic:?}"), &needs, settings, &complaints, &cause);
     let began = Instant::now();
     let mut found = Vec::with_capacity(partitions as usize);
     while found.len() < partitions as usize {
@@ -55,8 +58,10 @@ pub fn watermarks(settings: &Settings, topic: &str, partitions: u32) -> Result<V
 }
 
 fn is_passing(cause: &KafkaError) -> bool {
-    use RDKafkaErrorCode::{AllBrokersDown, BrokerTransportFailure, OperationTimedOut, Resolve};
-    matches!(cause.rdkafka_error_code(), Some(AllBrokersDown | BrokerTransportFailure | OperationTimedOut | Resolve))
+    use RDKafkaErrorCode::{AllBrokersDown, BrokerTransportFailure, GroupAuthorizationFailed, OperationTimedOut, Resolve};
+    // Nobody joins the reader's group, so it needs no right on it.
+    let passing = [AllBrokersDown, BrokerTransportFailure, GroupAuthorizationFailed, OperationTimedOut, Resolve];
+    cause.rdkafka_error_code().is_some_and(|code| passing.contains(&code))
 }
 
 fn is_unknown(cause: &KafkaError) -> bool {
@@ -93,7 +98,8 @@ pub fn read_between(
     }
     let (reader, complaints) = client(settings, &settings.reader())?;
     let reader = Reader(reader);
-    let fail = |cause| failure(&format!("read topic {topic:?}"), settings, &complaints, &cause);
+    let needs = [Acl::topic("Read", topic)];
+    let fail = |cause| failure(&format!("read topic {topic:?}"), &needs, settings, &complaints, &cause);
     let mut list = TopicPartitionList::new();
     for (partition, from, _) in &left {
         list.add_partition_offset(topic, *partition as i32, Offset::Offset(*from)).map_err(fail)?;

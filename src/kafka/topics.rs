@@ -5,15 +5,22 @@ use std::time::Duration;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::metadata::Metadata;
+use regex::Regex;
 
-use super::client::{Complaints, Settings};
+use super::acl::Acl;
+use super::client::Settings;
+use super::complaints::Complaints;
 use super::failure::failure;
+use super::member::subscription;
 use crate::{Error, Result};
 
 /// How long a broker may take to answer a question about topics.
 const ANSWER: Duration = Duration::from_secs(10);
+
+/// The same in attempts: after each is heard whether the brokers refuse us, which waiting does not mend.
+const ATTEMPTS: [Duration; 3] = [Duration::from_millis(1500), Duration::from_millis(2500), Duration::from_secs(6)];
 
 /// Complaints of the library that are heard before a failure is reported.
 const COMPLAINTS_MAX: usize = 100;
@@ -31,7 +38,7 @@ impl Topics {
     /// Connects; fails with the cause if no broker answers.
     pub fn connect(settings: &Settings) -> Result<Self> {
         let complaints = Complaints::default();
-        let fail = |cause| failure("connect to Kafka", settings, &complaints, &cause);
+        let fail = |cause| failure("connect to Kafka", &[], settings, &complaints, &cause);
         let reader: BaseConsumer<Complaints> = settings.asker().create_with_context(complaints.clone()).map_err(fail)?;
         let topics = Self { settings: settings.clone(), complaints: complaints.clone(), reader };
         topics.metadata(None)?;
@@ -50,8 +57,37 @@ impl Topics {
     /// The number of partitions of a topic; 0 if it is not there.
     pub fn partitions(&self, topic: &str) -> Result<u32> {
         let metadata = self.metadata(Some(topic))?;
-        let found = metadata.topics().iter().find(|found| found.name() == topic && found.error().is_none());
-        Ok(found.map_or(0, |found| found.partitions().len() as u32))
+        let Some(found) = metadata.topics().iter().find(|found| found.name() == topic) else { return Ok(0) };
+        match found.error().map(RDKafkaErrorCode::from) {
+            None => Ok(found.partitions().len() as u32),
+            Some(code @ RDKafkaErrorCode::TopicAuthorizationFailed) => {
+                let (what, needs) = (format!("look at topic {topic:?}"), [Acl::topic("Describe", topic)]);
+                Err(failure(&what, &needs, &self.settings, &self.complaints, &KafkaError::MetadataFetch(code)))
+            }
+            Some(_) => Ok(0),
+        }
+    }
+
+    /// Fails if a topic that is named is hidden from this user; says so if a pattern matches none, since hidden ones are not listed.
+    pub fn look_for(&self, patterns: &[String]) -> Result<()> {
+        let names = self.names()?;
+        for pattern in patterns {
+            if !pattern.contains(['*', '?']) {
+                self.partitions(pattern)?;
+                continue;
+            }
+            let matcher = Regex::new(&subscription(pattern)).map_err(|cause| Error::usage("bad topic pattern").cause(cause))?;
+            if names.iter().any(|name| matcher.is_match(name)) {
+                continue;
+            }
+            if self.settings.uses_login() || self.settings.uses_tls() {
+                let command = Acl::topic("Read", pattern).command(&self.settings);
+                tracing::warn!("no topic matches {pattern:?} yet; one that is there but not shown to this user needs an ACL: {command}");
+            } else {
+                tracing::info!("no topic matches {pattern:?} yet");
+            }
+        }
+        Ok(())
     }
 
     /// Makes the topic if it is not there; answers its number of partitions. `compacted` topics have one partition and keep the newest message of each key.
@@ -75,12 +111,14 @@ impl Topics {
     }
 
     fn create(&self, new: &NewTopic<'_>) -> Result<()> {
-        let fail = |cause| failure(&format!("create topic {:?}", new.name), &self.settings, &self.complaints, &cause);
+        let needs = [Acl::topic("Create", new.name)];
+        let fail = |cause| failure(&format!("create topic {:?}", new.name), &needs, &self.settings, &self.complaints, &cause);
         let admin: AdminClient<DefaultClientContext> = self.settings.admin().create().map_err(fail)?;
         let options = AdminOptions::new().operation_timeout(Some(ANSWER)).request_timeout(Some(ANSWER));
         let answers = futures_executor::block_on(admin.create_topics([new], &options)).map_err(fail)?;
         match answers.into_iter().next() {
             Some(Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists))) => Ok(()),
+            Some(Err((_, code @ RDKafkaErrorCode::TopicAuthorizationFailed))) => Err(fail(KafkaError::AdminOp(code))),
             Some(Err((name, code))) => {
                 let fact = format!("cannot create topic {name:?}: {code}");
                 Err(Error::stop(fact).hint("create it by hand, or correct [kafka] topic = { partitions, replication }"))
@@ -108,15 +146,34 @@ impl Topics {
     }
 
     fn metadata(&self, topic: Option<&str>) -> Result<Metadata> {
-        self.reader.fetch_metadata(topic, ANSWER).map_err(|cause| {
-            // The library tells its complaints to who polls.
-            for _ in 0..COMPLAINTS_MAX {
-                let heard = self.reader.poll(Duration::ZERO).is_some();
-                if !heard && self.complaints.last().is_some() {
-                    break;
+        let mut attempts = ATTEMPTS.into_iter().peekable();
+        while let Some(patience) = attempts.next() {
+            match self.reader.fetch_metadata(topic, patience) {
+                Ok(metadata) => {
+                    self.complaints.went_well();
+                    return Ok(metadata);
+                }
+                Err(cause) => {
+                    self.hear();
+                    let is_silence = matches!(
+                        cause.rdkafka_error_code(),
+                        Some(RDKafkaErrorCode::BrokerTransportFailure | RDKafkaErrorCode::OperationTimedOut)
+                    );
+                    if attempts.peek().is_none() || !is_silence || self.complaints.refused().is_some() {
+                        return Err(failure("ask Kafka for its topics", &[], &self.settings, &self.complaints, &cause));
+                    }
                 }
             }
-            failure("ask Kafka for its topics", &self.settings, &self.complaints, &cause)
-        })
+        }
+        Err(Error::link("Kafka does not answer"))
+    }
+
+    /// The library tells its complaints to who polls.
+    fn hear(&self) {
+        for _ in 0..COMPLAINTS_MAX {
+            if self.reader.poll(Duration::ZERO).is_none() && self.complaints.last().is_some() {
+                break;
+            }
+        }
     }
 }

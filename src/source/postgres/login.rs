@@ -12,12 +12,13 @@ use super::failure::link;
 use super::message::{Fields, Malformed};
 use super::socket::{Buffered, Socket, Stream, Wait};
 use super::tls::{self, Mode};
+use crate::tls::explain;
 use crate::{Error, Result};
 
 /// How long each step of the log-in may take.
 pub(super) const TIME_OUT: Duration = Duration::from_secs(15);
 /// The URL's options that are understood.
-const OPTIONS: [&str; 4] = ["sslmode", "sslrootcert", "connect_timeout", "application_name"];
+const OPTIONS: [&str; 6] = ["sslmode", "sslrootcert", "sslcert", "sslkey", "connect_timeout", "application_name"];
 /// What every value's printed form depends on, so that the same value prints the same on every server.
 const SESSION: &str = "-c datestyle=ISO -c intervalstyle=postgres -c timezone=UTC -c extra_float_digits=1 -c bytea_output=hex -c statement_timeout=0 -c lock_timeout=0";
 const SSL_REQUEST: u32 = 80_877_103;
@@ -51,11 +52,22 @@ pub(super) fn connect(address: &Address) -> Result<Stream> {
     match shake_hands(socket, address, mode, time_out)? {
         Ok(stream) => Ok(stream),
         Err(_) if mode == Mode::Prefer => Ok(Stream::Plain(open()?)),
-        Err(cause) if cause.kind() == io::ErrorKind::InvalidData => Err(Error::stop(format!("TLS with {}:{} fails", address.host, address.port))
-            .cause(cause)
-            .hint("point sslrootcert to the authority that signed the server's certificate, and connect by the host name that the certificate names")),
+        Err(cause) if cause.kind() == io::ErrorKind::InvalidData => Err(refused(address, cause)),
         Err(cause) => Err(link("TLS fails with", address, cause)),
     }
+}
+
+/// A handshake that trying again does not mend.
+fn refused(address: &Address, cause: io::Error) -> Error {
+    let peer = format!("{}:{}", address.host, address.port);
+    let failure = cause.get_ref().and_then(|cause| cause.downcast_ref::<rustls::Error>());
+    let explained = failure.and_then(|failure| {
+        let shows_certificate = address.options.contains_key(tls::NAMES.certificate);
+        explain(failure, &format!("PostgreSQL at {peer}"), &address.host, tls::NAMES, shows_certificate)
+    });
+    explained.unwrap_or_else(|| {
+        Error::stop(format!("TLS with {peer} fails")).cause(cause).hint("check ssl_cert_file and ssl_key_file on the server, and its log")
+    })
 }
 
 fn ask_for_tls(socket: &mut Socket, time_out: Duration) -> io::Result<bool> {

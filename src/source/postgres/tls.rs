@@ -1,17 +1,15 @@
-//! TLS as libpq's `sslmode` and `sslrootcert` define it (PostgreSQL documentation, "SSL Support"), by rustls.
+//! TLS as libpq's `sslmode`, `sslrootcert`, `sslcert` and `sslkey` define it (PostgreSQL documentation, "SSL Support").
 
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
 
-use rustls::client::WebPkiServerVerifier;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::{ClientConnection, RootCertStore};
 
 use super::super::Address;
+use crate::tls::{Identity, Names, Terms, authorities, identity, system_authorities};
 use crate::{Error, Result};
+
+/// What a user writes for the files.
+pub(super) const NAMES: Names = Names { authority: "sslrootcert", certificate: "sslcert", key: "sslkey" };
 
 /// What is asked of the connection's encryption.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -53,24 +51,19 @@ impl Mode {
 
 /// A client's side of TLS to this server.
 pub(super) fn client(address: &Address, mode: Mode) -> Result<ClientConnection> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let root_file = address.options.get("sslrootcert");
-    let chain = if mode >= Mode::VerifyCa || (mode == Mode::Require && root_file.is_some()) {
-        let roots = Arc::new(roots(root_file.map(String::as_str))?);
-        let built = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&provider)).build();
-        Some(built.map_err(|cause| Error::usage("the certificates of `sslrootcert` cannot be used").cause(cause))?)
-    } else {
-        None
-    };
-    let verifier = Verifier { chain, host: mode == Mode::VerifyFull, provider: Arc::clone(&provider) };
-    let name = ServerName::try_from(address.host.clone())
-        .map_err(|cause| Error::usage(format!("host {:?} cannot be used with TLS", address.host)).cause(cause))?;
-    let build = || {
-        let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
-        let config = config.dangerous().with_custom_certificate_verifier(Arc::new(verifier)).with_no_client_auth();
-        ClientConnection::new(Arc::new(config), name)
-    };
-    build().map_err(|cause| Error::stop("TLS cannot be set up").cause(cause))
+    let root_file = address.options.get("sslrootcert").map(String::as_str);
+    let looks = mode >= Mode::VerifyCa || (mode == Mode::Require && root_file.is_some());
+    let authorities = if looks { Some(roots(root_file)?) } else { None };
+    Terms { authorities, checks_host: mode == Mode::VerifyFull, identity: own(address)? }.client(&address.host)
+}
+
+/// The client's certificate, if the address names one.
+fn own(address: &Address) -> Result<Option<Identity>> {
+    match (address.options.get("sslcert"), address.options.get("sslkey")) {
+        (None, None) => Ok(None),
+        (Some(certificate), Some(key)) => identity(NAMES, Path::new(certificate), Path::new(key)).map(Some),
+        _ => Err(Error::usage("sslcert and sslkey go together").hint("name both files, of the certificate and of its key, or neither")),
+    }
 }
 
 /// The authorities of `sslrootcert`, else of libpq's default file, else of the operating system (`sslrootcert=system`).
@@ -81,70 +74,5 @@ fn roots(file: Option<&str>) -> Result<RootCertStore> {
         Some(file) => Some(PathBuf::from(file)),
         None => default_file(),
     };
-    let mut roots = RootCertStore::empty();
-    let Some(file) = file else {
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        return Ok(roots);
-    };
-    let failed = |cause: Box<dyn std::error::Error + Send + Sync>| {
-        Error::usage(format!("certificate file {:?} cannot be read", file.display().to_string()))
-            .cause(cause)
-            .hint("point sslrootcert to a file in PEM form that holds the authority that signed the server's certificate")
-    };
-    for certificate in CertificateDer::pem_file_iter(&file).map_err(|cause| failed(cause.into()))? {
-        roots.add(certificate.map_err(|cause| failed(cause.into()))?).map_err(|cause| failed(cause.into()))?;
-    }
-    Ok(roots)
-}
-
-/// Looks at the chain, and at the host's name in the certificate, only as far as the mode asks.
-#[derive(Debug)]
-struct Verifier {
-    chain: Option<Arc<WebPkiServerVerifier>>,
-    host: bool,
-    provider: Arc<CryptoProvider>,
-}
-
-impl ServerCertVerifier for Verifier {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        server_name: &ServerName<'_>,
-        ocsp_response: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        let Some(chain) = &self.chain else { return Ok(ServerCertVerified::assertion()) };
-        match chain.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now) {
-            // The name is looked at last, so the chain is good when only the name is not.
-            Err(rustls::Error::InvalidCertificate(CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. }))
-                if !self.host =>
-            {
-                Ok(ServerCertVerified::assertion())
-            }
-            answer => answer,
-        }
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, certificate, signature, &self.provider.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, certificate, signature, &self.provider.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
-    }
+    file.map_or_else(|| Ok(system_authorities()), |file| authorities(NAMES.authority, &file))
 }
