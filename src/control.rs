@@ -1,10 +1,9 @@
-//! What a running stage is told (stop, once) and what it tells (progress). Atomics only, so that no stage waits for who watches it.
+//! What a running stage is told (stop, once), and where it tells what it did (progress, see `metrics`).
 
-use std::collections::BTreeMap;
 use std::io::{self, Read as _};
 use std::os::unix::net::UnixStream;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -12,6 +11,7 @@ use signal_hook::consts::signal::{SIGINT, SIGTERM};
 use signal_hook::flag;
 use signal_hook::low_level::pipe;
 
+use crate::metrics::Progress;
 use crate::{Error, Result};
 
 /// Signals that follow one another faster than this are one.
@@ -70,96 +70,14 @@ impl Control {
     }
 }
 
-/// Figures of all stages by name.
-#[derive(Debug, Default)]
-pub struct Progress {
-    sources: Mutex<BTreeMap<String, Arc<Figures>>>,
-    sinks: Mutex<BTreeMap<String, Arc<Figures>>>,
-}
-
-/// Figures of one source or sink. Counters only grow; `add` and `set` from any thread.
-#[derive(Debug, Default)]
-pub struct Figures {
-    /// Row changes that are finished: sent and acknowledged by a source's side, written by a sink's.
-    pub rows: AtomicU64,
-    /// Bytes of messages (source) or of files (sink) that these rows made.
-    pub bytes: AtomicU64,
-    /// Source: bytes of log between what is finished and the log's end.
-    pub lag_bytes: AtomicU64,
-    /// Sink: messages that lie in the topics and are not committed.
-    pub lag_rows: AtomicU64,
-    /// Source: `Position::commit` that is read; sink: sum of the offsets that are committed.
-    pub read_to: AtomicU64,
-    /// Source: `Position::commit` at the log's end; sink: sum of the topics' ends.
-    pub head: AtomicU64,
-    state: Mutex<String>,
-}
-
-impl Progress {
-    /// The figures of a source; made at the first call.
-    pub fn source(&self, name: &str) -> Arc<Figures> {
-        figures(&self.sources, name)
-    }
-
-    /// The figures of a sink; made at the first call.
-    pub fn sink(&self, name: &str) -> Arc<Figures> {
-        figures(&self.sinks, name)
-    }
-
-    /// All sources that were asked for, by name.
-    pub fn sources(&self) -> Vec<(String, Arc<Figures>)> {
-        all(&self.sources)
-    }
-
-    /// All sinks that were asked for, by name.
-    pub fn sinks(&self) -> Vec<(String, Arc<Figures>)> {
-        all(&self.sinks)
-    }
-}
-
-impl Figures {
-    /// Says in a word or two what is being done: `snapshot`, `streaming`, `reconnecting`.
-    pub fn set_state(&self, state: impl Into<String>) {
-        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = state.into();
-    }
-
-    /// What was last said; empty before.
-    pub fn state(&self) -> String {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
-
-type Named = Mutex<BTreeMap<String, Arc<Figures>>>;
-
-fn figures(named: &Named, name: &str) -> Arc<Figures> {
-    let mut named = named.lock().unwrap_or_else(PoisonError::into_inner);
-    Arc::clone(named.entry(name.to_owned()).or_default())
-}
-
-fn all(named: &Named) -> Vec<(String, Arc<Figures>)> {
-    let named = named.lock().unwrap_or_else(PoisonError::into_inner);
-    named.iter().map(|(name, figures)| (name.clone(), Arc::clone(figures))).collect()
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Control, Progress};
-    use std::sync::atomic::Ordering;
+    use super::Control;
 
     #[test]
     fn clones_share_the_flag() {
         let control = Control::new(true);
         control.clone().request_stop();
         assert!(control.once && control.is_stopping());
-    }
-
-    #[test]
-    fn figures_are_found_by_name() {
-        let progress = Progress::default();
-        progress.source("shop").rows.fetch_add(7, Ordering::Relaxed);
-        progress.source("shop").set_state("streaming");
-        let sources = progress.sources();
-        assert_eq!((sources.len(), sources[0].1.rows.load(Ordering::Relaxed)), (1, 7));
-        assert_eq!((sources[0].1.state().as_str(), progress.sinks().len()), ("streaming", 0));
     }
 }

@@ -19,6 +19,17 @@ pub enum Kind {
     Stop,
 }
 
+impl Kind {
+    /// The name it has in metrics.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Usage => "usage",
+            Self::Link => "link",
+            Self::Stop => "stop",
+        }
+    }
+}
+
 /// A failure: a short fact that quotes the object's kind and name, a hint that can be followed, and what caused it.
 /// Never a row's values, never a secret.
 #[derive(Debug)]

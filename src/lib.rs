@@ -14,6 +14,7 @@ pub mod direct;
 pub mod error;
 pub mod format;
 pub mod kafka;
+pub mod metrics;
 pub mod secret;
 pub mod seed;
 pub mod sink;

@@ -2,13 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use indicatif::{HumanBytes, HumanCount, MultiProgress, ProgressBar, ProgressStyle};
-use list_sync::control::{Figures, Progress};
+use list_sync::metrics::Progress;
 
 /// Between two drawings: slow enough to read.
 const DRAW_EVERY: Duration = Duration::from_millis(250);
@@ -91,14 +90,32 @@ impl Line {
     }
 }
 
+/// What is shown of a source or sink.
+struct Figures {
+    state: String,
+    rows: u64,
+    bytes: u64,
+    /// What is still to come, once the end of the log or the topics is known.
+    lag: Option<u64>,
+}
+
+fn figures(progress: &Progress) -> Vec<(Stage, String, Figures)> {
+    let sources = progress.sources().into_iter().map(|(name, source)| {
+        let lag = source.lag().map(|lag| lag.bytes);
+        (Stage::Source, name, Figures { state: source.life.state(), rows: source.rows.get(), bytes: source.bytes.get(), lag })
+    });
+    let sinks = progress.sinks().into_iter().map(|(name, sink)| {
+        let figures = Figures { state: sink.life.state(), rows: sink.rows(), bytes: sink.file_bytes.get(), lag: sink.lag() };
+        (Stage::Sink, name, figures)
+    });
+    sources.chain(sinks).collect()
+}
+
 impl Lines {
     fn each(&mut self, progress: &Progress, show: impl Fn(Stage, &str, &Figures, &mut Line)) {
-        let sources = progress.sources().into_iter().map(|(name, figures)| (Stage::Source, name, figures));
-        let sinks = progress.sinks().into_iter().map(|(name, figures)| (Stage::Sink, name, figures));
-        for (stage, name, figures) in sources.chain(sinks) {
-            let rows = figures.rows.load(Relaxed);
+        for (stage, name, figures) in figures(progress) {
             let line = self.shown.entry((stage, name.clone())).or_insert_with(|| Line::new(self.bars.as_ref(), self.began));
-            line.measure(rows);
+            line.measure(figures.rows);
             show(stage, &name, &figures, line);
         }
     }
@@ -117,7 +134,7 @@ impl Lines {
     fn end(&mut self, progress: &Progress) {
         let seconds = self.began.elapsed().as_secs_f64().max(0.001);
         self.each(progress, |stage, name, figures, line| {
-            let mean = figures.rows.load(Relaxed) as f64 / seconds;
+            let mean = figures.rows as f64 / seconds;
             match &line.bar {
                 Some(bar) => bar.finish_with_message(text(stage, name, figures, mean)),
                 None => log(stage, name, figures, mean),
@@ -127,25 +144,19 @@ impl Lines {
 }
 
 fn text(stage: Stage, name: &str, figures: &Figures, rows_per_second: f64) -> String {
-    let lag = lag(stage, figures).map_or_else(String::new, |lag| match stage {
+    let lag = figures.lag.map_or_else(String::new, |lag| match stage {
         Stage::Source => format!("   lag {}", HumanBytes(lag)),
         Stage::Sink => format!("   lag {} rows", HumanCount(lag)),
     });
-    let (rows, speed) = (HumanCount(figures.rows.load(Relaxed)).to_string(), HumanCount(rows_per_second as u64).to_string());
-    format!("{:<6} {name:<16} {:<12} {rows:>13} rows {speed:>9} rows/s{lag}", stage.word(), figures.state())
-}
-
-/// What is still to come, once the stage has seen the end of its log or topics.
-fn lag(stage: Stage, figures: &Figures) -> Option<u64> {
-    let lag = if stage == Stage::Source { &figures.lag_bytes } else { &figures.lag_rows };
-    (figures.head.load(Relaxed) > 0).then(|| lag.load(Relaxed))
+    let (rows, speed) = (HumanCount(figures.rows).to_string(), HumanCount(rows_per_second as u64).to_string());
+    format!("{:<6} {name:<16} {:<12} {rows:>13} rows {speed:>9} rows/s{lag}", stage.word(), figures.state)
 }
 
 fn log(stage: Stage, name: &str, figures: &Figures, rows_per_second: f64) {
-    let (rows, bytes) = (figures.rows.load(Relaxed), figures.bytes.load(Relaxed));
-    let (doing, lag, rows_per_second) = (figures.state(), lag(stage, figures), rows_per_second as u64);
+    let Figures { state, rows, bytes, lag } = figures;
+    let rows_per_second = rows_per_second as u64;
     match stage {
-        Stage::Source => tracing::info!(source = name, state = doing, rows, rows_per_second, bytes, lag_bytes = lag, "progress"),
-        Stage::Sink => tracing::info!(sink = name, state = doing, rows, rows_per_second, bytes, lag_rows = lag, "progress"),
+        Stage::Source => tracing::info!(source = name, state, rows, rows_per_second, bytes, lag_bytes = lag, "progress"),
+        Stage::Sink => tracing::info!(sink = name, state, rows, rows_per_second, bytes, lag_rows = lag, "progress"),
     }
 }

@@ -53,10 +53,10 @@ fn targets(session: &Session, flags: &Seed) -> Result<Vec<(String, Address)>> {
 fn timed(name: &str, address: &Address, load: &Load, control: &Control) -> Result<(Counts, f64)> {
     let started = Instant::now();
     let figures = control.progress.source(name);
-    figures.set_state("loading");
+    figures.life.set_state("loading");
     let mut database = source::open(address)?;
     let counts = seed(database.as_mut(), address, load, control, &figures)?;
-    figures.set_state("loaded");
+    figures.life.set_state("loaded");
     Ok((counts, started.elapsed().as_secs_f64()))
 }
 

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender as Channel};
 
 use super::Shared;
+use super::flight::Flight;
 use super::in_flight::{InFlight, LaneEnd};
 use super::reader::Parcel;
 use super::saved::{POSITION_HEADER, Saved};
@@ -15,6 +16,7 @@ use crate::change::{Checkpoint, Operation, Position, Table};
 use crate::config::TopicName;
 use crate::format::Encoding;
 use crate::kafka::{Checkpoints, Delivery, Outgoing, Sender, Settings, Topics, partition_of};
+use crate::metrics::as_of_us;
 use crate::{Error, Result};
 
 /// While rows flow, the position is saved this often.
@@ -33,6 +35,7 @@ pub struct Acknowledgements(Mutex<State>);
 #[derive(Default)]
 struct State {
     in_flight: InFlight,
+    flight: Flight,
     saving: Option<Checkpoint>,
     saved: Option<Checkpoint>,
     failed: Option<Error>,
@@ -45,12 +48,13 @@ impl Acknowledgements {
 }
 
 impl Delivery for Acknowledgements {
-    fn delivered(&self, tag: usize, offset: i64) {
+    fn delivered(&self, tag: usize, offset: i64, bytes: usize) {
         self.with(|state| {
             if tag == SAVE_TAG {
                 state.saved = state.saving.take();
             } else if state.failed.is_none() {
                 state.in_flight.delivered(tag, offset);
+                state.flight.delivered(tag, state.in_flight.end(tag).delivered, bytes);
             }
         });
     }
@@ -169,6 +173,8 @@ impl<'a> Dispatcher<'a> {
         let mut header = self.shared.name.clone().into_bytes();
         header.push(b':');
         let name_length = header.len();
+        let repeats_before = self.repeats;
+        let mut last_sent = None;
         for record in &records.records {
             let row = &batch.rows()[record.row as usize];
             let lanes = &self.lanes[of_table[row.table as usize]];
@@ -191,16 +197,29 @@ impl<'a> Dispatcher<'a> {
                     continue;
                 }
                 self.sent[lane] = Some(row.position);
-                self.acknowledgements.with(|state| state.in_flight.sending(lane, row.position));
+                last_sent = Some((lane, row.position));
+                self.acknowledgements.with(|state| {
+                    state.in_flight.sending(lane, row.position);
+                    state.flight.sending(key.len() + records.value(record).len());
+                });
                 let timestamp_ms = batch.transaction(row).committed_us / 1000;
                 self.send(topic, partition, (key, records.value(record)), timestamp_ms, &header, lane)?;
             }
         }
         self.rows_since_save |= !records.records.is_empty();
-        self.shared.sent(batch.rows().len(), records.bytes.len());
-        if let Some(checkpoint) = &batch.checkpoint {
-            self.acknowledgements.with(|state| state.in_flight.reached(checkpoint.clone()));
-        }
+        let figures = &self.shared.figures;
+        figures.repeats.inc_by(self.repeats - repeats_before);
+        figures.rows.inc_by(batch.rows().len() as u64);
+        figures.bytes.inc_by(records.bytes.len() as u64);
+        self.acknowledgements.with(|state| {
+            if let Some((lane, position)) = last_sent {
+                state.flight.time(lane, position, state.in_flight.end(lane).delivered);
+            }
+            if let Some(checkpoint) = &batch.checkpoint {
+                state.flight.reached(checkpoint.position, as_of_us(batch));
+                state.in_flight.reached(checkpoint.clone());
+            }
+        });
         Ok(())
     }
 
@@ -271,11 +290,32 @@ impl<'a> Dispatcher<'a> {
         if let Some(saved) = saved {
             self.shared.saved(saved);
         }
+        self.tell();
         if moved.is_some() && moved != self.newest {
             self.newest = moved;
             self.save()?;
         }
         Ok(())
+    }
+
+    /// Brings the figures up to date.
+    fn tell(&self) {
+        let figures = &self.shared.figures;
+        let (bytes, messages, measured) = self.acknowledgements.with(|state| {
+            let State { in_flight, flight, .. } = state;
+            if let Some(finished) = in_flight.finished()
+                && let Some(as_of_us) = flight.finished(finished.position)
+            {
+                figures.finish(finished, as_of_us);
+            }
+            figures.acknowledged.inc_by(flight.take_acknowledged());
+            (flight.bytes, flight.messages, flight.take_measured())
+        });
+        figures.queue_bytes.set(bytes as i64);
+        figures.queue_messages.set(messages as i64);
+        for after in measured {
+            figures.delivered(after);
+        }
     }
 
     /// Sends the state; the answer comes through [`Acknowledgements`].
@@ -287,7 +327,9 @@ impl<'a> Dispatcher<'a> {
                 |lanes: &Lanes| (lanes.first..lanes.first + lanes.partitions as usize).map(|lane| state.in_flight.end(lane)).collect();
             self.lanes.iter().map(|lanes| (lanes.topic.clone(), ends(lanes))).collect::<BTreeMap<_, Vec<_>>>()
         });
-        let value = Saved::new(checkpoint, self.is_finished, topics).to_bytes()?;
+        let finished = self.shared.figures.finished().filter(|finished| finished.checkpoint == checkpoint);
+        let as_of_us = finished.map(|finished| finished.as_of_us);
+        let value = Saved::new(checkpoint, as_of_us, self.is_finished, topics).to_bytes()?;
         let key = self.shared.name.as_bytes();
         let message =
             Outgoing { topic: Checkpoints::TOPIC, partition: 0, key, value: &value, timestamp_ms: 0, headers: &[], tag: SAVE_TAG };
@@ -318,6 +360,7 @@ impl<'a> Dispatcher<'a> {
         if let Some(finished) = self.acknowledgements.with(|state| state.in_flight.finished().cloned()) {
             self.newest = Some(finished);
         }
+        self.tell();
         self.is_finished = true;
         self.save_and_wait()?;
         if self.repeats > 0 {

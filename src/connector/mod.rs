@@ -9,6 +9,7 @@
 //! ```
 
 mod dispatcher;
+mod flight;
 mod in_flight;
 mod reader;
 mod saved;
@@ -17,12 +18,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::change::{Batch, Checkpoint};
+use crate::change::Checkpoint;
 use crate::config::{self, Config};
-use crate::control::{Control, Figures};
+use crate::control::Control;
 use crate::error::Kind;
 use crate::format;
 use crate::kafka::{Checkpoints, Settings, Topics};
+use crate::metrics::{SourceFigures, now_us};
 use crate::source::{self, Source};
 use crate::{Error, Result};
 use dispatcher::Dispatcher;
@@ -39,7 +41,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 pub struct Shared {
     name: String,
     control: Control,
-    figures: Arc<Figures>,
+    figures: Arc<SourceFigures>,
     saved: Mutex<Option<Checkpoint>>,
     ended: AtomicBool,
     stop_seen: Mutex<Option<Instant>>,
@@ -75,17 +77,9 @@ impl Shared {
         self.saved.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    fn read(&self, batch: &Batch) {
-        self.figures.read_to.store(batch.read_to.commit, Ordering::Relaxed);
-    }
-
-    fn sent(&self, rows: usize, bytes: usize) {
-        self.figures.rows.fetch_add(rows as u64, Ordering::Relaxed);
-        self.figures.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
-    }
-
     fn state(&self, state: &'static str) {
-        self.figures.set_state(state);
+        self.figures.life.set_state(state);
+        self.figures.up.set(i64::from(state == "streaming"));
     }
 }
 
@@ -124,12 +118,16 @@ pub(crate) fn settings(config: &Config) -> Result<Settings> {
 /// Runs one source, again and again while Kafka comes and goes.
 fn supervise(source: &config::Source, settings: &Settings, control: &Control) -> Result<()> {
     let mut started = false;
+    let figures = control.progress.source(&source.name);
     loop {
         let error = match run_source(source, settings, control, &mut started) {
             Ok(()) => return Ok(()),
             Err(error) => error.context(format!("source {:?}", source.name)),
         };
+        figures.error(error.kind());
+        figures.up.set(0);
         if error.kind() != Kind::Link || !started || control.is_stopping() {
+            figures.life.fail(error.to_string());
             if started {
                 tracing::error!(source = source.name, "stopped: {error}");
             } else {
@@ -137,7 +135,8 @@ fn supervise(source: &config::Source, settings: &Settings, control: &Control) ->
             }
             return Err(error);
         }
-        tracing::warn!("{error}; starting again");
+        tracing::warn!(source = source.name, "{error}; starting again");
+        figures.restarts.inc();
         std::thread::sleep(PAUSE);
     }
 }
@@ -151,6 +150,8 @@ fn run_source(settings_of: &config::Source, settings: &Settings, control: &Contr
     let mut source = build(settings_of);
     let began = source.start(saved.as_ref().map(|saved| &saved.checkpoint))?;
     let mut dispatcher = Dispatcher::new(settings, &shared, &settings_of.topic, encoding(settings_of), saved.as_ref(), topics)?;
+    let as_of_us = saved.as_ref().and_then(|saved| saved.as_of_us).unwrap_or_else(now_us);
+    shared.figures.finish(saved.as_ref().map_or(&began, |saved| &saved.checkpoint), as_of_us);
     // A new source's beginning, or that an old one no longer stands still where it ended.
     dispatcher.save_beginning(saved.as_ref().map_or(&began, |saved| &saved.checkpoint).clone())?;
     *started = true;

@@ -68,7 +68,7 @@ impl Reader<'_> {
         let read_to = parcel.batch.read_to;
         if !parcel.batch.rows().is_empty() || parcel.batch.checkpoint.is_some() {
             self.encoder.encode(&parcel.batch, &mut parcel.records);
-            self.shared.read(&parcel.batch);
+            self.shared.figures.read(&parcel.batch);
             self.hand_over(parcel, saved)?;
         }
         Ok(end.is_some_and(|end| read_to >= end))
@@ -124,6 +124,8 @@ impl Reader<'_> {
     /// Connects again, with growing pauses, for as long as it takes.
     fn start_again(&mut self, saved: &mut Checkpoint, error: &Error) -> Result<()> {
         tracing::warn!(source = self.shared.name, "{error}; connecting again");
+        self.shared.figures.error(error.kind());
+        self.shared.figures.restarts.inc();
         self.shared.state("reconnecting");
         let mut pause = PAUSE_FIRST;
         loop {
@@ -143,7 +145,10 @@ impl Reader<'_> {
                     self.shared.state("streaming");
                     return Ok(());
                 }
-                Err(error) if error.kind() == Kind::Link => tracing::warn!(source = self.shared.name, "{error}"),
+                Err(error) if error.kind() == Kind::Link => {
+                    tracing::warn!(source = self.shared.name, "{error}");
+                    self.shared.figures.error(error.kind());
+                }
                 Err(error) => return Err(error),
             }
             pause = (pause * 2).min(PAUSE_LONGEST);

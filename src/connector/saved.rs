@@ -27,6 +27,9 @@ pub struct Saved {
     version: u32,
     /// Where the source reads on.
     pub checkpoint: Checkpoint,
+    /// When the changes before it were committed; microseconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub as_of_us: Option<i64>,
     /// The connector ended by itself: all it had sent was acknowledged before.
     #[serde(default)]
     pub is_clean: bool,
@@ -38,10 +41,10 @@ impl Saved {
     const VERSION: u32 = 1;
 
     /// A state of today's layout.
-    pub fn new(checkpoint: Checkpoint, is_clean: bool, topics: BTreeMap<String, Vec<LaneEnd>>) -> Self {
+    pub fn new(checkpoint: Checkpoint, as_of_us: Option<i64>, is_clean: bool, topics: BTreeMap<String, Vec<LaneEnd>>) -> Self {
         let pair = |lane: LaneEnd| (lane.end_offset, lane.delivered);
         let topics = topics.into_iter().map(|(topic, lanes)| (topic, lanes.into_iter().map(pair).collect())).collect();
-        Self { version: Self::VERSION, checkpoint, is_clean, topics }
+        Self { version: Self::VERSION, checkpoint, as_of_us, is_clean, topics }
     }
 
     /// As it is stored.
@@ -122,7 +125,7 @@ mod tests {
             restart: Restart::Postgres { lsn: 2 },
         };
         let lane = LaneEnd { delivered: Some(Position { epoch: 1, commit: 1, ordinal: 9 }), end_offset: 44 };
-        let saved = Saved::new(checkpoint, true, [("t".to_owned(), vec![lane, LaneEnd::default()])].into());
+        let saved = Saved::new(checkpoint, Some(5), true, [("t".to_owned(), vec![lane, LaneEnd::default()])].into());
         let bytes = saved.to_bytes().unwrap();
         assert_eq!(Saved::from_bytes("s", &bytes).unwrap(), saved);
         let newer = String::from_utf8(bytes).unwrap().replace("\"version\":1", "\"version\":2");

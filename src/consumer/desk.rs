@@ -4,10 +4,13 @@
 //! nothing on the desk counts any more: the next assignment begins from what the group has committed, and the sink cuts the rest.
 
 use std::collections::{BTreeMap, HashMap};
+use std::time::Instant;
 
 use super::lane::Lane;
 use super::rejected::Rejected;
+use super::told::Told;
 use crate::change::{Batch, Position};
+use crate::error::Kind;
 use crate::format::{Decoder, Encoding};
 use crate::kafka::{Claim, Holder, Message};
 use crate::sink::{Marks, Sink};
@@ -25,8 +28,7 @@ pub struct Desk {
     lanes: Vec<Lane>,
     by_topic: HashMap<String, Vec<usize>>,
     spoilt: bool,
-    /// Rows written, for progress.
-    pub rows: u64,
+    told: Told,
     /// Messages that were repeats.
     pub repeats: u64,
     /// Why the last hand-over failed, if only a person can mend it.
@@ -35,7 +37,7 @@ pub struct Desk {
 
 impl Desk {
     /// An empty desk.
-    pub fn new(make_sink: Box<dyn Fn() -> Result<Box<dyn Sink>> + Send>, rejected: Rejected) -> Result<Self> {
+    pub fn new(make_sink: Box<dyn Fn() -> Result<Box<dyn Sink>> + Send>, rejected: Rejected, told: Told) -> Result<Self> {
         Ok(Self {
             sink: make_sink()?,
             make_sink,
@@ -46,7 +48,7 @@ impl Desk {
             lanes: Vec::new(),
             by_topic: HashMap::new(),
             spoilt: false,
-            rows: 0,
+            told,
             repeats: 0,
             stopped: None,
         })
@@ -64,7 +66,7 @@ impl Desk {
         }
         let merged: BTreeMap<String, Marks> = marks.into_iter().map(|(topic, said)| (topic, crate::sink::merge_marks(&said))).collect();
         // The files of the old desk are closed before the new one opens them.
-        self.sink = (self.make_sink)()?;
+        self.renew_sink()?;
         self.sink.recover(&merged)?;
         for claim in own {
             self.by_topic.entry(claim.topic.clone()).or_default().push(self.lanes.len());
@@ -74,6 +76,13 @@ impl Desk {
             lane.carried.retain(|file, _| known.is_some_and(|known| known.contains_key(file)));
             self.lanes.push(lane);
         }
+        self.told.began(&self.lanes);
+        Ok(())
+    }
+
+    fn renew_sink(&mut self) -> Result<()> {
+        self.sink = (self.make_sink)()?;
+        self.told.closed();
         Ok(())
     }
 
@@ -110,6 +119,9 @@ impl Desk {
             self.repeats += 1;
             return Ok(false);
         }
+        if self.batch.rows().is_empty() {
+            self.told.first_row(if source.is_empty() { 0 } else { message.timestamp_ms() });
+        }
         match Encoding::of_header(message.header(Encoding::HEADER)) {
             None => self.rejected.add(message, "its format header names no format that is known")?,
             Some(encoding) => {
@@ -133,12 +145,13 @@ impl Desk {
                 self.commit(commit)?;
             }
             self.sink.write(&self.channel, &self.batch)?;
-            self.rows += self.batch.rows().len() as u64;
+            self.told.wrote(&self.channel, self.batch.rows().len());
             self.batch.clear();
         }
         for lane in &mut self.lanes {
             lane.wrote();
         }
+        self.told.count(self.repeats, self.rejected.count);
         Ok(())
     }
 
@@ -149,7 +162,7 @@ impl Desk {
 
     /// Flushes the sink and commits what was written: offsets and lengths as one.
     pub fn commit(&mut self, commit: impl FnOnce(&[Claim]) -> Result<()>) -> Result<()> {
-        let marks = self.sink.flush()?;
+        let marks = self.flush()?;
         let claims = self.claims(&marks)?;
         if let Err(error) = commit(&claims) {
             self.spoilt = true;
@@ -157,6 +170,13 @@ impl Desk {
         }
         self.committed(&marks);
         Ok(())
+    }
+
+    fn flush(&mut self) -> Result<BTreeMap<String, Marks>> {
+        let began = Instant::now();
+        let marks = self.sink.flush()?;
+        self.told.flushed(began.elapsed(), self.sink.files());
+        Ok(marks)
     }
 
     fn claims(&mut self, marks: &BTreeMap<String, Marks>) -> Result<Vec<Claim>> {
@@ -169,6 +189,12 @@ impl Desk {
         for lane in &mut self.lanes {
             lane.committed(marks.get(&lane.topic));
         }
+        self.told.committed(&self.lanes);
+    }
+
+    /// The member failed, for the figures.
+    pub fn failed(&self, kind: Kind) {
+        self.told.failed(kind);
     }
 
     /// A failure left the desk in an unknown state: nothing of it may be committed.
@@ -181,6 +207,7 @@ impl Desk {
         self.lanes.clear();
         self.by_topic.clear();
         self.spoilt = false;
+        self.told.released();
     }
 }
 
@@ -197,16 +224,20 @@ impl Holder for Desk {
                 self.write(|_| Ok(()))?;
             }
         }
-        let marks = self.sink.flush()?;
+        let marks = self.flush()?;
         self.claims(&marks)
     }
 
     fn release(&mut self, committed: Result<()>) {
         match committed {
-            Ok(()) => tracing::debug!("partitions given back"),
+            Ok(()) => {
+                // Told before they are gone, since their last rows are safe now.
+                self.told.committed(&[]);
+                tracing::debug!("partitions given back");
+            }
             Err(error) => {
                 tracing::warn!("{error}; what was not committed is read again");
-                if error.kind() == crate::error::Kind::Stop {
+                if error.kind() == Kind::Stop {
                     self.stopped = Some(error);
                 }
             }
@@ -214,8 +245,6 @@ impl Holder for Desk {
         self.clear();
         self.spoilt = true;
         // Closes the files, so that the next owner can cut what was not committed.
-        if let Ok(sink) = (self.make_sink)() {
-            self.sink = sink;
-        }
+        let _ = self.renew_sink();
     }
 }

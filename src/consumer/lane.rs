@@ -81,6 +81,11 @@ impl Lane {
         self.written.offset != self.committed
     }
 
+    /// The next message that the group would read; 0 before the first commit.
+    pub fn committed_offset(&self) -> i64 {
+        self.committed.unwrap_or(0)
+    }
+
     /// What a commit says of it, given the sink's own files for its topic. `None`: there is nothing to say yet.
     pub fn claim(&self, own: Option<&Marks>) -> Result<Option<Claim>> {
         let Some(offset) = self.written.offset else { return Ok(None) };

@@ -8,6 +8,7 @@ mod claims;
 mod desk;
 mod lane;
 mod rejected;
+mod told;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,13 +18,15 @@ use std::time::{Duration, Instant};
 use regex::Regex;
 
 use crate::config::{self, Config};
-use crate::control::{Control, Figures};
+use crate::control::Control;
 use crate::error::Kind;
 use crate::kafka::{Event, Member, Settings, Topics, subscription, watermarks};
+use crate::metrics::SinkFigures;
 use crate::sink::{Nothing, Sink, csv};
 use crate::{Error, Result};
 use desk::Desk;
 use rejected::Rejected;
+use told::Told;
 
 /// How long a member waits for the next message before it writes what it has.
 const WAIT: Duration = Duration::from_millis(100);
@@ -60,7 +63,7 @@ pub(crate) fn run_beside(
     let members: Vec<Attendance<'_>> = sinks
         .into_iter()
         .flat_map(|sink| (1..=instances).map(move |number| (sink, number)))
-        .map(|(sink, number)| Attendance::new(sink, member_id(sink, number, instances), &settings, &topics, control, producing))
+        .map(|(sink, number)| Attendance::new(sink, (number, member_id(sink, number, instances)), &settings, &topics, control, producing))
         .collect::<Result<_>>()?;
     std::thread::scope(|scope| {
         let running: Vec<_> = members.into_iter().map(|mut member| scope.spawn(move || member.supervise())).collect();
@@ -103,18 +106,17 @@ struct Attendance<'a> {
     topics: &'a Topics,
     control: &'a Control,
     producing: Option<&'a AtomicBool>,
-    figures: Arc<Figures>,
+    figures: Arc<SinkFigures>,
     patterns: Vec<String>,
     desk: Arc<Mutex<Desk>>,
     /// With `once`: where each partition ended when the run began.
     ends: Option<BTreeMap<(String, u32), i64>>,
-    rows_told: u64,
 }
 
 impl<'a> Attendance<'a> {
     fn new(
         sink: &'a config::Sink,
-        id: Option<String>,
+        (number, id): (u32, Option<String>),
         settings: &'a Settings,
         topics: &'a Topics,
         control: &'a Control,
@@ -124,9 +126,10 @@ impl<'a> Attendance<'a> {
         let rejected = Rejected::new(&sink.path, id.as_deref(), &sink.name);
         let owned = sink.clone();
         let make_sink = Box::new(move || build(&owned, id.as_deref()));
-        let desk = Arc::new(Mutex::new(Desk::new(make_sink, rejected)?));
         let figures = control.progress.sink(&sink.name);
-        Ok(Self { sink, settings, topics, control, producing, figures, patterns, desk, ends: None, rows_told: 0 })
+        let told = Told::new(Arc::clone(&figures), number);
+        let desk = Arc::new(Mutex::new(Desk::new(make_sink, rejected, told)?));
+        Ok(Self { sink, settings, topics, control, producing, figures, patterns, desk, ends: None })
     }
 
     fn supervise(&mut self) -> Result<()> {
@@ -135,15 +138,19 @@ impl<'a> Attendance<'a> {
                 Ok(()) => return Ok(()),
                 Err(error) => error.context(format!("sink {:?}", self.sink.name)),
             };
+            self.desk().failed(error.kind());
             if error.kind() != Kind::Link {
+                self.figures.life.fail(error.to_string());
                 // The other members would take over and meet the same; a person is needed.
                 self.control.request_stop();
                 return Err(error);
             }
-            tracing::warn!("{error}; joining again");
+            tracing::warn!(sink = self.sink.name, "{error}; joining again");
             if self.control.is_stopping() {
                 return Err(error);
             }
+            self.figures.restarts.inc();
+            self.figures.life.set_state("joining again");
             std::thread::sleep(PAUSE);
         }
     }
@@ -229,25 +236,20 @@ impl<'a> Attendance<'a> {
         }
         let claims = member.committed(&all)?;
         self.desk().begin(&own, &claims)?;
-        self.figures.set_state("consuming");
+        self.figures.life.set_state("consuming");
         tracing::info!(sink = self.sink.name, partitions = given.len(), "partitions given");
         Ok(())
     }
 
-    fn commit(&mut self, member: &Member<Desk>) -> Result<()> {
-        let rows = {
-            let mut desk = self.desk();
-            if desk.is_spoilt() {
-                return Ok(());
-            }
-            desk.write(|claims| member.commit(claims))?;
-            if desk.is_ahead() {
-                desk.commit(|claims| member.commit(claims))?;
-            }
-            desk.rows
-        };
-        self.figures.rows.fetch_add(rows - self.rows_told, Ordering::Relaxed);
-        self.rows_told = rows;
+    fn commit(&self, member: &Member<Desk>) -> Result<()> {
+        let mut desk = self.desk();
+        if desk.is_spoilt() {
+            return Ok(());
+        }
+        desk.write(|claims| member.commit(claims))?;
+        if desk.is_ahead() {
+            desk.commit(|claims| member.commit(claims))?;
+        }
         Ok(())
     }
 

@@ -1,9 +1,9 @@
 //! Databases -> files without Kafka. Runs source -> sink; position and files advance together, by one rename of the state file.
 
 mod state;
+mod told;
 
 use std::collections::BTreeMap;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crate::change::{Batch, Checkpoint, Position};
@@ -14,6 +14,7 @@ use crate::sink::Sink;
 use crate::source::Source;
 use crate::{Error, Result};
 use state::{State, StateFile};
+use told::Told;
 
 /// The longest wait for rows.
 const WAIT: Duration = Duration::from_millis(200);
@@ -27,7 +28,14 @@ pub fn run(config: &Config, control: &Control) -> Result<()> {
     config.need_sinks(&[])?;
     std::thread::scope(|scope| {
         let work = |source| {
-            scope.spawn(move || Direct::open(source, &config.sinks, control).and_then(Direct::run).inspect_err(|_| control.request_stop()))
+            scope.spawn(move || {
+                Direct::open(source, &config.sinks, control).and_then(Direct::run).inspect_err(|error| {
+                    let figures = control.progress.source(&source.name);
+                    figures.error(error.kind());
+                    figures.life.fail(error.to_string());
+                    control.request_stop();
+                })
+            })
         };
         let running: Vec<_> = config.sources.iter().map(work).collect();
         let ended = running.into_iter().map(|source| source.join().unwrap_or_else(|_| Err(Error::stop("a source's thread died"))));
@@ -52,6 +60,7 @@ struct Direct<'a> {
     written: Position,
     saved_at: Instant,
     control: &'a Control,
+    told: Told,
 }
 
 impl<'a> Direct<'a> {
@@ -73,8 +82,10 @@ impl<'a> Direct<'a> {
             outputs.push(Output { settings, sink });
         }
         let (reached, written) = (state.checkpoint.clone(), state.written);
-        control.progress.source(&config.name).set_state("streaming");
-        Ok(Self { config, source, outputs, file, state, reached, written, saved_at: Instant::now(), control })
+        let mut told = Told::new(control, &config.name, sinks.iter().map(|sink| sink.name.clone()));
+        told.streaming();
+        told.saved(&reached);
+        Ok(Self { config, source, outputs, file, state, reached, written, saved_at: Instant::now(), control, told })
     }
 
     fn run(mut self) -> Result<()> {
@@ -109,11 +120,11 @@ impl<'a> Direct<'a> {
     }
 
     fn write(&mut self, batch: &Batch) -> Result<()> {
-        let figures = self.control.progress.source(&self.config.name);
-        figures.read_to.store(batch.read_to.commit, Ordering::Relaxed);
+        self.told.read(batch);
         let repeats = batch.rows().partition_point(|row| row.position <= self.written);
         let fresh: Batch;
         let batch = if repeats > 0 {
+            self.told.source.repeats.inc_by(repeats as u64);
             fresh = batch.without_first(repeats);
             &fresh
         } else {
@@ -136,13 +147,14 @@ impl<'a> Direct<'a> {
                 self.save()?;
             }
             for (channel, part) in &channels {
-                for output in self.outputs.iter_mut().filter(|output| output.settings.takes(channel)) {
-                    output.sink.write(channel, part.as_ref().unwrap_or(batch))?;
+                let part = part.as_ref().unwrap_or(batch);
+                for (place, output) in self.outputs.iter_mut().enumerate().filter(|(_, output)| output.settings.takes(channel)) {
+                    output.sink.write(channel, part)?;
+                    self.told.wrote(place, channel, part.rows().len());
                 }
             }
             self.written = last.position;
-            figures.rows.fetch_add(batch.rows().len() as u64, Ordering::Relaxed);
-            figures.bytes.fetch_add(batch.bytes_held() as u64, Ordering::Relaxed);
+            self.told.handed_on(batch);
         }
         if let Some(checkpoint) = &batch.checkpoint {
             self.reached = checkpoint.clone();
@@ -167,8 +179,10 @@ impl<'a> Direct<'a> {
     fn save(&mut self) -> Result<()> {
         self.saved_at = Instant::now();
         let mut files = BTreeMap::new();
-        for output in &mut self.outputs {
+        for (place, output) in self.outputs.iter_mut().enumerate() {
+            let began = Instant::now();
             files.insert(output.settings.name.clone(), output.sink.flush()?);
+            self.told.flushed(place, began.elapsed(), output.sink.files());
         }
         if self.state.checkpoint == self.reached && self.state.written == self.written && self.state.files == files {
             return Ok(());
@@ -176,10 +190,11 @@ impl<'a> Direct<'a> {
         self.state.checkpoint.clone_from(&self.reached);
         (self.state.written, self.state.files) = (self.written, files);
         self.file.save(&self.state)?;
+        self.told.saved(&self.reached);
         match self.source.confirm(&self.reached) {
             // The files hold it; the database hears of it after the next connection.
             Err(error) if error.kind() == Kind::Link => {
-                tracing::warn!("{error}");
+                tracing::warn!(source = self.config.name, "{error}");
                 Ok(())
             }
             confirmed => confirmed,
@@ -187,18 +202,25 @@ impl<'a> Direct<'a> {
     }
 
     fn start_again(&mut self, error: &Error) -> Result<()> {
-        let figures = self.control.progress.source(&self.config.name);
+        let figures = &self.told.source;
         tracing::warn!(source = self.config.name, "{error}; connecting again");
-        figures.set_state("reconnecting");
+        figures.error(error.kind());
+        figures.restarts.inc();
+        figures.up.set(0);
+        figures.life.set_state("reconnecting");
         let mut pause = PAUSE_FIRST;
         while !self.control.is_stopping() {
             std::thread::sleep(pause);
             match self.source.start(Some(&self.state.checkpoint)) {
                 Ok(_) => {
-                    figures.set_state("streaming");
+                    figures.life.set_state("streaming");
+                    figures.up.set(1);
                     return Ok(());
                 }
-                Err(error) if error.kind() == Kind::Link => tracing::warn!(source = self.config.name, "{error}"),
+                Err(error) if error.kind() == Kind::Link => {
+                    tracing::warn!(source = self.config.name, "{error}");
+                    figures.error(error.kind());
+                }
                 Err(error) => return Err(error),
             }
             pause = (pause * 2).min(PAUSE_LONGEST);

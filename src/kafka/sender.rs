@@ -26,8 +26,8 @@ const PURGING: Duration = Duration::from_millis(500);
 
 /// Hears what became of each message. Called on the sender's own thread, for one partition in the order of sending.
 pub trait Delivery: Send + Sync + 'static {
-    /// All replicas hold the message, at this offset. `tag` is the one it was sent with.
-    fn delivered(&self, tag: usize, offset: i64);
+    /// All replicas hold the message, at this offset. `tag` is the one it was sent with, `bytes` the length of its key and value.
+    fn delivered(&self, tag: usize, offset: i64, bytes: usize);
 
     /// The message is lost and so may be all behind it: nothing more may be counted as delivered.
     fn failed(&self, tag: usize, error: Error);
@@ -75,7 +75,7 @@ impl<D: Delivery> ProducerContext for Context<D> {
         match result {
             Ok(message) => {
                 self.complaints.went_well();
-                self.delivery.delivered(tag, message.offset());
+                self.delivery.delivered(tag, message.offset(), message.key_len() + message.payload_len());
             }
             Err((cause, message)) => {
                 let what = format!("deliver a message to topic {:?}", message.topic());

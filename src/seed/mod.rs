@@ -7,11 +7,11 @@ mod statements;
 #[cfg(test)]
 mod tests;
 
-use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::control::{Control, Figures};
+use crate::control::Control;
+use crate::metrics::SourceFigures;
 use crate::source::{Address, Database, Dialect};
 use crate::{Error, Result};
 use random::Random;
@@ -97,7 +97,7 @@ impl Mix {
 }
 
 /// Makes the table if it is missing and runs the load; a request to stop ends it after the current transaction.
-pub fn seed(database: &mut dyn Database, address: &Address, load: &Load, control: &Control, figures: &Figures) -> Result<Counts> {
+pub fn seed(database: &mut dyn Database, address: &Address, load: &Load, control: &Control, figures: &SourceFigures) -> Result<Counts> {
     let table = test_table(&load.table, address);
     for statement in table.session() {
         database.execute(statement)?;
@@ -170,7 +170,7 @@ struct Loader<'a> {
 }
 
 impl Loader<'_> {
-    fn run(mut self, load: &Load, control: &Control, figures: &Figures) -> Result<Counts> {
+    fn run(mut self, load: &Load, control: &Control, figures: &SourceFigures) -> Result<Counts> {
         let started = Instant::now();
         let (mut planned, mut counted) = (Counts::default(), Counts::default());
         let ends: Vec<u64> = steps(load).collect();
@@ -185,7 +185,7 @@ impl Loader<'_> {
                 planned = target;
             }
             self.database.execute("COMMIT")?;
-            figures.rows.store(planned.sum(), Ordering::Relaxed);
+            figures.rows.inc_by(planned.sum() - figures.rows.get());
             wait_for_rate(load.rate, planned.sum(), started, control);
         }
         if counted != planned {

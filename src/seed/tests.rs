@@ -61,7 +61,7 @@ fn load(rows: u64, mix: &str) -> Load {
 
 fn run(database: &mut Pretended, load: &Load) -> Result<Counts> {
     let address = Address::parse("postgres://h/d").unwrap();
-    seed(database, &address, load, &Control::default(), &Figures::default())
+    seed(database, &address, load, &Control::default(), &Control::default().progress.source("test"))
 }
 
 #[test]
@@ -106,6 +106,6 @@ fn a_request_to_stop_ends_the_load_between_transactions() {
     let (mut database, control) = (Pretended::default(), Control::default());
     control.request_stop();
     let address = Address::parse("mysql://h/d").unwrap();
-    let counts = seed(&mut database, &address, &load(1_000, "1,0,0"), &control, &Figures::default()).unwrap();
+    let counts = seed(&mut database, &address, &load(1_000, "1,0,0"), &control, &Control::default().progress.source("test")).unwrap();
     assert_eq!((counts, database.transactions.len()), (Counts::default(), 0));
 }

@@ -17,6 +17,15 @@ use crate::change::Batch;
 /// Files (their paths as the sink was told to write them) and their lengths in bytes: what a saved position vouches for.
 pub type Marks = BTreeMap<String, u64>;
 
+/// What a sink has open and has written, for the figures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Files {
+    /// Files that are open.
+    pub open: usize,
+    /// Bytes written since the sink was made.
+    pub bytes: u64,
+}
+
 /// What a consumer, or direct mode, asks of a kind of file.
 ///
 /// A *channel* is what rows come by: the topic, or in direct mode the source's name with the table's. A table's files belong to one channel.
@@ -42,4 +51,9 @@ pub trait Sink: Send {
 
     /// Brings all that was written to the disk.
     fn flush(&mut self) -> Result<BTreeMap<String, Marks>>;
+
+    /// What is open and was written; a sink without files has nothing to say.
+    fn files(&self) -> Files {
+        Files::default()
+    }
 }

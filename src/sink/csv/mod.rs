@@ -33,7 +33,7 @@ use std::path::PathBuf;
 
 use crate::Result;
 use crate::change::Batch;
-use crate::sink::{Marks, Sink};
+use crate::sink::{Files, Marks, Sink};
 use generation::Chain;
 use path::Template;
 
@@ -107,6 +107,8 @@ pub struct CsvSink {
     buffered: usize,
     /// Files that are open.
     open: usize,
+    /// Bytes of rows and headers since the sink was made.
+    bytes: u64,
     /// Counts the calls that use files, for closing the one that was not used for longest.
     clock: u64,
 }
@@ -126,6 +128,7 @@ impl CsvSink {
             folders: BTreeSet::new(),
             buffered: 0,
             open: 0,
+            bytes: 0,
             clock: 0,
         })
     }
@@ -178,5 +181,9 @@ impl Sink for CsvSink {
             self.retire();
         }
         Ok(self.marks())
+    }
+
+    fn files(&self) -> Files {
+        Files { open: self.open, bytes: self.bytes }
     }
 }

@@ -33,7 +33,9 @@ impl CsvSink {
             let chain = &mut self.chains[target.chain];
             write_row(&chain.style, &mut chain.generations[target.generation], batch, row, &target.places, split)?;
         }
-        self.buffered = (self.buffered + self.buffered_by_plan()).saturating_sub(before);
+        let grown = self.buffered_by_plan().saturating_sub(before);
+        self.buffered += grown;
+        self.bytes += grown as u64;
         self.spill_large()?;
         self.plan.clear();
         Ok(())

@@ -1,0 +1,33 @@
+//! What a source or sink is doing, in a word, and how it ended.
+
+use std::sync::{Mutex, PoisonError};
+
+/// What is being done.
+#[derive(Debug, Default)]
+pub struct Life {
+    state: Mutex<String>,
+    failure: Mutex<Option<String>>,
+}
+
+impl Life {
+    /// Says in a word or two what is being done: `snapshot`, `streaming`, `reconnecting`.
+    pub fn set_state(&self, state: impl Into<String>) {
+        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = state.into();
+    }
+
+    /// What was last said; empty before.
+    pub fn state(&self) -> String {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// It ended, and nothing in this process starts it again.
+    pub fn fail(&self, why: impl Into<String>) {
+        self.set_state("failed");
+        *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(why.into());
+    }
+
+    /// Why it ended, if it did.
+    pub fn failure(&self) -> Option<String> {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
