@@ -15,6 +15,7 @@ pub mod error;
 pub mod format;
 pub mod kafka;
 pub mod metrics;
+pub mod monitor;
 pub mod secret;
 pub mod seed;
 pub mod sink;

@@ -13,5 +13,6 @@ mod exactly_once;
 mod faults;
 mod groups;
 mod imports;
+mod monitor;
 mod security;
 mod tidy;

@@ -18,6 +18,7 @@ use clap::Parser;
 use indicatif::{MultiProgress, ProgressDrawTarget};
 use list_sync::config::{Config, OneLine};
 use list_sync::control::Control;
+use list_sync::monitor::Monitor;
 use list_sync::{Error, Result};
 use list_sync::{connector, consumer, direct};
 
@@ -86,8 +87,9 @@ impl Session {
         let config = self.config(&flags.one_line())?;
         config.refuse_unbuilt()?;
         config.need_kafka()?;
-        config.need_sources(&flags.source)?;
+        let sources = config.need_sources(&flags.source)?;
         let (control, _watch) = self.control(flags.until.once)?;
+        let _monitor = Monitor::start(&config, &sources, &[], &control)?;
         connector::run(&config, &flags.source, &control)?;
         Ok(ExitCode::SUCCESS)
     }
@@ -98,20 +100,22 @@ impl Session {
         config.need_kafka()?;
         config.need_sinks(&flags.sink)?;
         let (control, _watch) = self.control(flags.until.once)?;
-        if flags.independent {
-            consumer::run(&config.with_independent_sinks(&flags.sink, flags.instances), &[], 1, &control)?;
+        let (config, named, instances) = if flags.independent {
+            (config.with_independent_sinks(&flags.sink, flags.instances), &[][..], 1)
         } else {
-            consumer::run(&config, &flags.sink, flags.instances, &control)?;
-        }
+            (config, &flags.sink[..], flags.instances)
+        };
+        let _monitor = Monitor::start(&config, &[], &config.need_sinks(named)?, &control)?;
+        consumer::run(&config, named, instances, &control)?;
         Ok(ExitCode::SUCCESS)
     }
 
     fn both(&self, flags: &Run) -> Result<ExitCode> {
         let config = self.config(&flags.one_line())?;
         config.refuse_unbuilt()?;
-        config.need_sources(&[])?;
-        config.need_sinks(&[])?;
+        let (sources, sinks) = (config.need_sources(&[])?, config.need_sinks(&[])?);
         let (control, _watch) = self.control(flags.until.once)?;
+        let _monitor = Monitor::start(&config, &sources, &sinks, &control)?;
         match config.kafka {
             Some(_) => connector::run_with_consumers(&config, &control)?,
             None => direct::run(&config, &control)?,

@@ -13,7 +13,13 @@ pub const SECTIONS: &[Section] = &[
     },
     Section { name: "source", repeated: true, built: true, doc: "A database whose changes are read.", options: SOURCE },
     Section { name: "sink", repeated: true, built: true, doc: "Files that changes are written to.", options: SINK },
-    Section { name: "monitor", repeated: false, built: false, doc: "Metrics, health and the web page over HTTP.", options: MONITOR },
+    Section {
+        name: "monitor",
+        repeated: false,
+        built: true,
+        doc: "Metrics and health over HTTP. Left out: nothing listens.",
+        options: MONITOR,
+    },
 ];
 
 const KAFKA: &[Setting] = &[
@@ -226,9 +232,17 @@ const SINK: &[Setting] = &[
     },
 ];
 
-const MONITOR: &[Setting] = &[Setting {
-    name: "listen",
-    kind: Kind::Text,
-    default: Default::Text("127.0.0.1:8080", "nobody outside the machine sees it unless asked to"),
-    doc: "Address and port of /metrics, /healthz, /readyz, the web page and the API.",
-}];
+const MONITOR: &[Setting] = &[
+    Setting {
+        name: "listen",
+        kind: Kind::Text,
+        default: Default::Text("127.0.0.1:8080", "nobody outside the machine sees it unless asked to"),
+        doc: "Address and port of /metrics, /healthz, /readyz and /api/status. Port 0 takes a free one, which the log tells.",
+    },
+    Setting {
+        name: "stalled_after_secs",
+        kind: Kind::Number { min: 5, max: 86_400, unit: "seconds" },
+        default: Default::Number(30, "longer than a reconnect or a rebalance takes"),
+        doc: "A source or sink that has work and finishes nothing for so long, or whose server does not answer for so long, is not ready.",
+    },
+];

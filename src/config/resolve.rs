@@ -25,7 +25,7 @@ pub fn resolve(typed: &Typed, outside: Outside<'_>, faults: &mut Faults) -> Conf
     let topics: BTreeSet<String> = sources.iter().map(|source| source.topic.pattern()).collect();
     let topics: Vec<String> = topics.into_iter().collect();
     let sinks = entries("sink").iter().filter_map(|entry| sink(entry, &topics, entries("source").is_empty(), faults)).collect();
-    let monitor = entries("monitor").first().and_then(|entry| entry.text("listen")).map(|listen| Monitor { listen: listen.to_owned() });
+    let monitor = entries("monitor").first().and_then(|entry| monitor(entry, faults));
     for section in ["source", "sink"] {
         names_are_unique(section, entries(section), faults);
     }
@@ -50,6 +50,15 @@ fn kafka(entry: &Entry, faults: &mut Faults) -> Kafka {
         partitions: small("partitions").unwrap_or(1),
         replication: small("replication"),
     }
+}
+
+fn monitor(entry: &Entry, faults: &mut Faults) -> Option<Monitor> {
+    let listen = entry.text("listen")?.to_owned();
+    let parts = listen.rsplit_once(':').filter(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
+    if parts.is_none() {
+        faults.add(entry.span("listen"), format!("{listen:?} is no address; expected \"address:port\", such as \"127.0.0.1:8080\""));
+    }
+    Some(Monitor { listen, stalled_after: Duration::from_secs(count(entry, "stalled_after_secs").unwrap_or(30)) })
 }
 
 fn sink(entry: &Entry, topics_of_sources: &[String], alone: bool, faults: &mut Faults) -> Option<Sink> {

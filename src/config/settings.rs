@@ -180,9 +180,11 @@ pub enum FileKind {
     None,
 }
 
-/// Metrics, health and the web page.
+/// Metrics and health over HTTP.
 #[derive(Debug, Clone)]
 pub struct Monitor {
     /// `address:port`.
     pub listen: String,
+    /// What has work and finishes nothing for so long is not ready.
+    pub stalled_after: Duration,
 }

@@ -126,6 +126,19 @@ fn each_fault_of_a_sink() {
 }
 
 #[test]
+fn each_fault_of_the_monitor() {
+    for (line, expected) in [
+        ("listen = \"8080\"", "c.toml:2:10: \"8080\" is no address; expected \"address:port\", such as \"127.0.0.1:8080\""),
+        ("listen = \"[::1]:99999\"", "c.toml:2:10: \"[::1]:99999\" is no address; expected \"address:port\", such as \"127.0.0.1:8080\""),
+        ("stalled_after_secs = 1", "c.toml:2:22: \"stalled_after_secs\" is 1; expected a whole number of seconds from 5 to 86400"),
+    ] {
+        assert_eq!(faults(&format!("[monitor]\n{line}\n")), [expected], "{line}");
+    }
+    let monitor = parse("[monitor]\n").unwrap().monitor.unwrap();
+    assert_eq!((monitor.listen.as_str(), monitor.stalled_after), ("127.0.0.1:8080", Duration::from_secs(30)));
+}
+
+#[test]
 fn all_faults_are_told_together_in_the_order_of_the_file() {
     let text = "[kafka]\nbroker = [\"a:1\"]\n\n[[source]]\n# größer\nname = \"ä\"; x\n";
     assert_eq!(faults(text).len(), 1, "broken TOML is told alone");
@@ -216,7 +229,6 @@ fn what_is_not_built_is_refused_and_not_left_out() {
         ("format = \"avro\"", "c.toml:5:10: format = \"avro\" is not built yet"),
         ("snapshot = \"only\"", "c.toml:5:12: snapshot = \"only\" is not built yet"),
         ("delivery = \"exactly-once\"", "c.toml:5:12: delivery = \"exactly-once\" is not built yet"),
-        ("[monitor]", "c.toml:5:2: [monitor] is not built yet"),
         ("[[sink]]\nname = \"f\"\npath = \"p\"\nkind = \"parquet\"", "c.toml:8:8: kind = \"parquet\" is not built yet"),
     ] {
         let config = parse(&format!("{SOURCE}{line}\n")).unwrap();

@@ -4,6 +4,7 @@ mod acl;
 mod checkpoints;
 mod client;
 mod complaints;
+mod ends;
 mod failure;
 mod member;
 mod partitioner;
@@ -16,6 +17,7 @@ mod topics;
 
 pub use checkpoints::Checkpoints;
 pub use client::Settings;
+pub use ends::{Ends, Offsets};
 pub use member::{Claim, Event, Holder, Member, Message, subscription};
 pub use partitioner::partition_of;
 pub use sender::{Delivery, Outgoing, Sender};

@@ -9,13 +9,13 @@ mod tables;
 
 pub use address::{Address, Dialect};
 pub use literal::write_literal;
-pub use open::open;
+pub use open::{measure, open};
 pub use tables::Tables;
 
 use std::time::Duration;
 
 use crate::Result;
-use crate::change::{Batch, Checkpoint, Position};
+use crate::change::{Batch, Checkpoint, Position, Restart};
 
 /// What a connector asks of a database.
 ///
@@ -77,4 +77,23 @@ pub trait Database: Send {
 
     /// Schema and name of the tables that the patterns name now, sorted.
     fn tables(&mut self, wanted: &Tables) -> Result<Vec<(String, String)>>;
+}
+
+/// How far a place in a log is from its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Distance {
+    /// Bytes of log from the place to the end; MySQL and MariaDB: over all files between.
+    pub bytes: u64,
+    /// PostgreSQL: bytes of log that the server keeps for the slot.
+    pub retained_bytes: Option<u64>,
+    /// The place, as the server's own tools print it.
+    pub place: String,
+    /// The end of the log, in the same form.
+    pub end: String,
+}
+
+/// Asks a server where its log ends, on a connection of its own that nothing else waits for.
+pub trait Measure: Send {
+    /// How far `place`, of a checkpoint of this server, lies behind the end. After an error the next question connects anew.
+    fn behind(&mut self, place: &Restart) -> Result<Distance>;
 }

@@ -1,5 +1,6 @@
 //! What the checks stand on: the real servers, the real binary, scratch folders, and the proof that files fold to the table.
 
+mod monitor;
 mod pipeline;
 mod program;
 mod proxy;
@@ -7,6 +8,7 @@ mod scratch;
 mod server;
 mod topic;
 
+pub use monitor::{Metrics, Monitor};
 pub use pipeline::{Counts, Pipeline, alone, together};
 pub use program::{Program, Run};
 pub use proxy::Link;

@@ -71,6 +71,11 @@ impl Pipeline {
         Self::with(None, check, server, false)
     }
 
+    /// The same without Kafka.
+    pub fn new_direct_alone(check: &str, server: Server) -> Self {
+        Self::with(None, check, server, true)
+    }
+
     fn with(brokers: Option<RwLockReadGuard<'static, ()>>, check: &str, server: Server, direct: bool) -> Self {
         let scratch = Scratch::new(&format!("{check}_{}", server.name));
         let table = format!("t_{}", scratch.name);

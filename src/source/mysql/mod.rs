@@ -16,6 +16,7 @@ mod compressed;
 mod connection;
 mod cursor;
 mod database;
+mod distance;
 mod event;
 mod gtid;
 #[cfg(test)]
@@ -32,6 +33,7 @@ mod transaction;
 mod values;
 
 pub use database::{MysqlDatabase, open};
+pub use distance::MysqlMeasure;
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};

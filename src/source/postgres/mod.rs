@@ -12,6 +12,7 @@ mod catalog;
 mod checks;
 mod connection;
 mod database;
+mod distance;
 mod failure;
 mod json;
 mod login;
@@ -31,6 +32,7 @@ mod live;
 
 use super::{Address, Snapshot, Tables};
 pub use database::{PostgresDatabase, open};
+pub use distance::PostgresMeasure;
 pub use stream::PostgresSource;
 
 /// The schema of patterns without a dot, for [`Tables::parse`].

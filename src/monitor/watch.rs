@@ -1,0 +1,207 @@
+//! Who is watched, and what they are judged by: not whether they are connected, but whether they move while there is something to do.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use crate::metrics::{Lag, SinkFigures, SourceFigures};
+
+/// A source or sink that is watched.
+pub struct Watched<T> {
+    /// Its name.
+    pub name: String,
+    /// What it tells.
+    pub figures: Arc<T>,
+    pulse: Mutex<Pulse>,
+}
+
+/// What the last questions have shown.
+struct Pulse {
+    /// When something was finished, or there was nothing to do.
+    moved: Instant,
+    /// When the server, or Kafka, last answered.
+    answered: Instant,
+    /// Why it did not.
+    problem: Option<String>,
+}
+
+impl<T> Watched<T> {
+    /// Nothing is known yet.
+    pub fn new(name: &str, figures: Arc<T>) -> Self {
+        let now = Instant::now();
+        Self { name: name.to_owned(), figures, pulse: Mutex::new(Pulse { moved: now, answered: now, problem: None }) }
+    }
+
+    fn pulse(&self) -> MutexGuard<'_, Pulse> {
+        self.pulse.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The server answered; `moved`: something was finished since the last time, or nothing was to be done.
+    pub fn answered(&self, moved: bool) {
+        let mut pulse = self.pulse();
+        pulse.answered = Instant::now();
+        pulse.problem = None;
+        if moved {
+            pulse.moved = pulse.answered;
+        }
+    }
+
+    /// The server did not answer.
+    pub fn unanswered(&self, problem: String) {
+        self.pulse().problem = Some(problem);
+    }
+
+    /// Why it counts as standing still, if it does.
+    fn stalled(&self, after: Duration, server: &str, behind: bool, lag: &str) -> Option<String> {
+        let pulse = self.pulse();
+        let (silent, still) = (pulse.answered.elapsed(), pulse.moved.elapsed());
+        if silent > after {
+            let problem = pulse.problem.as_deref().map_or_else(String::new, |problem| format!(": {problem}"));
+            return Some(format!("{server} has not answered for {} s{problem}", silent.as_secs()));
+        }
+        (behind && still > after).then(|| format!("nothing was finished for {} s, and {lag} wait", still.as_secs()))
+    }
+}
+
+/// What is said of one source or sink.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Verdict {
+    /// `source` or `sink`.
+    pub stage: &'static str,
+    /// Its name.
+    pub name: String,
+    /// What it does, in a word.
+    pub state: String,
+    /// Whether it moves.
+    pub ready: bool,
+    /// Why not; empty if it does.
+    pub reason: String,
+    /// It ended, and nothing in this process starts it again.
+    pub failed: bool,
+    /// Source: bytes of log that are not finished.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lag_bytes: Option<u64>,
+    /// Source: age of the last finished change while there are others.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lag_seconds: Option<f64>,
+    /// Sink: messages that are not committed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lag_messages: Option<u64>,
+    /// Row changes handed on or written by this process.
+    pub rows: u64,
+}
+
+/// Judges a source.
+pub fn judge_source(source: &Watched<SourceFigures>, stalled_after: Duration) -> Verdict {
+    let figures = &source.figures;
+    let (state, lag, failure) = (figures.life.state(), figures.lag(), figures.life.failure());
+    let (bytes, seconds) = (lag.map(|lag: Lag| lag.bytes), lag.map(|lag| lag.seconds));
+    let reason = if let Some(failure) = &failure {
+        Some(format!("it ended: {failure}"))
+    } else if figures.up.get() == 0 {
+        Some(format!("it is not connected ({})", if state.is_empty() { "not started" } else { &state }))
+    } else if bytes.is_none() {
+        let lacks = || "its server was not asked for its position yet".to_owned();
+        Some(source.stalled(stalled_after, "its server", false, "").unwrap_or_else(lacks))
+    } else {
+        let waiting = bytes.unwrap_or(0);
+        source.stalled(stalled_after, "its server", waiting > 0, &format!("{waiting} bytes of log"))
+    };
+    figures.ready.set(i64::from(reason.is_none()));
+    Verdict {
+        stage: "source",
+        name: source.name.clone(),
+        state,
+        ready: reason.is_none(),
+        reason: reason.unwrap_or_default(),
+        failed: failure.is_some(),
+        lag_bytes: bytes,
+        lag_seconds: seconds,
+        lag_messages: None,
+        rows: figures.rows.get(),
+    }
+}
+
+/// Judges a sink; `through_kafka` is false in direct mode, where a sink has no lag of its own.
+pub fn judge_sink(sink: &Watched<SinkFigures>, through_kafka: bool, stalled_after: Duration) -> Verdict {
+    let figures = &sink.figures;
+    let (state, failure, lag) = (figures.life.state(), figures.life.failure(), figures.lag());
+    let (_, without_place) = figures.holds();
+    let reason = if let Some(failure) = &failure {
+        Some(format!("it ended: {failure}"))
+    } else if !through_kafka {
+        (figures.up.get() == 0).then(|| "it has not started".to_owned())
+    } else if without_place > 0 || state.is_empty() {
+        Some(format!("{without_place} of its members have no place in the group yet"))
+    } else if let Some(lag) = lag {
+        sink.stalled(stalled_after, "Kafka", lag > 0, &format!("{lag} messages"))
+    } else {
+        let lacks = || "Kafka was not asked for the topics' ends yet".to_owned();
+        Some(sink.stalled(stalled_after, "Kafka", false, "").unwrap_or_else(lacks))
+    };
+    figures.ready.set(i64::from(reason.is_none()));
+    Verdict {
+        stage: "sink",
+        name: sink.name.clone(),
+        state,
+        ready: reason.is_none(),
+        reason: reason.unwrap_or_default(),
+        failed: failure.is_some(),
+        lag_bytes: None,
+        lag_seconds: None,
+        lag_messages: lag,
+        rows: figures.rows(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Watched, judge_sink, judge_source};
+    use crate::metrics::{Lag, Progress};
+    use std::time::Duration;
+
+    const NEVER: Duration = Duration::from_hours(1);
+
+    fn lag(bytes: u64) -> Lag {
+        Lag { bytes, seconds: 0.0, retained_bytes: None }
+    }
+
+    #[test]
+    fn a_source_is_ready_when_it_moves_and_not_when_it_is_merely_connected() {
+        let source = Watched::new("shop", Progress::default().source("shop"));
+        let reason = |after| judge_source(&source, after).reason;
+        assert!(reason(NEVER).contains("not connected (not started)"));
+        source.figures.life.set_state("streaming");
+        source.figures.up.set(1);
+        assert!(reason(NEVER).contains("not asked"));
+        source.figures.set_lag(lag(7));
+        source.answered(true);
+        assert_eq!(reason(NEVER), "");
+        assert_eq!(source.figures.ready.get(), 1);
+        std::thread::sleep(Duration::from_millis(30));
+        source.answered(false);
+        assert_eq!(reason(Duration::from_millis(20)), "nothing was finished for 0 s, and 7 bytes of log wait");
+        source.figures.set_lag(lag(0));
+        source.answered(false);
+        assert_eq!(reason(Duration::from_millis(20)), "", "nothing to do is no standstill");
+        std::thread::sleep(Duration::from_millis(30));
+        source.unanswered("refused".to_owned());
+        assert_eq!(reason(Duration::from_millis(20)), "its server has not answered for 0 s: refused");
+        source.figures.life.fail("the slot is gone");
+        assert!(judge_source(&source, NEVER).failed && reason(NEVER).contains("the slot is gone"));
+    }
+
+    #[test]
+    fn a_sink_needs_its_place_and_kafka() {
+        let sink = Watched::new("files", Progress::default().sink("files"));
+        let reason = || judge_sink(&sink, true, NEVER).reason;
+        sink.figures.member(1, None);
+        assert!(reason().contains("1 of its members"));
+        sink.figures.member(1, Some([(("t".to_owned(), 0), 5)].into()));
+        sink.figures.life.set_state("consuming");
+        assert!(reason().contains("not asked"));
+        sink.figures.set_ends(&[(("t".to_owned(), 0), 9)].into());
+        assert_eq!((reason().as_str(), judge_sink(&sink, true, NEVER).lag_messages), ("", Some(4)));
+    }
+}

@@ -1,0 +1,52 @@
+//! How far a place lies behind the end of the server's log, asked on a light connection of its own.
+
+use std::time::Duration;
+
+use super::super::{Address, Distance, Measure};
+use super::catalog::cells;
+use super::connection::{Connection, Purpose};
+use super::failure::quote_literal;
+use super::slot::{parse_lsn, print_lsn};
+use crate::change::Restart;
+use crate::{Error, Result};
+
+/// Asks a PostgreSQL server.
+pub struct PostgresMeasure {
+    address: Address,
+    slot: String,
+    time_out: Duration,
+    connection: Option<Connection>,
+}
+
+impl PostgresMeasure {
+    /// Connects at the first question. The server has `time_out` for each.
+    pub fn new(address: &Address, slot: &str, time_out: Duration) -> Self {
+        let mut address = address.clone();
+        address.options.entry("connect_timeout".to_owned()).or_insert_with(|| time_out.as_secs().max(1).to_string());
+        Self { address, slot: slot.to_owned(), time_out, connection: None }
+    }
+
+    fn connection(&mut self) -> Result<&mut Connection> {
+        let kept = self.connection.take().filter(|connection| !connection.is_broken());
+        let connection = kept.map_or_else(|| Connection::open(&self.address, Purpose::Sql), Ok)?;
+        let connection = self.connection.insert(connection);
+        connection.time_out = Some(self.time_out);
+        Ok(connection)
+    }
+}
+
+impl Measure for PostgresMeasure {
+    fn behind(&mut self, place: &Restart) -> Result<Distance> {
+        let Restart::Postgres { lsn } = place else {
+            return Err(Error::stop("the place is not one of a PostgreSQL server"));
+        };
+        let end = "CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn() ELSE pg_catalog.pg_current_wal_flush_lsn() END";
+        let slot = quote_literal(&self.slot);
+        let question = format!("SELECT {end}, (SELECT restart_lsn FROM pg_catalog.pg_replication_slots WHERE slot_name = {slot})");
+        let rows = self.connection()?.query(&question)?;
+        let [end, kept] = rows.into_iter().next().map(cells::<2>).unwrap_or_default();
+        let end = parse_lsn(&end).ok_or_else(|| Error::link("the server does not say where its log ends"))?;
+        let retained_bytes = parse_lsn(&kept).map(|kept| end.saturating_sub(kept));
+        Ok(Distance { bytes: end.saturating_sub(*lsn), retained_bytes, place: print_lsn(*lsn), end: print_lsn(end) })
+    }
+}
