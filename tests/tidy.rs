@@ -21,7 +21,7 @@ fn each(folder: &Path, visit: &mut dyn FnMut(&Path, &str)) {
 fn files_are_short_and_say_what_they_own() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let mut count = 0;
-    for folder in ["src", "cli/src", "tests"] {
+    for folder in ["src", "cli/src", "python/src", "tests"] {
         each(&root.join(folder), &mut |path, text| {
             count += 1;
             assert!(text.starts_with("//!"), "{} does not open with what it owns", path.display());

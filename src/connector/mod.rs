@@ -189,6 +189,11 @@ fn options(source: &config::Source) -> format::Options {
 
 /// The source that a configuration describes.
 pub(crate) fn build(source: &config::Source) -> Box<dyn Source> {
+    build_with(source, false)
+}
+
+/// The same; `temporary`: the server forgets the reader with its connection.
+pub(crate) fn build_with(source: &config::Source, temporary: bool) -> Box<dyn Source> {
     let address = source.address.clone();
     match address.dialect {
         source::Dialect::Postgres => Box::new(source::postgres::PostgresSource::new(source::postgres::Settings {
@@ -201,6 +206,7 @@ pub(crate) fn build(source: &config::Source) -> Box<dyn Source> {
                 config::Plugin::Wal2json => source::postgres::Plugin::Wal2json,
             },
             slot: source.slot.clone(),
+            temporary,
             publication: source.publication.clone(),
         })),
         source::Dialect::Mysql | source::Dialect::Mariadb => Box::new(source::mysql::MysqlSource::new(source::mysql::Settings {

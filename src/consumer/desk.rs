@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use super::lane::Lane;
 use super::rejected::Rejected;
+use super::relay::Relay;
 use super::told::Told;
 use crate::change::{Batch, Position};
 use crate::error::Kind;
@@ -21,6 +22,8 @@ pub struct Desk {
     sink: Box<dyn Sink>,
     make_sink: Box<dyn Fn() -> Result<Box<dyn Sink>> + Send>,
     rejected: Rejected,
+    /// In place of batch and sink, where a program takes the messages.
+    pub relay: Option<Relay>,
     decoder: Decoder,
     batch: Batch,
     /// The topic that the batch's rows came by.
@@ -42,6 +45,7 @@ impl Desk {
             sink: make_sink()?,
             make_sink,
             rejected,
+            relay: None,
             decoder: Decoder::default(),
             batch: Batch::default(),
             channel: String::new(),
@@ -86,6 +90,11 @@ impl Desk {
         Ok(())
     }
 
+    /// Whether the program that takes the messages wants no more.
+    pub fn has_ended(&self) -> bool {
+        self.relay.as_ref().is_some_and(|relay| relay.ended)
+    }
+
     /// Whether everything is lost until the next `begin`.
     pub fn is_spoilt(&self) -> bool {
         self.spoilt
@@ -107,6 +116,7 @@ impl Desk {
             Some(Some((source, position))) => (source, position),
             // A foreign message, such as one of list_sync 0.1.0: its place in the partition is all there is to order it by.
             None => ("", Position::first_of(0, offset as u64)),
+            Some(None) if self.relay.is_some() => ("", Position::first_of(0, offset as u64)),
             Some(None) => {
                 self.rejected.add(message, "its position header cannot be read")?;
                 self.lanes[place].took(offset);
@@ -118,6 +128,9 @@ impl Desk {
         if !source.is_empty() && lane.repeats(source, position) {
             self.repeats += 1;
             return Ok(false);
+        }
+        if let Some(relay) = &mut self.relay {
+            return Ok(relay.add(message.value(), place, offset, source, position));
         }
         if self.batch.rows().is_empty() {
             self.told.first_row(if source.is_empty() { 0 } else { message.timestamp_ms() });
@@ -140,6 +153,11 @@ impl Desk {
 
     /// Writes the batch. `commit` is called first if it needs files that no commit names yet.
     pub fn write(&mut self, commit: impl FnOnce(&[Claim]) -> Result<()>) -> Result<()> {
+        if let Some(relay) = &mut self.relay {
+            relay.hand_over(&mut self.lanes, &mut |topic, messages| self.told.wrote(topic, messages))?;
+            self.told.count(self.repeats, self.rejected.count);
+            return Ok(());
+        }
         if !self.batch.rows().is_empty() {
             if self.sink.prepare(&self.channel, &self.batch)? {
                 self.commit(commit)?;
@@ -204,6 +222,7 @@ impl Desk {
 
     fn clear(&mut self) {
         self.batch.clear();
+        self.relay.iter_mut().for_each(Relay::clear);
         self.lanes.clear();
         self.by_topic.clear();
         self.spoilt = false;
@@ -215,6 +234,9 @@ impl Holder for Desk {
     fn finish(&mut self) -> Result<Vec<Claim>> {
         if self.spoilt {
             return Ok(Vec::new());
+        }
+        if self.relay.is_some() {
+            self.write(|_| Ok(()))?;
         }
         if !self.batch.rows().is_empty() {
             if self.sink.prepare(&self.channel, &self.batch)? {

@@ -76,6 +76,16 @@ impl Lane {
         }
     }
 
+    /// What was read up to the message at `offset` has been dealt with, and nothing behind it.
+    pub fn wrote_to(&mut self, offset: i64, source: &str, position: Position) {
+        self.written.offset = Some(offset + 1);
+        match self.written.positions.iter_mut().find(|(name, _)| name == source) {
+            Some((_, written)) => *written = position,
+            None if source.is_empty() => {}
+            None => self.written.positions.push((source.to_owned(), position)),
+        }
+    }
+
     /// Something was written that is not committed.
     pub fn is_ahead(&self) -> bool {
         self.written.offset != self.committed

@@ -8,6 +8,7 @@ mod claims;
 mod desk;
 mod lane;
 mod rejected;
+mod relay;
 mod told;
 
 use std::collections::BTreeMap;
@@ -26,6 +27,8 @@ use crate::sink::{Nothing, Sink, csv};
 use crate::{Error, Result};
 use desk::Desk;
 use rejected::Rejected;
+use relay::Relay;
+pub use relay::{Messages, Receiver};
 use told::Told;
 
 /// How long a member waits for the next message before it writes what it has.
@@ -70,6 +73,17 @@ pub(crate) fn run_beside(
         let ended = running.into_iter().map(|member| member.join().unwrap_or_else(|_| Err(Error::stop("a consumer's thread died"))));
         ended.collect::<Vec<_>>().into_iter().collect()
     })
+}
+
+/// Runs one member of the only sink's group, whose messages go to `receiver` instead of files, until it is told to stop, the receiver
+/// wants no more or, with `once`, it has caught up. Calls the receiver on this thread.
+pub fn relay(config: &Config, receiver: Box<dyn Receiver>, control: &Control) -> Result<()> {
+    let settings = crate::connector::settings(config)?;
+    let sinks = config.need_sinks(&[])?;
+    let topics = Topics::connect(&settings)?;
+    let mut member = Attendance::new(sinks[0], (1, None), &settings, &topics, control, None)?;
+    member.desk().relay = Some(Relay::new(receiver));
+    member.supervise()
 }
 
 /// What distinguishes the files of the members of one process: the sink's id, the member's number, or both.
@@ -175,8 +189,12 @@ impl<'a> Attendance<'a> {
         let mut committed_at = Instant::now();
         let mut looked_at = Instant::now();
         let mut messages = 0_u32;
+        let relays = self.desk().relay.is_some();
+        let mut gathered = false;
         while !self.control.is_stopping() {
-            let event = member.poll(WAIT)?;
+            // A program gets what is here rather than wait for a full batch.
+            let event = member.poll(if relays && gathered { Duration::ZERO } else { WAIT })?;
+            gathered = matches!(event, Event::Message(_));
             if let Some(stopped) = self.desk().stopped.take() {
                 return Err(stopped);
             }
@@ -201,6 +219,9 @@ impl<'a> Attendance<'a> {
                 Event::Nothing => {
                     self.desk().write(|claims| member.commit(claims))?;
                 }
+            }
+            if relays && self.desk().has_ended() {
+                break;
             }
             if committed_at.elapsed() >= self.sink.commit_interval {
                 self.commit(member)?;

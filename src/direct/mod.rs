@@ -1,5 +1,6 @@
 //! Databases -> files without Kafka. Runs source -> sink; position and files advance together, by one rename of the state file.
 
+mod feed;
 mod state;
 mod told;
 
@@ -13,6 +14,7 @@ use crate::error::Kind;
 use crate::sink::Sink;
 use crate::source::Source;
 use crate::{Error, Result};
+pub use feed::Feed;
 use state::{State, StateFile};
 use told::Told;
 

@@ -47,6 +47,11 @@ impl StateFile {
         Self { path: Path::new(folder).join(format!(".list_sync.{name}.state")) }
     }
 
+    /// In this file.
+    pub fn at(path: &Path) -> Self {
+        Self { path: path.to_owned() }
+    }
+
     /// The saved state; `None` at the very first start.
     pub fn load(&self) -> Result<Option<State>> {
         let text = match fs::read_to_string(&self.path) {

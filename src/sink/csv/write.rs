@@ -41,6 +41,12 @@ impl CsvSink {
         Ok(())
     }
 
+    /// Writes all buffers out to their files: another process sees the rows, a power cut may still take them.
+    pub fn write_out(&mut self) -> Result<()> {
+        self.clock += 1;
+        self.spill_all()
+    }
+
     fn buffered_by_plan(&self) -> usize {
         let generations = self.plan.touched.iter().map(|&(chain, generation)| &self.chains[chain].generations[generation]);
         generations.flat_map(Generation::slots).map(|slot| slot.file.buffered()).sum()

@@ -73,6 +73,8 @@ pub struct Settings {
     pub plugin: Plugin,
     /// The replication slot: made if missing, never dropped.
     pub slot: String,
+    /// The slot is made for this connection alone: the server drops it with it, and then the stream cannot go on.
+    pub temporary: bool,
     /// The publication (pgoutput only): made if missing, its list of tables kept right.
     pub publication: String,
 }
@@ -81,7 +83,16 @@ impl Settings {
     /// Settings with the default plugin, slot and publication (`list_sync_NAME`).
     pub fn new(name: &str, address: Address, tables: Tables, snapshot: Snapshot) -> Self {
         let slot = default_name(name);
-        Self { name: name.to_owned(), address, tables, snapshot, plugin: Plugin::default(), publication: slot.clone(), slot }
+        Self {
+            name: name.to_owned(),
+            address,
+            tables,
+            snapshot,
+            plugin: Plugin::default(),
+            publication: slot.clone(),
+            slot,
+            temporary: false,
+        }
     }
 }
 

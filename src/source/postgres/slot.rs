@@ -121,11 +121,12 @@ pub(super) fn create(wire: &mut Connection, settings: &Settings, on_standby: boo
     let slot = quote_identifier(&settings.slot);
     let options = match wire.version {
         ..15 => "USE_SNAPSHOT",
-        17.. if !on_standby => "(SNAPSHOT 'use', FAILOVER true)",
+        17.. if !on_standby && !settings.temporary => "(SNAPSHOT 'use', FAILOVER true)",
         _ => "(SNAPSHOT 'use')",
     };
     wire.execute("BEGIN READ ONLY ISOLATION LEVEL REPEATABLE READ")?;
-    let rows = wire.query(&format!("CREATE_REPLICATION_SLOT {slot} LOGICAL {} {options}", quote_identifier(settings.plugin.name()))).map_err(|error| {
+    let lifetime = if settings.temporary { "TEMPORARY " } else { "" };
+    let rows = wire.query(&format!("CREATE_REPLICATION_SLOT {slot} {lifetime}LOGICAL {} {options}", quote_identifier(settings.plugin.name()))).map_err(|error| {
         let error = error.context(format!("slot {:?} cannot be made", settings.slot));
         match (error.kind(), settings.plugin) {
             (error::Kind::Link, _) => error.hint(
