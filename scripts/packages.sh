@@ -8,6 +8,7 @@ declare -A package_of=(
   [/usr/include/zlib.h]=zlib1g-dev          # gzip in librdkafka
   [pkg-config]=pkg-config                   # finds both
   [protoc]=protobuf-compiler                # a test reads our messages with it
+  [/usr/share/doc/python3-venv]=python3-venv # the Python package's build and tests
   [kcat]=kcat                               # tests write malformed messages with it
   [shellcheck]=shellcheck                   # reads the scripts
   [pip3]=python3-pip                        # fetches hadolint, which reads the Dockerfile

@@ -1,0 +1,5 @@
+"""Databases to Kafka."""
+
+from list_sync.connector.base_connector import Connector
+
+__all__ = ["Connector"]

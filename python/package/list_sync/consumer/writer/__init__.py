@@ -1,0 +1,5 @@
+"""Writers of files."""
+
+from list_sync.consumer.writer.csv_writer import CsvWriter
+
+__all__ = ["CsvWriter"]
