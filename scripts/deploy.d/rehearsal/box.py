@@ -55,7 +55,7 @@ class Network:
 class Box:
     """One container. `root`: "bare" has the program and its libraries alone, "machine" is the machine's own tree with a layer above it."""
 
-    def __init__(self, container, network, folder, *, root, user, environment, workdir, files=(), binds=()):
+    def __init__(self, container, network, folder, *, root, user, environment, workdir, files=(), binds=(), libraries=False):
         self.container, self.network = container, network
         self.hostname = container.service.get("hostname") or secrets.token_hex(6)
         self.space = network.join({*container.names, self.hostname})
@@ -74,7 +74,7 @@ class Box:
                     os.chown(source, *self.user)  # as Docker copies the owner of the image's folder to a new volume
             volumes.append((source, volume["target"], volume.get("read_only", False)))
         self.spec = {
-            "root": root, "folder": self.folder, "volumes": volumes, "files": dict(files), "user": self.user, "workdir": workdir,
+            "root": root, "libraries": libraries, "folder": self.folder, "volumes": volumes, "files": dict(files), "user": self.user, "workdir": workdir,
             "read_only": container.service.get("read_only", False), "hostname": self.hostname,
             "no_new_privileges": "no-new-privileges:true" in (container.service.get("security_opt") or []),
         }

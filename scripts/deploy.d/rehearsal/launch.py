@@ -15,17 +15,16 @@ def mount(*words):
     subprocess.run(["mount", *words], check=True)
 
 
-def bare(root):
-    """What a static binary needs, and the loader and libraries for one that is not."""
+def bare(root, libraries):
+    """An empty root, as the image has it; for a program that is not static, the machine's libraries in it."""
     mount("-t", "tmpfs", "none", root)
-    for name in ("etc", "tmp", "usr/lib", "usr/local/bin", "usr/bin"):
+    for name in ("etc", "tmp", "usr/local/bin"):
         os.makedirs(f"{root}/{name}")
-    for name in ("lib", "lib64"):
+    for name in ("lib", "lib64") if libraries else ():
         os.symlink(f"usr/{name}", f"{root}/{name}")
-    mount("--bind", "/usr/lib", f"{root}/usr/lib")
-    if os.path.isdir("/usr/lib64"):
-        os.makedirs(f"{root}/usr/lib64")
-        mount("--bind", "/usr/lib64", f"{root}/usr/lib64")
+        if os.path.isdir(f"/usr/{name}"):
+            os.makedirs(f"{root}/usr/{name}")
+            mount("--bind", f"/usr/{name}", f"{root}/usr/{name}")
 
 
 def machine(root, folder):
@@ -66,7 +65,10 @@ def main():
     os.makedirs(root, exist_ok=True)
     socket.sethostname(spec["hostname"])
     mount("--make-rprivate", "/")
-    bare(root) if spec["root"] == "bare" else machine(root, spec["folder"])
+    if spec["root"] == "bare":
+        bare(root, spec["libraries"])
+    else:
+        machine(root, spec["folder"])
     uid, gid = spec["user"]
     write(f"{root}/etc/hosts", spec["hosts"])
     write(f"{root}/etc/resolv.conf", "")

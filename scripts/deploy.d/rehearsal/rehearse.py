@@ -3,6 +3,7 @@ commands of docs/deployment.md. Called by scripts/rehearse-deploy."""
 
 import argparse
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -18,6 +19,7 @@ COMPOSE = f"{ROOT}/deploy/compose"
 HEALTHY_SECONDS_MAX = 180
 HEALTH_EVERY_SECONDS = 2
 RESTARTS_MAX = 20
+READY_SECONDS_MAX = 120
 
 
 class Rehearsal:
@@ -27,6 +29,9 @@ class Rehearsal:
         self.stages = model.images(f"{ROOT}/deploy/Dockerfile")
         self.network = box.Network()
         self.boxes = {}
+        with open(options.binary, "rb") as program:
+            self.is_static = b"ld-linux" not in program.read(4096)  # the loader stands at the beginning
+        say(f"the program: {options.binary}, {'static, on an empty root' if self.is_static else 'with the libraries of the machine'}")
         self.coming_up = True  # what ends meanwhile is started again, as its `restart` says
         self.restarts = 0
 
@@ -59,7 +64,7 @@ class Rehearsal:
             image = self.stages[container.service["build"].get("target", "")]
             made = box.Box(container, self.network, self.folder, root="machine" if image is self.stages["tester"] else "bare",
                            user=image.user, workdir=image.folder, environment={**image.environment, **container.environment},
-                           binds=[(self.options.binary, "/usr/local/bin/list_sync", True)])
+                           binds=[(self.options.binary, "/usr/local/bin/list_sync", True)], libraries=not self.is_static)
             command = image.entrypoint + (container.command or image.command)
         self.boxes[container.name] = made
         return made, command
@@ -149,6 +154,7 @@ def rehearse(play, rows):
     for table in ("pgsql: tester_pgsql: public.test", "mysql: tester_mysql: exampledb.test"):
         if f"{table}: " not in said:
             fail(f"{table} was not proved")
+    watched(play)
     say("== consumers that write, as docs/deployment.md turns them on")
     play.stop(lambda name: "consumer" in name)
     if os.listdir(f"{play.folder}/volumes/pg-files"):
@@ -161,6 +167,28 @@ def rehearse(play, rows):
     say("== stopped")
     play.stop(lambda name: name.startswith("list-sync"))
     play.stop(lambda name: True)
+
+
+def watched(play):
+    """What Prometheus would ask, from another container: every name and the port of its configuration answers, and says that it is ready."""
+    settings = open(f"{COMPOSE}/config/prometheus.yml").read()
+    names = re.search(r"names: \[(.*)\]", settings)[1].split(", ")
+    port = re.search(r"port: (\d+)", settings)[1]
+    for name in names:
+        deadline = time.monotonic() + READY_SECONDS_MAX
+        while True:
+            asked = ["python3", "-c", f"import urllib.request as r; print(r.urlopen('http://{name}:{port}/readyz', timeout=5).status)"]
+            said = play.boxes["list-sync-tester-1"].inside(asked)
+            if said.returncode == 0:
+                break
+            if time.monotonic() > deadline:
+                fail(f"http://{name}:{port}/readyz: {said.stderr.splitlines()[-1]}")
+            time.sleep(HEALTH_EVERY_SECONDS)
+        asked[2] = asked[2].replace("readyz", "metrics").replace(".status", ".read().decode()")
+        said = play.boxes["list-sync-tester-1"].inside(asked)
+        if "list_sync_" not in said.stdout:
+            fail(f"http://{name}:{port}/metrics: {said.stdout}{said.stderr}")
+        say(f"{name}: ready, and shows {said.stdout.count(chr(10))} lines of figures")
 
 
 def one_off(play, file):
