@@ -37,6 +37,7 @@ pub struct Error {
     kind: Kind,
     fact: String,
     hint: Option<String>,
+    statements: Vec<String>,
     cause: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
@@ -46,7 +47,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 impl Error {
     /// A failure of the given kind.
     pub fn new(kind: Kind, fact: impl Into<String>) -> Self {
-        Self { kind, fact: fact.into(), hint: None, cause: None }
+        Self { kind, fact: fact.into(), hint: None, statements: Vec::new(), cause: None }
     }
 
     /// The command line or the configuration is wrong.
@@ -68,6 +69,13 @@ impl Error {
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
+        self
+    }
+
+    /// With a statement that mends it while the server runs; `check --fix` runs it.
+    #[must_use]
+    pub fn mended_by(mut self, statement: impl Into<String>) -> Self {
+        self.statements.push(statement.into());
         self
     }
 
@@ -100,6 +108,11 @@ impl Error {
     /// What a person can do.
     pub fn hint_text(&self) -> Option<&str> {
         self.hint.as_deref()
+    }
+
+    /// Statements that mend it while the server runs.
+    pub fn statements(&self) -> &[String] {
+        &self.statements
     }
 
     /// The exit code of a process that ends with this failure: 2 for usage, else 1.

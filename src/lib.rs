@@ -6,12 +6,14 @@
 //! `sink` writes files. `connector`, `consumer` and `direct` join the stages and are the only places that move a position.
 
 pub mod change;
+pub mod check;
 pub mod config;
 pub mod connector;
 pub mod consumer;
 pub mod control;
 pub mod direct;
 pub mod error;
+pub mod finding;
 pub mod format;
 pub mod kafka;
 pub mod metrics;

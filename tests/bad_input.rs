@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::rig::{Pipeline, Program, Run, Scratch, Server, alone, kafka, together};
+use crate::rig::{OwnPostgres, Pipeline, Program, Run, Scratch, Server, alone, kafka, together};
 
 /// Runs `connect` with a changed source.
 fn connect(server: &Server, change: impl Fn(String) -> String) -> Run {
@@ -125,40 +125,9 @@ fn binlog_format_statement() {
 /// A server of its own whose log is too terse for logical decoding.
 #[test]
 fn wal_level_replica() {
-    let scratch = Scratch::new("wal");
-    let folder = scratch.path("pg").display().to_string();
-    let port = (Server::postgres().address().port + 1).to_string();
-    let programs = std::env::var("LIST_SYNC_POSTGRES_BIN").unwrap();
-    // PostgreSQL refuses to run as root; scripts/services made the user.
-    let shell = |line: &str| {
-        let as_user = if is_root() {
-            vec!["setpriv", "--reuid=list_sync", "--regid=list_sync", "--init-groups", "sh", "-c"]
-        } else {
-            vec!["sh", "-c"]
-        };
-        Command::new(as_user[0])
-            .args(&as_user[1..])
-            .arg(line)
-            .stdin(std::process::Stdio::null())
-            .stdout(std::process::Stdio::null())
-            .status()
-            .unwrap()
-            .success()
-    };
-    assert!(Command::new("chmod").args(["777", scratch.folder.to_str().unwrap()]).status().unwrap().success());
-    assert!(shell(&format!("{programs}/initdb -D {folder} -U postgres -A trust -E UTF8 --locale=C.UTF-8 --no-sync >/dev/null")));
-    let started = shell(&format!(
-        "{programs}/pg_ctl -D {folder} -w -l {folder}/log -o '-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder} -c wal_level=replica' start"
-    ));
-    assert!(started, "{}", scratch.read("pg/log"));
-    let server = Server { name: "postgres", url: format!("postgres://postgres@127.0.0.1:{port}/postgres") };
-    let run = connect(&server, |text| text);
-    shell(&format!("{programs}/pg_ctl -D {folder} -m immediate stop"));
+    let own = OwnPostgres::start("wal", "-c wal_level=replica");
+    let run = connect(&own.server, |text| text);
     expect(&run, 1, &["wal_level"], &["wal_level", "logical", "restart"]);
-}
-
-fn is_root() -> bool {
-    Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout == b"0\n")
 }
 
 #[test]

@@ -4,17 +4,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-/// Stage or file -> what of this crate it may name. `error` (with its `Error` and `Result`) and `secret` are open to all.
+/// Stage or file -> what of this crate it may name. `error` (with its `Error` and `Result`), `finding` and `secret` are open to all.
 const MAY_USE: &[(&str, &[&str])] = &[
     ("change", &[]),
     ("source", &["change", "tls"]),
     ("format", &["change"]),
     ("kafka", &["tls"]),
     ("sink", &["change"]),
+    ("check", &["config", "connector", "kafka", "sink", "source"]),
     ("config", &["source"]),
     ("control", &["metrics"]),
     ("metrics", &["change"]),
     ("error", &[]),
+    ("finding", &[]),
     ("secret", &[]),
     ("tls", &[]),
     ("connector", &["change", "config", "consumer", "control", "format", "kafka", "metrics", "source"]),
@@ -24,7 +26,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("seed", &["change", "config", "control", "metrics", "source"]),
     ("verify", &["change", "config", "control", "sink", "source"]),
 ];
-const OPEN: &[&str] = &["Error", "Result", "error", "secret"];
+const OPEN: &[&str] = &["Error", "Result", "error", "finding", "secret"];
 
 #[test]
 fn no_stage_imports_its_neighbour() {

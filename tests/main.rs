@@ -7,6 +7,7 @@ mod rig;
 
 mod bad_input;
 mod cases;
+mod check;
 mod deploy;
 mod direct;
 mod exactly_once;

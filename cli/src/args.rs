@@ -62,6 +62,14 @@ pub enum Command {
 
 A file that is there is not overwritten without --force. What the flags do not say is asked on a terminal; without one, --from, --table and --to are needed.")]
     Init(Init),
+    /// Tries everything that the configuration needs: databases, Kafka, folders
+    #[command(after_help = "Examples:
+  list_sync check
+  list_sync check --fix --admin 'postgres://postgres:${ADMIN_PASSWORD}@db/postgres'
+  list_sync check --from postgres://me@localhost/shop --table 'public.*' --to csv:out
+
+Exit code 1 if a check fails.")]
+    Check(Check),
     /// Reads the changes of databases into Kafka
     #[command(after_help = "Examples:
   list_sync connect --source shop
@@ -117,6 +125,33 @@ pub struct Init {
     /// Replaces a file that is there
     #[arg(long)]
     pub force: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Check {
+    /// Only this source; may stand several times
+    #[arg(long, value_name = "NAME")]
+    pub source: Vec<String>,
+    /// Only this sink; may stand several times
+    #[arg(long, value_name = "NAME")]
+    pub sink: Vec<String>,
+    /// Mends what can be mended without a restart, then checks again
+    #[arg(long)]
+    pub fix: bool,
+    /// A user for --fix who may do what the source's own may not; '${NAME}' stands for an environment variable; may stand several times
+    #[arg(long, value_name = "URL", requires = "fix")]
+    pub admin: Vec<String>,
+    /// One JSON object, described in docs/check.md
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub from: From,
+    /// Files without a configuration, csv:FOLDER
+    #[arg(long, value_name = "KIND:FOLDER", requires = "from")]
+    pub to: Option<String>,
+    /// Kafka's brokers, HOST:PORT[,HOST:PORT…]; left out: no Kafka
+    #[arg(long, value_name = "BROKERS", requires = "from")]
+    pub kafka: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -242,6 +277,13 @@ pub struct Verify {
     /// Files without a configuration, csv:FOLDER
     #[arg(long, value_name = "KIND:FOLDER", requires = "from")]
     pub to: Option<String>,
+}
+
+impl Check {
+    /// The flags that stand for a file.
+    pub fn one_line(&self) -> OneLine {
+        OneLine { kafka: self.kafka.clone(), to: self.to.clone(), ..self.from.one_line() }
+    }
 }
 
 impl Connect {

@@ -3,6 +3,7 @@
 //! `bin/list_sync.rs` is the binary; the Python package calls [`run`] as its command.
 
 mod args;
+mod check;
 mod init;
 mod logging;
 mod progress;
@@ -53,6 +54,7 @@ struct Session {
 impl Session {
     fn run(&self, command: &Command) -> Result<ExitCode> {
         match command {
+            Command::Check(flags) => check::run(self, flags),
             Command::Connect(flags) => self.connect(flags),
             Command::Consume(flags) => self.consume(flags),
             Command::Run(flags) => self.both(flags),

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::change::{Checkpoint, Position};
-use crate::sink::{Marks, file_failure};
+use crate::sink::{Marks, file_failure, fixed_folder};
 use crate::{Error, Result};
 
 /// What is saved.
@@ -40,11 +40,9 @@ pub struct StateFile {
 impl StateFile {
     /// `.list_sync.SOURCE.state` in the folder of the sink's files: the part of its path before the first placeholder.
     pub fn beside(path_template: &str, source: &str) -> Self {
-        let fixed = path_template.split('{').next().unwrap_or_default();
-        let folder = fixed.rsplit_once('/').map_or("", |(folder, _)| if folder.is_empty() { "/" } else { folder });
         let name: String =
             source.chars().map(|letter| if letter.is_alphanumeric() || "_-.".contains(letter) { letter } else { '_' }).collect();
-        Self { path: Path::new(folder).join(format!(".list_sync.{name}.state")) }
+        Self { path: fixed_folder(path_template).join(format!(".list_sync.{name}.state")) }
     }
 
     /// In this file.

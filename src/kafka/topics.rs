@@ -96,25 +96,38 @@ impl Topics {
         if there > 0 {
             return Ok(there);
         }
-        let brokers = self.metadata(None)?.brokers().len();
-        let replication = self.settings.replication.map_or_else(|| brokers.clamp(1, 3), |wanted| wanted as usize) as i32;
-        let partitions = if compacted { 1 } else { self.settings.partitions };
-        let mut new = NewTopic::new(topic, partitions as i32, TopicReplication::Fixed(replication));
-        if compacted {
-            // Small and young segments, so that old states really go.
-            new = new.set("cleanup.policy", "compact").set("segment.ms", "600000").set("segment.bytes", "10485760");
-        }
-        self.create(&new)?;
+        let (partitions, replication) = self.size(compacted)?;
+        self.create(&new_topic(topic, compacted, partitions, replication), false)?;
         tracing::info!(topic, partitions, replication, "topic created");
         self.wait_for_leaders(topic, partitions)?;
         Ok(partitions)
     }
 
-    fn create(&self, new: &NewTopic<'_>) -> Result<()> {
+    /// Asks whether [`Topics::ensure`] could make this topic, and makes nothing.
+    pub(super) fn try_create(&self, topic: &str, compacted: bool) -> Result<()> {
+        let (partitions, replication) = self.size(compacted)?;
+        self.create(&new_topic(topic, compacted, partitions, replication), true)
+    }
+
+    /// How many brokers the cluster has now.
+    pub(super) fn brokers(&self) -> Result<usize> {
+        Ok(self.metadata(None)?.brokers().len())
+    }
+
+    /// Partitions and replicas of a topic that is created.
+    fn size(&self, compacted: bool) -> Result<(u32, i32)> {
+        let replication = match self.settings.replication {
+            Some(wanted) => wanted as usize,
+            None => self.brokers()?.clamp(1, 3),
+        };
+        Ok((if compacted { 1 } else { self.settings.partitions }, replication as i32))
+    }
+
+    fn create(&self, new: &NewTopic<'_>, only_try: bool) -> Result<()> {
         let needs = [Acl::topic("Create", new.name)];
         let fail = |cause| failure(&format!("create topic {:?}", new.name), &needs, &self.settings, &self.complaints, &cause);
         let admin: AdminClient<DefaultClientContext> = self.settings.admin().create().map_err(fail)?;
-        let options = AdminOptions::new().operation_timeout(Some(ANSWER)).request_timeout(Some(ANSWER));
+        let options = AdminOptions::new().operation_timeout(Some(ANSWER)).request_timeout(Some(ANSWER)).validate_only(only_try);
         let answers = futures_executor::block_on(admin.create_topics([new], &options)).map_err(fail)?;
         match answers.into_iter().next() {
             Some(Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists))) => Ok(()),
@@ -176,4 +189,13 @@ impl Topics {
             }
         }
     }
+}
+
+fn new_topic(topic: &str, compacted: bool, partitions: u32, replication: i32) -> NewTopic<'_> {
+    let new = NewTopic::new(topic, partitions as i32, TopicReplication::Fixed(replication));
+    if !compacted {
+        return new;
+    }
+    // Small and young segments, so that old states really go.
+    new.set("cleanup.policy", "compact").set("segment.ms", "600000").set("segment.bytes", "10485760")
 }

@@ -4,10 +4,12 @@ pub mod csv;
 mod failure;
 mod marks;
 mod nothing;
+mod room;
 
 pub use failure::file_failure;
 pub use marks::merge_marks;
 pub use nothing::Nothing;
+pub use room::{fixed_folder, inspect};
 
 use std::collections::BTreeMap;
 

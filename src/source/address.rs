@@ -6,6 +6,7 @@ use std::fmt;
 use percent_encoding::percent_decode_str;
 use url::Url;
 
+use crate::finding::Finding;
 use crate::secret::Secret;
 use crate::{Error, Result};
 
@@ -91,6 +92,19 @@ impl Address {
             database,
             options,
         })
+    }
+
+    /// What a link that is encrypted or not, with the server's certificate verified or not, means for who might listen.
+    pub(super) fn encryption(&self, is_encrypted: bool, verifies: bool, how: &str) -> Finding {
+        let is_here = self.is_socket() || matches!(self.host.as_str(), "localhost" | "::1") || self.host.starts_with("127.");
+        let mend = format!("add ?{how} to the URL");
+        match (is_encrypted, verifies) {
+            (true, true) => Finding::ok("tls", "encrypted, and the server's certificate is verified"),
+            (true, false) if is_here => Finding::ok("tls", "encrypted"),
+            (true, false) => Finding::warn("tls", "encrypted, but the server's certificate is not verified", mend),
+            (false, _) if is_here => Finding::ok("tls", "not encrypted, on this machine"),
+            (false, _) => Finding::warn("tls", "not encrypted: who listens on the way reads along", mend),
+        }
     }
 
     /// Whether `host` is a path in the file system.

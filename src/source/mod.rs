@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use crate::Result;
 use crate::change::{Batch, Checkpoint, Position, Restart};
+use crate::finding::Finding;
 
 /// What a connector asks of a database.
 ///
@@ -47,6 +48,18 @@ pub trait Source: Send {
 
     /// All before this checkpoint is finished and saved: the server may release its log.
     fn confirm(&mut self, saved: &Checkpoint) -> Result<()>;
+
+    /// Tries each thing that a first `start` needs, on connections of its own, and changes nothing.
+    fn inspect(&self) -> Inspection;
+}
+
+/// What an inspection of a server found.
+#[derive(Debug, Default)]
+pub struct Inspection {
+    /// One a rule, in the order in which they were tried.
+    pub findings: Vec<Finding>,
+    /// Schema and name of the tables that would be captured.
+    pub tables: Vec<(String, String)>,
 }
 
 /// The longest pause between two calls of a source: half of the shortest time-out a server is usually given.

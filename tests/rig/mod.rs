@@ -1,6 +1,7 @@
 //! What the checks stand on: the real servers, the real binary, scratch folders, and the proof that files fold to the table.
 
 mod monitor;
+mod own_postgres;
 mod pipeline;
 mod program;
 mod proxy;
@@ -9,9 +10,10 @@ mod server;
 mod topic;
 
 pub use monitor::{Metrics, Monitor};
+pub use own_postgres::OwnPostgres;
 pub use pipeline::{Counts, Pipeline, alone, together};
 pub use program::{Program, Run};
 pub use proxy::Link;
 pub use scratch::Scratch;
-pub use server::{Server, all_servers, kafka, services};
+pub use server::{Leftovers, Server, all_servers, kafka, services};
 pub use topic::{consume_topic, messages_in};

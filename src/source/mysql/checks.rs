@@ -60,7 +60,9 @@ impl Settings {
             return Ok(());
         }
         let found = if found.is_empty() { "not known to this server" } else { found };
-        Err(Error::stop(format!("binlog_row_metadata is {found}; the log must name its columns")).hint(metadata_hint(self.dialect)))
+        let failure =
+            Error::stop(format!("binlog_row_metadata is {found}; the log must name its columns")).hint(metadata_hint(self.dialect));
+        Err(failure.mended_by(format!("SET {} binlog_row_metadata = FULL", self.scope())))
     }
 
     /// Without partial JSON documents.
@@ -69,7 +71,8 @@ impl Settings {
             return Ok(());
         }
         Err(Error::stop("binlog_row_value_options is PARTIAL_JSON; the log must hold whole values")
-            .hint("SET PERSIST binlog_row_value_options = ''"))
+            .hint("SET PERSIST binlog_row_value_options = ''")
+            .mended_by("SET PERSIST binlog_row_value_options = ''"))
     }
 
     fn expect(&self, name: &str, wanted: &str) -> Result<()> {
@@ -78,9 +81,25 @@ impl Settings {
         if found.is_empty() || found.eq_ignore_ascii_case(wanted) {
             return Ok(());
         }
-        let scope = if self.dialect == Dialect::Mariadb { "GLOBAL" } else { "PERSIST" };
+        let statement = format!("SET {} {name} = {wanted}", self.scope());
         Err(Error::stop(format!("{name} is {found}, and {wanted} is needed"))
-            .hint(format!("SET {scope} {name} = {wanted}, put it into my.cnf too, and let the sessions that write connect again")))
+            .hint(format!("{statement}, put it into my.cnf too, and let the sessions that write connect again"))
+            .mended_by(statement))
+    }
+
+    /// MariaDB keeps no setting over a restart but in its files.
+    fn scope(&self) -> &'static str {
+        if self.dialect == Dialect::Mariadb { "GLOBAL" } else { "PERSIST" }
+    }
+
+    /// As the server says it: `9.7.0`.
+    pub fn version(&self) -> String {
+        format!("{} {}", self.dialect.product(), self.get("version"))
+    }
+
+    /// The server's own number.
+    pub fn server_id(&self) -> &str {
+        self.get("server_id")
     }
 
     /// Whether every transaction has a GTID.
@@ -147,8 +166,17 @@ pub(super) fn check_privileges(catalog: &mut Catalog) -> Result<()> {
     if by_role || everywhere("ALL PRIVILEGES") || everywhere("REPLICATION SLAVE") || everywhere("REPLICATION REPLICA") {
         return Ok(());
     }
-    let user = &catalog.address.user;
-    Err(Error::stop(format!("user {user:?} lacks the privilege REPLICATION SLAVE")).hint(privileges(&catalog.address)))
+    let failure = Error::stop(format!("user {:?} lacks the privilege REPLICATION SLAVE", catalog.address.user));
+    let account = account(catalog)?;
+    let grant = privileges(&catalog.address, &account);
+    Err(failure.hint(&grant).mended_by(grant))
+}
+
+/// The account that the server took the user for, as `GRANT` writes it: `'repl'@'%'`.
+fn account(catalog: &mut Catalog) -> Result<String> {
+    let account = catalog.text("SELECT CURRENT_USER()")?.unwrap_or_default();
+    let (user, host) = account.rsplit_once('@').unwrap_or((&account, "%"));
+    Ok(format!("{}@{}", quote(user), quote(host)))
 }
 
 /// Tables that the patterns name, sorted; the server's own schemas are left out.

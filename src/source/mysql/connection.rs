@@ -141,7 +141,9 @@ fn explain_server(address: &Address, server: &mysql::MySqlError) -> Error {
             .cause(said),
         1049 => Error::stop(format!("database {:?} does not exist", address.database))
             .hint(format!("CREATE DATABASE `{}`, or name another one in the URL", address.database)),
-        1044 | 1142 | 1143 | 1227 => Error::stop(format!("user {user:?} lacks a privilege")).hint(privileges(address)).cause(said),
+        1044 | 1142 | 1143 | 1227 => {
+            Error::stop(format!("user {user:?} lacks a privilege")).hint(privileges(address, &format!("{}@'%'", quote(user)))).cause(said)
+        }
         1146 => Error::stop("a table does not exist").cause(said),
         1236 if server.message.contains("same server_uuid/server_id") => {
             Error::stop("another reader has the same server id").hint("give each [[source]] its own name or server_id").cause(said)
@@ -169,10 +171,10 @@ pub(super) fn keep_longer(dialect: Dialect) -> &'static str {
     }
 }
 
-/// The statement that gives a source what it needs.
-pub(super) fn privileges(address: &Address) -> String {
+/// The statement that gives a source what it needs, to this account.
+pub(super) fn privileges(address: &Address, account: &str) -> String {
     let monitor = if address.dialect == Dialect::Mariadb { "BINLOG MONITOR" } else { "REPLICATION CLIENT" };
-    format!("GRANT SELECT, REPLICATION SLAVE, {monitor} ON *.* TO '{}'@'%'", address.user)
+    format!("GRANT SELECT, REPLICATION SLAVE, {monitor} ON *.* TO {account}")
 }
 
 /// Reads a small answer; `None` is NULL.

@@ -19,6 +19,7 @@ mod database;
 mod distance;
 mod event;
 mod gtid;
+mod inspect;
 #[cfg(test)]
 mod live;
 mod place;
@@ -45,7 +46,7 @@ use self::gtid::GtidSet;
 use self::place::{Reached, file_number, position};
 use self::reader::Reader;
 use self::stream::{From, Stream};
-use super::{Address, Dialect, Snapshot, Source, Tables};
+use super::{Address, Dialect, Inspection, Snapshot, Source, Tables};
 use crate::change::{Batch, Checkpoint, Identity, Position, Restart};
 use crate::{Error, Result};
 
@@ -223,6 +224,10 @@ impl Source for MysqlSource {
     /// The server keeps its log as long as it was told to, whoever reads it.
     fn confirm(&mut self, _saved: &Checkpoint) -> Result<()> {
         Ok(())
+    }
+
+    fn inspect(&self) -> Inspection {
+        inspect::inspect(&self.settings, self.server_id())
     }
 }
 

@@ -35,10 +35,36 @@ pub(super) fn role_may_replicate(catalog: &mut Catalog) -> Result<()> {
         return Ok(());
     }
     let role = catalog.address().user.clone();
-    Err(Error::stop(format!("role {role:?} may not replicate")).hint(format!("ALTER ROLE {} REPLICATION", quote_identifier(&role))))
+    let statement = format!("ALTER ROLE {} REPLICATION", quote_identifier(&role));
+    Err(Error::stop(format!("role {role:?} may not replicate")).hint(&statement).mended_by(&statement))
 }
 
-/// The tables that the patterns name; none is a `Stop`. Warns of those whose updates name no row.
+/// What follows where a table's updates and deletes cannot say which row it was.
+pub(super) fn without_identity(plugin: Plugin) -> &'static str {
+    match plugin {
+        Plugin::Pgoutput => "PostgreSQL will refuse its updates and deletes",
+        Plugin::Wal2json => "its updates and deletes will NOT be captured",
+    }
+}
+
+/// The statement that makes the whole row a table's identity.
+pub(super) fn identity_statement(table: &Captured) -> String {
+    format!("ALTER TABLE {}.{} REPLICA IDENTITY FULL", quote_identifier(&table.schema), quote_identifier(&table.name))
+}
+
+/// Warns of tables whose updates name no row.
+pub(super) fn warn_of_identities(captured: &[Captured], plugin: Plugin) {
+    for table in captured.iter().filter(|table| !table.has_identity) {
+        tracing::warn!(
+            table = format!("{}.{}", table.schema, table.name),
+            "the table has no replica identity: {}; add a primary key, or {}",
+            without_identity(plugin),
+            identity_statement(table)
+        );
+    }
+}
+
+/// The tables that the patterns name; none is a `Stop`.
 pub(super) fn tables_are_there(catalog: &mut Catalog, settings: &Settings) -> Result<Vec<Captured>> {
     let captured = catalog.captured(&settings.tables)?;
     if captured.is_empty() {
@@ -51,18 +77,6 @@ pub(super) fn tables_are_there(catalog: &mut Catalog, settings: &Settings) -> Re
             Some(nearest) => failure.hint(format!("did you mean {nearest:?}?")),
             None => failure.hint("the database holds no table yet: create it first"),
         });
-    }
-    for table in captured.iter().filter(|table| !table.has_identity) {
-        let consequence = match settings.plugin {
-            Plugin::Pgoutput => "PostgreSQL will refuse its updates and deletes",
-            Plugin::Wal2json => "its updates and deletes will NOT be captured",
-        };
-        tracing::warn!(
-            table = format!("{}.{}", table.schema, table.name),
-            "the table has no replica identity: {consequence}; add a primary key, or ALTER TABLE {}.{} REPLICA IDENTITY FULL",
-            quote_identifier(&table.schema),
-            quote_identifier(&table.name)
-        );
     }
     Ok(captured)
 }

@@ -14,6 +14,7 @@ mod connection;
 mod database;
 mod distance;
 mod failure;
+mod inspect;
 mod json;
 mod login;
 mod message;

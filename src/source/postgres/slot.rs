@@ -24,6 +24,20 @@ pub(super) fn print_lsn(lsn: u64) -> String {
 /// Makes the publication, or sets its list of tables right. It comes before the slot: the server wants it to exist at each change that it decodes.
 pub(super) fn keep_publication(catalog: &mut Catalog, settings: &Settings, captured: &[Captured]) -> Result<()> {
     let name = &settings.publication;
+    for statement in publication_changes(catalog, settings, captured)? {
+        if statement.starts_with("CREATE") {
+            statement_of_owner(catalog, &statement).map_err(|error| error.context(format!("publication {name:?} cannot be made")))?;
+        } else {
+            tracing::info!(publication = name, tables = captured.len(), "the publication is set right");
+            statement_of_owner(catalog, &statement)?;
+        }
+    }
+    Ok(())
+}
+
+/// The statements that make the publication as it must be; none if it is.
+pub(super) fn publication_changes(catalog: &mut Catalog, settings: &Settings, captured: &[Captured]) -> Result<Vec<String>> {
+    let name = &settings.publication;
     let list = |names: &[(String, String)]| {
         let quoted = names.iter().map(|(schema, name)| format!("{}.{}", quote_identifier(schema), quote_identifier(name)));
         quoted.collect::<Vec<_>>().join(", ")
@@ -41,16 +55,15 @@ pub(super) fn keep_publication(catalog: &mut Catalog, settings: &Settings, captu
     ))?;
     let quoted = quote_identifier(name);
     let Some(row) = found.into_iter().next() else {
-        let statement = format!("CREATE PUBLICATION {quoted} FOR TABLE {} WITH ({options})", list(&wanted));
-        return statement_of_owner(catalog, &statement).map_err(|error| error.context(format!("publication {name:?} cannot be made")));
+        return Ok(vec![format!("CREATE PUBLICATION {quoted} FOR TABLE {} WITH ({options})", list(&wanted))]);
     };
     let [oid, all_tables, right] = cells(row);
+    let mut changes = Vec::new();
     if right != "t" {
-        let statement = format!("ALTER PUBLICATION {quoted} SET (publish = 'insert, update, delete, truncate', {options})");
-        statement_of_owner(catalog, &statement)?;
+        changes.push(format!("ALTER PUBLICATION {quoted} SET (publish = 'insert, update, delete, truncate', {options})"));
     }
     if all_tables == "t" {
-        return Ok(());
+        return Ok(changes);
     }
     let rows = catalog.ask(&format!(
         "SELECT n.nspname, c.relname FROM pg_catalog.pg_publication_rel r JOIN pg_catalog.pg_class c ON c.oid = r.prrelid JOIN \
@@ -58,11 +71,17 @@ pub(super) fn keep_publication(catalog: &mut Catalog, settings: &Settings, captu
     ))?;
     let mut published: Vec<(String, String)> = rows.into_iter().map(|row| cells::<2>(row).into()).collect();
     published.sort();
-    if published == wanted {
-        return Ok(());
+    if published != wanted {
+        changes.push(format!("ALTER PUBLICATION {quoted} SET TABLE {}", list(&wanted)));
     }
-    tracing::info!(publication = name, tables = wanted.len(), "the publication's list of tables is set anew");
-    statement_of_owner(catalog, &format!("ALTER PUBLICATION {quoted} SET TABLE {}", list(&wanted)))
+    Ok(changes)
+}
+
+/// The way out where the server has no wal2json.
+pub(super) fn wal2json_missing(version: u32) -> String {
+    format!(
+        "install wal2json on the server (Debian: apt install postgresql-{version}-wal2json), or set plugin = \"pgoutput\", which needs nothing"
+    )
 }
 
 /// Runs a statement that needs ownership; without it, the statement itself is the hint.
@@ -124,6 +143,7 @@ pub(super) fn create(wire: &mut Connection, settings: &Settings, on_standby: boo
         17.. if !on_standby && !settings.temporary => "(SNAPSHOT 'use', FAILOVER true)",
         _ => "(SNAPSHOT 'use')",
     };
+    let version = wire.version;
     wire.execute("BEGIN READ ONLY ISOLATION LEVEL REPEATABLE READ")?;
     let lifetime = if settings.temporary { "TEMPORARY " } else { "" };
     let rows = wire.query(&format!("CREATE_REPLICATION_SLOT {slot} {lifetime}LOGICAL {} {options}", quote_identifier(settings.plugin.name()))).map_err(|error| {
@@ -132,9 +152,7 @@ pub(super) fn create(wire: &mut Connection, settings: &Settings, on_standby: boo
             (error::Kind::Link, _) => error.hint(
                 "it waits for every open transaction to end: SELECT pid, xact_start, query FROM pg_stat_activity WHERE backend_xid IS NOT NULL",
             ),
-            (_, Plugin::Wal2json) if error.to_string().contains("wal2json") => error.hint(
-                "install wal2json on the server (Debian: apt install postgresql-NN-wal2json), or set plugin = \"pgoutput\", which needs nothing",
-            ),
+            (_, Plugin::Wal2json) if error.to_string().contains("wal2json") => error.hint(wal2json_missing(version)),
             _ => error,
         }
     })?;

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::super::{KEEP_ALIVE, Source};
+use super::super::{Inspection, KEEP_ALIVE, Source};
 use super::catalog::{Captured, Catalog, cells};
 use super::connection::{Connection, Purpose};
 use super::message::Malformed;
@@ -125,6 +125,7 @@ impl Source for PostgresSource {
         checks::role_may_replicate(&mut catalog)?;
         checks::plugin_is_allowed(&mut catalog, settings.plugin)?;
         let captured = checks::tables_are_there(&mut catalog, settings)?;
+        checks::warn_of_identities(&captured, settings.plugin);
         let mut wire = Connection::open(&settings.address, Purpose::Replication)?;
         let [system, ..] = wire.query("IDENTIFY_SYSTEM")?.into_iter().next().map(cells::<4>).unwrap_or_default();
         let marks = [("system", system), ("database", settings.address.database.clone()), ("slot", settings.slot.clone())];
@@ -200,5 +201,9 @@ impl Source for PostgresSource {
             session.send_status(false)?;
         }
         Ok(())
+    }
+
+    fn inspect(&self) -> Inspection {
+        super::inspect::inspect(&self.settings)
     }
 }

@@ -1,0 +1,52 @@
+//! A PostgreSQL server of one check's own, with settings that would harm the others; gone with it.
+
+use std::process::{Command, Stdio};
+
+use super::{Scratch, Server};
+
+pub struct OwnPostgres {
+    pub server: Server,
+    scratch: Scratch,
+    programs: String,
+}
+
+impl OwnPostgres {
+    /// Starts with these options of the server, as `-c wal_level=replica`.
+    pub fn start(check: &str, options: &str) -> Self {
+        let scratch = Scratch::new(check);
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let server = Server { name: "postgres", url: format!("postgres://postgres@127.0.0.1:{port}/postgres") };
+        let own = Self { server, scratch, programs: std::env::var("LIST_SYNC_POSTGRES_BIN").unwrap() };
+        let folder = own.folder();
+        assert!(Command::new("chmod").args(["777", own.scratch.folder.to_str().unwrap()]).status().unwrap().success());
+        assert!(own.shell(&format!("initdb -D {folder} -U postgres -A trust -E UTF8 --locale=C.UTF-8 --no-sync")));
+        let started = own.shell(&format!(
+            "pg_ctl -D {folder} -w -l {folder}/log -o '-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder} {options}' start"
+        ));
+        assert!(started, "{}", own.scratch.read("pg/log"));
+        own
+    }
+
+    fn folder(&self) -> String {
+        self.scratch.path("pg").display().to_string()
+    }
+
+    /// PostgreSQL refuses to run as root; scripts/services made the user.
+    fn shell(&self, line: &str) -> bool {
+        let as_user: &[&str] =
+            if is_root() { &["setpriv", "--reuid=list_sync", "--regid=list_sync", "--init-groups", "sh", "-c"] } else { &["sh", "-c"] };
+        let mut command = Command::new(as_user[0]);
+        command.args(&as_user[1..]).arg(format!("{}/{line}", self.programs));
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap().success()
+    }
+}
+
+impl Drop for OwnPostgres {
+    fn drop(&mut self) {
+        self.shell(&format!("pg_ctl -D {} -m immediate stop", self.folder()));
+    }
+}
+
+fn is_root() -> bool {
+    Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout == b"0\n")
+}
