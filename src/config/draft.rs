@@ -212,7 +212,13 @@ mod tests {
             text.lines().filter(is_option).filter(|line| line[2..].split(" = ").next().is_some_and(|name| !name.contains(' '))).collect();
         assert!(options.len() > 10, "{options:?}");
         for option in options {
-            parse(&text.replace(&format!("\n{option}\n"), &format!("\n{}\n", &option[2..])));
+            let at = text.find(&format!("\n{option}\n")).unwrap();
+            // Of a section that is left out, the heading is switched on with its option.
+            let is_heading = |start: &usize| text[*start..].trim_start_matches("# ").starts_with('[');
+            let heading = text[..at].rmatch_indices('\n').map(|(end, _)| end + 1).find(is_heading).unwrap();
+            let (before, section) = text[..at].split_at(heading);
+            let section = section.strip_prefix("# ").unwrap_or(section);
+            parse(&format!("{before}{section}\n{}{}", &option[2..], &text[at + 1 + option.len()..]));
         }
         assert!(text.lines().all(|line| line.chars().count() <= 130), "{text}");
     }
