@@ -1,4 +1,4 @@
-//! The command line. What it says is turned into the library's types here and nowhere else.
+//! The command line. What it says is turned into the library's types here and nowhere else. It cannot be printed, since it may hold passwords.
 #![expect(
     clippy::doc_markdown,
     clippy::struct_field_names,
@@ -10,7 +10,7 @@ use list_sync::config::OneLine;
 use list_sync::seed::Mix;
 
 /// Change data capture: MySQL, MariaDB and PostgreSQL -> Kafka -> files, exactly once into the files.
-#[derive(Debug, Parser)]
+#[derive(Parser)]
 #[command(name = "list_sync", version, disable_help_subcommand = true)]
 #[command(after_help = "Example, without a file and without Kafka:
   list_sync run --from postgres://me@localhost/shop --table 'public.*' --to csv:out
@@ -24,7 +24,7 @@ pub struct Arguments {
 }
 
 /// Flags of every command.
-#[derive(Debug, Args)]
+#[derive(Args)]
 pub struct Everywhere {
     /// The configuration file [default: list_sync.toml]
     #[arg(short, long, global = true, help_heading = "Options of every command", value_name = "FILE")]
@@ -53,7 +53,7 @@ pub enum LogFormat {
 }
 
 /// What is to be done.
-#[derive(Debug, Subcommand)]
+#[derive(Subcommand)]
 pub enum Command {
     /// Writes a commented configuration file, from flags or by asking on a terminal
     #[command(after_help = "Examples:
@@ -99,7 +99,7 @@ Exit code 1 if a row is missing, extra or different. A table without a primary k
     Verify(Verify),
 }
 
-#[derive(Debug, Default, Args)]
+#[derive(Default, Args)]
 pub struct Init {
     /// The database; '${NAME}' stands for an environment variable and is written as it stands
     #[arg(long, value_name = "URL")]
@@ -127,7 +127,7 @@ pub struct Init {
     pub force: bool,
 }
 
-#[derive(Debug, Args)]
+#[derive(Args)]
 pub struct Check {
     /// Only this source; may stand several times
     #[arg(long, value_name = "NAME")]
@@ -154,7 +154,7 @@ pub struct Check {
     pub kafka: Option<String>,
 }
 
-#[derive(Debug, Args)]
+#[derive(Args)]
 pub struct Connect {
     /// Only this source; may stand several times
     #[arg(long, value_name = "NAME")]
@@ -168,7 +168,7 @@ pub struct Connect {
     pub kafka: Option<String>,
 }
 
-#[derive(Debug, Args)]
+#[derive(Args)]
 pub struct Consume {
     /// Only this sink; may stand several times
     #[arg(long, value_name = "NAME")]
@@ -195,7 +195,7 @@ pub struct Consume {
     pub group: Option<String>,
 }
 
-#[derive(Debug, Args)]
+#[derive(Args)]
 pub struct Run {
     #[command(flatten)]
     pub until: Until,
@@ -210,7 +210,7 @@ pub struct Run {
 }
 
 /// A database without a configuration.
-#[derive(Debug, Args)]
+#[derive(Args)]
 pub struct From {
     /// A database without a configuration; '${NAME}' stands for an environment variable
     #[arg(long, value_name = "URL", requires = "table", conflicts_with = "config")]
@@ -223,14 +223,14 @@ pub struct From {
     pub snapshot: Option<String>,
 }
 
-#[derive(Debug, Args)]
+#[derive(Args)]
 pub struct Until {
     /// Catches up with what was there at the start, then ends
     #[arg(long)]
     pub once: bool,
 }
 
-#[derive(Debug, Args)]
+#[derive(Args)]
 pub struct Seed {
     /// A database, in place of the configuration's sources; '${NAME}' stands for an environment variable
     #[arg(long, value_name = "URL", conflicts_with_all = ["source", "config", "set"])]
@@ -258,7 +258,7 @@ pub struct Seed {
     pub seed: u64,
 }
 
-#[derive(Debug, Args)]
+#[derive(Args)]
 pub struct Verify {
     /// Only this source; may stand several times
     #[arg(long, value_name = "NAME")]

@@ -4,6 +4,7 @@
 
 mod args;
 mod check;
+mod hide;
 mod init;
 mod logging;
 mod progress;
@@ -25,6 +26,8 @@ use list_sync::{connector, consumer, direct};
 
 use args::{Arguments, Command, Connect, Consume, Everywhere, Run};
 use progress::Watch;
+
+pub use hide::hide_passwords;
 
 /// Runs the program with these arguments, the first of which is its name, to its end. Ends the process itself where the arguments are wrong or ask for help.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {

@@ -33,6 +33,7 @@ listen_addresses = '$(host "$server")'
 port = $(port "$server")
 unix_socket_directories = '$folder'
 hba_file = '$folder/pg_hba.conf'
+ident_file = '$folder/pg_ident.conf'
 ssl = on
 ssl_ca_file = '$data/tls/ca.pem'
 ssl_cert_file = '$data/tls/server.pem'
@@ -51,8 +52,10 @@ CONF
   if [[ $("$programs_postgres/postgres" --describe-config) == *output_plugin_libraries* ]]; then
     echo "output_plugin_libraries = 'pgoutput, test_decoding, wal2json'" >>"$folder/postgresql.conf"
   fi
+  echo 'certificates list_sync certified' >"$folder/pg_ident.conf" # the CN of the clients' certificates, and a role
   cat >"$folder/pg_hba.conf" <<'CONF'
 local all,replication all                    trust
+hostssl all certified 0.0.0.0/0 cert map=certificates
 host  all,replication postgres  samenet trust
 host  all,replication all       samenet scram-sha-256
 CONF

@@ -1,12 +1,13 @@
 //! One section of the file as it was typed: values by option, each with its place; what was left out has its declared default.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::ops::Range;
 
 use super::declaration::{Default, Setting};
 
 /// A value of the kind that its setting declares.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub enum Value {
     /// Of `Text`, `Url` and `Choice`.
     Text(String),
@@ -20,6 +21,13 @@ pub enum Value {
     Properties(BTreeMap<String, String>),
     /// Of `Group`.
     Group(Entry),
+}
+
+/// Without the value, which may be a password.
+impl fmt::Debug for Value {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("***")
+    }
 }
 
 /// The settings of one section.

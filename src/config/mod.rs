@@ -167,7 +167,7 @@ fn warn_of_password(url: &str) {
     let has_password = Address::parse(url).is_ok_and(|address| !address.password.reveal().is_empty());
     if !url.contains("${") && has_password {
         tracing::warn!(
-            "the password in the URL shows in the list of processes; write '${{NAME}}' for it and set that environment variable"
+            "the password was typed into the command line, which the shell may remember; write '${{NAME}}' for it and set that environment variable"
         );
     }
 }

@@ -3,8 +3,8 @@
 use super::overrides::{Given, Override};
 use super::resolve::NAME_LENGTH_MAX;
 
-/// What the flags say.
-#[derive(Debug, Clone, Default)]
+/// What the flags say. It cannot be printed, since a URL may hold a password.
+#[derive(Clone, Default)]
 pub struct OneLine {
     /// `--from`: the URL of a database; `${VARIABLE}` stands for an environment variable.
     pub from: Option<String>,

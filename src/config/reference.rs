@@ -13,8 +13,8 @@ const OPENING: &str = "# Configuration
 A TOML file, `list_sync.toml` in the current folder or the one that `-c FILE` names. All faults are told together, each with line, column
 and the nearest valid name, before anything starts; an unknown key is a fault. What is marked *not built yet* is understood and refused.
 
-- `${NAME}` in a text stands for the environment variable `NAME`; `$${` is `${` itself. In front of the `@` of a `url` its value is
-  percent-encoded, so a password may have any characters. A variable that is not set is a fault.
+- `${NAME}` in a text stands for the environment variable `NAME`, `${file:/PATH}` for what a file holds, without the line end at its end; `$${` is `${` itself. In
+  front of the `@` of a `url` its value is percent-encoded, so a password may have any characters. A variable that is not set is a fault.
 - A section in double brackets may stand several times.
 - `list_sync init` writes a file with all of this as comments. [list_sync.schema.json](list_sync.schema.json) is the JSON Schema of the file, for editors and
   other programs: Taplo and its relatives read it where the first line is `#:schema PATH/list_sync.schema.json`.
@@ -37,7 +37,7 @@ with the file's faults, by the variable's or the flag's name.
   then has its name: `--set sink.1.name=more --set sink.more.path=more/{table}`. In a variable a name has `_` for `-`, and capitals do not matter.
 - Texts stand as they are, without quotes; lists are separated by commas, or written as in the file (`[\"a,b\", \"c\"]`), as are tables (`{ … }`). A list
   replaces the file's. `${NAME}` works as in the file.
-- What a flag says shows in the list of processes: passwords belong into variables, `${NAME}` or `password_file`.
+- What a flag says, the shell may remember: passwords belong into variables, `${NAME}`, `${file:/PATH}` or `password_file`.
 - Without `-c FILE`, the file may be missing where variables or `--set` say all. A line with `--from` or `--to` stands for a file and its variables; `--set`
   goes above it.
 ";

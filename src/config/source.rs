@@ -8,7 +8,7 @@ use super::fault::Faults;
 use super::resolve::name;
 use super::settings::{Delivery, Format, Headers, Include, Plugin, RowIdentity, Source};
 use super::topic::{self, TopicName};
-use super::variables::Outside;
+use super::variables::{Outside, without_line_end};
 
 /// The longest name of a PostgreSQL object in bytes (`NAMEDATALEN - 1`).
 const POSTGRES_NAME_MAX: usize = 63;
@@ -71,8 +71,7 @@ fn address(entry: &Entry, outside: Outside<'_>, faults: &mut Faults) -> Option<A
         }
         match (outside.read)(path) {
             Ok(text) => {
-                let line = text.strip_suffix('\n').unwrap_or(&text);
-                address.password = Secret::new(line.strip_suffix('\r').unwrap_or(line));
+                address.password = Secret::new(without_line_end(&text));
             }
             Err(cause) => faults.add(entry.span("password_file"), format!("the password file {path:?} cannot be read: {cause}")),
         }

@@ -1,5 +1,6 @@
 //! What the checks stand on: the real servers, the real binary, scratch folders, and the proof that files fold to the table.
 
+mod least;
 mod monitor;
 mod own_postgres;
 mod pipeline;

@@ -81,9 +81,9 @@ impl Pipeline {
         let table = format!("t_{}", scratch.name);
         let leftovers = server.leftovers(&scratch.name, &[&table]);
         let pipeline = Self { _brokers: brokers, server, scratch, table, _leftovers: leftovers };
-        pipeline.scratch.write("list_sync.toml", &pipeline.configuration(direct));
         // No changes: seed makes the table and stops.
         pipeline.seed(0);
+        pipeline.scratch.write("list_sync.toml", &pipeline.configuration(direct));
         if !direct {
             pipeline.run(&["connect", "--once"]);
         }
@@ -97,7 +97,8 @@ impl Pipeline {
         format!(
             "{carried}[[source]]\nname = {name:?}\nurl = {:?}\ntables = [{:?}]\nsnapshot = \"never\"\n\
              [[sink]]\nname = {name:?}\ntopics = [\"{name}.*\"]\npath = \"out/{{table}}\"\ncommit_interval_ms = 200\n",
-            self.server.url, self.table
+            self.server.least(name, &self.table),
+            self.table
         )
     }
 
@@ -117,13 +118,15 @@ impl Pipeline {
 
     #[track_caller]
     pub fn seed(&self, rows: u64) -> Counts {
-        Counts::parse(&self.run(&["seed", "--rows", &rows.to_string(), "--batch", "100", "--table", &self.table]).out)
+        Counts::parse(
+            &self.run(&["seed", "--url", &self.server.url, "--rows", &rows.to_string(), "--batch", "100", "--table", &self.table]).out,
+        )
     }
 
     /// The load as a process beside the check, at a steady rate of changes a second.
     pub fn start_seed(&self, rows: u64, rate: u64) -> Program {
         let (rows, rate) = (rows.to_string(), rate.to_string());
-        self.start("seed", &["seed", "--rows", &rows, "--rate", &rate, "--batch", "100", "--table", &self.table])
+        self.start("seed", &["seed", "--url", &self.server.url, "--rows", &rows, "--rate", &rate, "--batch", "100", "--table", &self.table])
     }
 
     /// CSV files of all members and generations whose names contain `_KIND`.

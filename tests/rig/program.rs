@@ -79,6 +79,11 @@ impl Program {
         self.wait(Duration::from_secs(60)).code()
     }
 
+    /// What the list of processes shows of it.
+    pub fn command_line(&self) -> String {
+        std::fs::read_to_string(format!("/proc/{}/cmdline", self.child.id())).unwrap().replace('\0', " ")
+    }
+
     /// Sends a signal by its name.
     pub fn signal(&self, signal: &str) {
         let status = Command::new("kill").args([&format!("-{signal}"), &self.child.id().to_string()]).status().unwrap();

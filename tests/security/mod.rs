@@ -1,8 +1,10 @@
 //! Encryption, logins and rights, opt-in: that each carries the load on the real servers, and that each wrong one ends with its cause and its
 //! mend. What docs/security.md tells a user to type is what these checks type.
 
+mod databases;
 mod kafka;
 mod rights;
+mod secrets;
 
 use crate::rig::Run;
 
@@ -35,4 +37,13 @@ fn expect(run: &Run, code: i32, error: &[&str], hint: &[&str]) {
         }
     }
     assert!(!run.err.contains("geheim"), "a password is printed:\n{}", run.err);
+}
+
+/// Who begins with the README gets the same rights.
+#[test]
+fn the_readme_grants_what_the_page_grants() {
+    let readme = include_str!("../../README.md");
+    for statement in ["CREATE ROLE", "CREATE USER", "CREATE PUBLICATION", "GRANT"].into_iter().flat_map(documented) {
+        assert!(readme.contains(statement), "README.md lacks: {statement}");
+    }
 }

@@ -3,5 +3,6 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    list_sync_cli::hide_passwords();
     list_sync_cli::run(std::env::args_os())
 }

@@ -1,12 +1,14 @@
 //! Connections: address, TLS, session settings, and what the server's errors mean for us.
 
-use std::path::PathBuf;
+use std::io;
 use std::time::Duration;
 
 use mysql::prelude::Queryable as _;
 use mysql::{Conn, DriverError, OptsBuilder, SslOpts};
+use rustls::CertificateError;
 
 use super::super::{Address, Dialect};
+use super::tls::{self, Mode};
 use crate::{Error, Result};
 
 /// A server that does not answer the connection for so long is not there.
@@ -23,17 +25,13 @@ pub(super) const SQL_TIMEOUT: Duration = Duration::from_mins(10);
 
 /// Opens a session in UTC and utf8mb4. `read_timeout`: the longest silence.
 pub(super) fn connect(address: &Address, read_timeout: Duration) -> Result<Conn> {
-    options_are_known(address)?;
-    let mode = ssl_mode(address)?;
-    let ssl = match mode {
-        SslMode::Disabled => None,
-        _ if address.is_socket() => None,
-        _ => Some(ssl_options(address, mode)),
-    };
+    tls::options_are_known(address)?;
+    let mode = Mode::of(address)?;
+    let ssl = if mode == Mode::Disabled || address.is_socket() { None } else { Some(tls::options(address, mode)?) };
     let wanted = ssl.is_some();
-    let opened = Conn::new(options(address, read_timeout, ssl));
+    let opened = tls::guarded(address, mode, || Conn::new(options(address, read_timeout, ssl)))?;
     match opened {
-        Err(mysql::Error::DriverError(DriverError::TlsNotSupported)) if mode == SslMode::Preferred && wanted => {
+        Err(mysql::Error::DriverError(DriverError::TlsNotSupported)) if mode == Mode::Preferred && wanted => {
             Conn::new(options(address, read_timeout, None)).map_err(|error| explain(address, error))
         }
         opened => opened.map_err(|error| explain(address, error)),
@@ -61,54 +59,11 @@ fn options(address: &Address, read_timeout: Duration, ssl: Option<SslOpts>) -> O
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum SslMode {
-    Disabled,
-    Preferred,
-    Required,
-    VerifyCa,
-    VerifyIdentity,
-}
-
-/// Reads `ssl-mode` (MySQL's own name) or `sslmode`, in the words of either MySQL or libpq. The default is the clients' own: preferred.
-fn ssl_mode(address: &Address) -> Result<SslMode> {
-    let Some(written) = option(address, &["ssl-mode", "sslmode", "ssl_mode"]) else { return Ok(SslMode::Preferred) };
-    match written.to_ascii_lowercase().replace('-', "_").as_str() {
-        "disabled" | "disable" => Ok(SslMode::Disabled),
-        "preferred" | "prefer" => Ok(SslMode::Preferred),
-        "required" | "require" => Ok(SslMode::Required),
-        "verify_ca" => Ok(SslMode::VerifyCa),
-        "verify_identity" | "verify_full" => Ok(SslMode::VerifyIdentity),
-        _ => Err(Error::usage(format!("unknown ssl-mode {written:?} in a database URL"))
-            .hint("write disabled, preferred, required, verify_ca or verify_identity")),
-    }
-}
-
-/// What a URL may say behind its question mark; `socket` is taken out before.
-const OPTIONS: &[&str] = &["ssl-mode", "sslmode", "ssl_mode", "ssl-ca", "sslrootcert", "ssl_ca"];
-
-/// An option that is not understood may be a misspelt wish for encryption: it is refused, not ignored.
-fn options_are_known(address: &Address) -> Result<()> {
-    let Some(unknown) = address.options.keys().find(|name| !OPTIONS.contains(&name.as_str())) else { return Ok(()) };
-    Err(Error::usage(format!("unknown option {unknown:?} in a database URL")).hint(format!("known are {}", OPTIONS.join(", "))))
-}
-
-fn option<'a>(address: &'a Address, names: &[&str]) -> Option<&'a str> {
-    names.iter().find_map(|name| address.options.get(*name)).map(String::as_str)
-}
-
-/// A file with the authority's certificate is added to the public ones.
-fn ssl_options(address: &Address, mode: SslMode) -> SslOpts {
-    let authority = option(address, &["ssl-ca", "sslrootcert", "ssl_ca"]).map(PathBuf::from);
-    let verify = matches!(mode, SslMode::VerifyCa | SslMode::VerifyIdentity);
-    SslOpts::default()
-        .with_root_cert_path(if verify { authority } else { None })
-        .with_danger_accept_invalid_certs(!verify)
-        .with_danger_skip_domain_validation(mode != SslMode::VerifyIdentity)
-}
-
 /// What a failure means: a `Link` failure is tried again, a `Stop` needs a person.
 pub(super) fn explain(address: &Address, error: mysql::Error) -> Error {
+    if let Some(explained) = tls_failure(&error).and_then(|failure| explain_tls(address, failure)) {
+        return explained;
+    }
     let product = address.dialect.product();
     match error {
         mysql::Error::MySqlError(server) => explain_server(address, &server),
@@ -118,11 +73,35 @@ pub(super) fn explain(address: &Address, error: mysql::Error) -> Error {
         }
         mysql::Error::DriverError(DriverError::TlsNotSupported) => Error::stop(format!("{product} at \"{address}\" offers no TLS"))
             .hint("set ssl-ca, ssl-cert and ssl-key on the server, or write ?ssl-mode=preferred in the URL"),
-        mysql::Error::TlsError(cause) => Error::stop(format!("no TLS with {product} at \"{address}\""))
-            .hint("name the authority's certificate with ?ssl-mode=verify_ca&ssl-ca=FILE")
-            .cause(cause.to_string()),
         other => Error::link(format!("the connection to {product} at \"{address}\" broke")).cause(other.to_string()),
     }
+}
+
+/// The driver wraps what broke a connection in several ways.
+fn tls_failure(error: &mysql::Error) -> Option<&rustls::Error> {
+    let mut next: Option<&(dyn std::error::Error + 'static)> = match error {
+        mysql::Error::TlsError(mysql::error::tls::TlsError::Tls(failure)) => return Some(failure),
+        mysql::Error::CodecError(cause) => Some(cause),
+        mysql::Error::IoError(cause) => Some(cause),
+        _ => None,
+    };
+    while let Some(one) = next {
+        let inner = one.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        if let Some(failure) = inner.and_then(|inner| inner.downcast_ref()) {
+            return Some(failure);
+        }
+        next = one.source();
+    }
+    None
+}
+
+fn explain_tls(address: &Address, failure: &rustls::Error) -> Option<Error> {
+    let peer = format!("{} at {}:{}", address.dialect.product(), address.host, address.port);
+    let foreign = rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer);
+    // That is how the guard refuses a public authority.
+    let is_foreign = matches!(failure, rustls::Error::InvalidCertificate(CertificateError::BadSignature));
+    let failure = if is_foreign { &foreign } else { failure };
+    crate::tls::explain(failure, &peer, &address.host, tls::NAMES, tls::shows_certificate(address))
 }
 
 fn unreachable_server(address: &Address) -> Error {
@@ -137,7 +116,10 @@ fn explain_server(address: &Address, server: &mysql::MySqlError) -> Error {
     let said = format!("{} says: {}", address.dialect.product(), server.message);
     match server.code {
         1045 | 1698 => Error::stop(format!("{} refuses the password of user {user:?}", address.dialect.product()))
-            .hint(format!("check the URL or password_file; to set it: ALTER USER '{user}'@'%' IDENTIFIED BY '…'"))
+            .hint(format!(
+                "check the URL or password_file; to set it: ALTER USER '{user}'@'%' IDENTIFIED BY '…'; SHOW CREATE USER '{user}'@'%' tells whether \
+                 it must come with TLS or a certificate (ssl-cert, ssl-key)"
+            ))
             .cause(said),
         1049 => Error::stop(format!("database {:?} does not exist", address.database))
             .hint(format!("CREATE DATABASE `{}`, or name another one in the URL", address.database)),

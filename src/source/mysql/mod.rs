@@ -30,6 +30,7 @@ mod shape;
 mod statement;
 mod stream;
 mod table_map;
+mod tls;
 mod transaction;
 mod values;
 

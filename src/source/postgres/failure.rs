@@ -4,6 +4,7 @@ use std::io;
 
 use super::super::Address;
 use super::message::{Fields, Malformed};
+use super::tls;
 use crate::{Error, error};
 
 /// The server's error message, taken apart (protocol page "Error and Notice Message Fields").
@@ -53,6 +54,13 @@ impl ServerError {
         let (role, database) = (quote_identifier(&address.user), quote_identifier(&address.database));
         match self.code.as_str() {
             "28P01" => (Stop, Some(format!("check the password, or set it: ALTER ROLE {role} PASSWORD '…'"))),
+            "28000" if self.message.contains("client certificate") => {
+                (Stop, Some(format!("add sslcert=FILE&sslkey=FILE to the URL: a certificate whose CN is {}", address.user)))
+            }
+            "28000" if self.message.contains("certificate authentication failed") => (
+                Stop,
+                Some(format!("connect with a certificate whose CN is {}, or map its CN to that role in pg_ident.conf", address.user)),
+            ),
             "28000" if self.message.contains("does not exist") => {
                 (Stop, Some(format!("CREATE ROLE {role} LOGIN REPLICATION PASSWORD '…'")))
             }
@@ -95,8 +103,14 @@ impl ServerError {
     }
 }
 
-/// A failure of the connection itself: always worth another try.
+/// A failure of the connection itself: worth another try, unless one of the two sides does not take the other's certificate.
 pub(super) fn link(what: &str, address: &Address, cause: io::Error) -> Error {
+    if let Some(explained) = tls::explained(address, &cause) {
+        return explained;
+    }
+    if cause.kind() == io::ErrorKind::InvalidData {
+        return Error::stop(format!("{what} {address}")).cause(cause).hint("check the port, and the server's log");
+    }
     let hint = match cause.kind() {
         io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound => {
             Some(format!("check that PostgreSQL runs, and listens at {}:{} (listen_addresses, port)", address.host, address.port))

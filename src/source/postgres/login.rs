@@ -12,7 +12,6 @@ use super::failure::link;
 use super::message::{Fields, Malformed};
 use super::socket::{Buffered, Socket, Stream, Wait};
 use super::tls::{self, Mode};
-use crate::tls::explain;
 use crate::{Error, Result};
 
 /// How long each step of the log-in may take.
@@ -52,22 +51,8 @@ pub(super) fn connect(address: &Address) -> Result<Stream> {
     match shake_hands(socket, address, mode, time_out)? {
         Ok(stream) => Ok(stream),
         Err(_) if mode == Mode::Prefer => Ok(Stream::Plain(open()?)),
-        Err(cause) if cause.kind() == io::ErrorKind::InvalidData => Err(refused(address, cause)),
         Err(cause) => Err(link("TLS fails with", address, cause)),
     }
-}
-
-/// A handshake that trying again does not mend.
-fn refused(address: &Address, cause: io::Error) -> Error {
-    let peer = format!("{}:{}", address.host, address.port);
-    let failure = cause.get_ref().and_then(|cause| cause.downcast_ref::<rustls::Error>());
-    let explained = failure.and_then(|failure| {
-        let shows_certificate = address.options.contains_key(tls::NAMES.certificate);
-        explain(failure, &format!("PostgreSQL at {peer}"), &address.host, tls::NAMES, shows_certificate)
-    });
-    explained.unwrap_or_else(|| {
-        Error::stop(format!("TLS with {peer} fails")).cause(cause).hint("check ssl_cert_file and ssl_key_file on the server, and its log")
-    })
 }
 
 fn ask_for_tls(socket: &mut Socket, time_out: Duration) -> io::Result<bool> {

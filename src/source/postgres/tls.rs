@@ -1,11 +1,12 @@
 //! TLS as libpq's `sslmode`, `sslrootcert`, `sslcert` and `sslkey` define it (PostgreSQL documentation, "SSL Support").
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use rustls::{ClientConnection, RootCertStore};
 
 use super::super::Address;
-use crate::tls::{Identity, Names, Terms, authorities, identity, system_authorities};
+use crate::tls::{Identity, Names, Terms, authorities, explain, identity, system_authorities};
 use crate::{Error, Result};
 
 /// What a user writes for the files.
@@ -55,6 +56,13 @@ pub(super) fn client(address: &Address, mode: Mode) -> Result<ClientConnection> 
     let looks = mode >= Mode::VerifyCa || (mode == Mode::Require && root_file.is_some());
     let authorities = if looks { Some(roots(root_file)?) } else { None };
     Terms { authorities, checks_host: mode == Mode::VerifyFull, identity: own(address)? }.client(&address.host)
+}
+
+/// The failure that a broken connection is, if what broke it is TLS and trying again does not mend it.
+pub(super) fn explained(address: &Address, cause: &io::Error) -> Option<Error> {
+    let failure = cause.get_ref()?.downcast_ref::<rustls::Error>()?;
+    let peer = format!("PostgreSQL at {}:{}", address.host, address.port);
+    explain(failure, &peer, &address.host, NAMES, address.options.contains_key(NAMES.certificate))
 }
 
 /// The client's certificate, if the address names one.
