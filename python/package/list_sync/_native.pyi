@@ -2,6 +2,19 @@ from collections.abc import Callable
 from os import PathLike
 from typing import Any, Optional, Union, final
 
+__all__ = [
+    "VERSION",
+    "Control",
+    "Rows",
+    "Stream",
+    "after_fork",
+    "connect",
+    "consume",
+    "hand_over",
+    "run",
+    "run_command",
+]
+
 VERSION: str
 
 @final
