@@ -228,7 +228,7 @@ const SINK: &[Setting] = &[
         name: "commit_interval_ms",
         kind: Kind::Number { min: 10, max: 600_000, unit: "ms" },
         default: Default::Number(1_000, "a second of work is soon repeated, and a disk bears one sync a second"),
-        doc: "How often rows are brought to the disk and their offsets committed; what a crash repeats, and how late rows are safe.",
+        doc: "How often rows are brought to the disk and their offsets committed; what a crash repeats, and how late rows are safe. Far from the brokers less often: commits take at most a tenth of the time.",
     },
 ];
 

@@ -38,6 +38,9 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// With `once`: how often the group's offsets are compared with the end.
 const LOOK: Duration = Duration::from_millis(500);
 
+/// Of the time, a member waits at most a tenth for answers to its commits and looks: when the broker is far, it asks less often.
+const WORK_FOR_WAIT: u32 = 9;
+
 /// Messages between two looks at the clock: a look costs as much as a tenth of a message.
 const MESSAGES_A_LOOK: u32 = 64;
 
@@ -63,10 +66,13 @@ pub(crate) fn run_beside(
             topics.look_for(&sink.topics).map_err(|error| error.context(format!("sink {:?}", sink.name)))?;
         }
     }
+    let is_far = topics.is_far()?;
     let members: Vec<Attendance<'_>> = sinks
         .into_iter()
         .flat_map(|sink| (1..=instances).map(move |number| (sink, number)))
-        .map(|(sink, number)| Attendance::new(sink, (number, member_id(sink, number, instances)), &settings, &topics, control, producing))
+        .map(|(sink, number)| {
+            Attendance::new(sink, (number, member_id(sink, number, instances)), &settings, &topics, is_far, control, producing)
+        })
         .collect::<Result<_>>()?;
     std::thread::scope(|scope| {
         let running: Vec<_> = members.into_iter().map(|mut member| scope.spawn(move || member.supervise())).collect();
@@ -81,7 +87,7 @@ pub fn relay(config: &Config, receiver: Box<dyn Receiver>, control: &Control) ->
     let settings = crate::connector::settings(config)?;
     let sinks = config.need_sinks(&[])?;
     let topics = Topics::connect(&settings)?;
-    let mut member = Attendance::new(sinks[0], (1, None), &settings, &topics, control, None)?;
+    let mut member = Attendance::new(sinks[0], (1, None), &settings, &topics, topics.is_far()?, control, None)?;
     member.desk().relay = Some(Relay::new(receiver));
     member.supervise()
 }
@@ -118,6 +124,7 @@ struct Attendance<'a> {
     sink: &'a config::Sink,
     settings: &'a Settings,
     topics: &'a Topics,
+    is_far: bool,
     control: &'a Control,
     producing: Option<&'a AtomicBool>,
     figures: Arc<SinkFigures>,
@@ -133,6 +140,7 @@ impl<'a> Attendance<'a> {
         (number, id): (u32, Option<String>),
         settings: &'a Settings,
         topics: &'a Topics,
+        is_far: bool,
         control: &'a Control,
         producing: Option<&'a AtomicBool>,
     ) -> Result<Self> {
@@ -143,7 +151,7 @@ impl<'a> Attendance<'a> {
         let figures = control.progress.sink(&sink.name);
         let told = Told::new(Arc::clone(&figures), number);
         let desk = Arc::new(Mutex::new(Desk::new(make_sink, rejected, told)?));
-        Ok(Self { sink, settings, topics, control, producing, figures, patterns, desk, ends: None })
+        Ok(Self { sink, settings, topics, is_far, control, producing, figures, patterns, desk, ends: None })
     }
 
     fn supervise(&mut self) -> Result<()> {
@@ -175,7 +183,7 @@ impl<'a> Attendance<'a> {
         if self.control.once && self.ends.is_none() && !self.is_producing() {
             self.ends = Some(self.ends_now()?);
         }
-        let member = Member::join(self.settings, &self.sink.group, &self.sink.topics, Arc::clone(&self.desk))?;
+        let member = Member::join(self.settings, &self.sink.group, &self.sink.topics, self.is_far, Arc::clone(&self.desk))?;
         let served = self.serve(&member);
         if served.is_err() {
             self.desk().spoil();
@@ -186,8 +194,8 @@ impl<'a> Attendance<'a> {
     }
 
     fn serve(&mut self, member: &Member<Desk>) -> Result<()> {
-        let mut committed_at = Instant::now();
-        let mut looked_at = Instant::now();
+        let mut commit_due = Instant::now() + self.sink.commit_interval;
+        let mut look_due = Instant::now() + LOOK;
         let mut messages = 0_u32;
         let relays = self.desk().relay.is_some();
         let mut gathered = false;
@@ -201,7 +209,7 @@ impl<'a> Attendance<'a> {
             match event {
                 Event::Given(partitions) => {
                     self.begin(member, &partitions)?;
-                    committed_at = Instant::now();
+                    commit_due = Instant::now() + self.sink.commit_interval;
                 }
                 Event::Message(message) => {
                     let mut desk = self.desk();
@@ -223,15 +231,16 @@ impl<'a> Attendance<'a> {
             if relays && self.desk().has_ended() {
                 break;
             }
-            if committed_at.elapsed() >= self.sink.commit_interval {
+            let now = Instant::now();
+            if now >= commit_due {
                 self.commit(member)?;
-                committed_at = Instant::now();
+                commit_due = next(now, self.sink.commit_interval);
             }
-            if self.control.once && looked_at.elapsed() >= LOOK {
-                looked_at = Instant::now();
+            if self.control.once && now >= look_due {
                 if self.has_caught_up(member)? {
                     break;
                 }
+                look_due = next(now, LOOK);
             }
         }
         self.commit(member)
@@ -321,5 +330,27 @@ impl<'a> Attendance<'a> {
             }
         }
         Ok(ends)
+    }
+}
+
+/// When to ask again what was asked `asked_at` and is answered now.
+fn next(asked_at: Instant, interval: Duration) -> Instant {
+    Instant::now() + pause(asked_at.elapsed(), interval)
+}
+
+/// How long to work after an answer that `took` so long.
+fn pause(took: Duration, interval: Duration) -> Duration {
+    interval.max(took * WORK_FOR_WAIT)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn far_brokers_are_asked_less_often() {
+        let second = Duration::from_secs(1);
+        assert_eq!(pause(Duration::from_millis(5), second), second, "near: as configured");
+        assert_eq!(pause(Duration::from_millis(400), second), Duration::from_millis(3600), "far: a tenth of the time is waiting");
     }
 }

@@ -68,6 +68,11 @@ const CONSUMER: &[(&str, &str)] = &[
     ("isolation.level", "read_committed"),
 ];
 
+/// What a consumer far from its brokers has instead. A fetch that is smaller than what the link carries in a round trip leaves it idle,
+/// and so does a queue that is full before a commit is answered. Near the brokers it would be memory for nothing.
+const CONSUMER_FAR: &[(&str, &str)] =
+    &[("queued.min.messages", "40000"), ("queued.max.messages.kbytes", "8192"), ("fetch.message.max.bytes", "1048576")];
+
 /// Properties that the promises of delivery rest on: another value would break them without a word.
 const FIXED: &[&str] = &[
     "acks",
@@ -96,7 +101,16 @@ impl Settings {
     }
 
     pub(super) fn consumer(&self, group: &str) -> ClientConfig {
-        let mut config = self.client(CONSUMER);
+        self.grouped(CONSUMER, group)
+    }
+
+    /// For a consumer of which [`super::Topics::is_far`] is true.
+    pub(super) fn consumer_far(&self, group: &str) -> ClientConfig {
+        self.grouped(&[CONSUMER, CONSUMER_FAR].concat(), group)
+    }
+
+    fn grouped(&self, defaults: &[(&str, &str)], group: &str) -> ClientConfig {
+        let mut config = self.client(defaults);
         config.set("group.id", group);
         config
     }
@@ -134,5 +148,20 @@ impl Settings {
         // A wrong security.protocol is told as an information only.
         config.set_log_level(RDKafkaLogLevel::Info);
         config
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn far_brokers_get_larger_fetches_and_the_user_has_the_last_word() {
+        let mut settings = Settings { brokers: vec!["far:9092".to_owned()], properties: BTreeMap::new(), partitions: 3, replication: None };
+        let fetch = |config: &ClientConfig| config.get("fetch.message.max.bytes").map(str::to_owned);
+        assert_eq!(fetch(&settings.consumer("g")).as_deref(), Some("524288"));
+        assert_eq!(fetch(&settings.consumer_far("g")).as_deref(), Some("1048576"));
+        settings.properties.insert("fetch.message.max.bytes".to_owned(), Secret::new("7".to_owned()));
+        assert_eq!(fetch(&settings.consumer_far("g")).as_deref(), Some("7"));
     }
 }

@@ -209,12 +209,13 @@ pub struct Member<H: Holder> {
 
 impl<H: Holder> Member<H> {
     /// Joins `group` for `topics` (names, or patterns with `*` and `?`).
-    pub fn join(settings: &Settings, group: &str, topics: &[String], holder: Arc<Mutex<H>>) -> Result<Self> {
+    pub fn join(settings: &Settings, group: &str, topics: &[String], is_far: bool, holder: Arc<Mutex<H>>) -> Result<Self> {
         let (complaints, given) = (Complaints::default(), Arc::default());
         let seat = Seat { settings: settings.clone(), complaints, group: group.to_owned(), topics: topics.to_vec() };
         let context = Context { seat: seat.clone(), holder, given: Arc::clone(&given) };
         let fail = |cause| seat.failed(&format!("join group {group:?}"), None, &cause);
-        let consumer: BaseConsumer<Context<H>> = settings.consumer(group).create_with_context(context).map_err(fail)?;
+        let config = if is_far { settings.consumer_far(group) } else { settings.consumer(group) };
+        let consumer: BaseConsumer<Context<H>> = config.create_with_context(context).map_err(fail)?;
         let patterns: Vec<String> = topics.iter().map(|topic| subscription(topic)).collect();
         consumer.subscribe(&patterns.iter().map(String::as_str).collect::<Vec<_>>()).map_err(fail)?;
         Ok(Self { consumer, seat, given })

@@ -1,6 +1,6 @@
 //! Topics: which are there, how many partitions they have, and making those that are missing.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
@@ -21,6 +21,9 @@ const ANSWER: Duration = Duration::from_secs(10);
 
 /// The same in attempts: after each is heard whether the brokers refuse us, which waiting does not mend.
 const ATTEMPTS: [Duration; 3] = [Duration::from_millis(1500), Duration::from_millis(2500), Duration::from_secs(6)];
+
+/// From this round trip on, brokers are far: with 512 KB in flight for each of them, 10 MB/s are the most that could be read.
+const FAR: Duration = Duration::from_millis(50);
 
 /// Complaints of the library that are heard before a failure is reported.
 const COMPLAINTS_MAX: usize = 100;
@@ -43,6 +46,19 @@ impl Topics {
         let topics = Self { settings: settings.clone(), complaints: complaints.clone(), reader };
         topics.metadata(None)?;
         Ok(topics)
+    }
+
+    /// Whether an answer takes so long that the defaults for near brokers would leave the link idle.
+    pub fn is_far(&self) -> Result<bool> {
+        let mut shortest = ANSWER;
+        // The first question may open a connection.
+        for _ in 0..2 {
+            let asked_at = Instant::now();
+            self.metadata(None)?;
+            shortest = shortest.min(asked_at.elapsed());
+        }
+        tracing::debug!(round_trip_ms = shortest.as_millis(), "distance to the brokers");
+        Ok(shortest >= FAR)
     }
 
     /// Names of all topics, sorted, without the broker's own.
