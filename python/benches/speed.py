@@ -6,6 +6,7 @@ What a second run of the group takes, which finds nothing more (joining and leav
 
 import argparse
 import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -43,16 +44,23 @@ def fill(rows: int) -> str:
     return name
 
 
-def seconds(topic: str, make: "Callable[[Path], dict[str, Any]]") -> float:
+def cpu() -> float:
+    """User and system time of this process, seconds: what a loaded machine changes least."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+
+
+def seconds(topic: str, make: "Callable[[Path], dict[str, Any]]") -> "tuple[float, float]":
+    """Wall clock and CPU."""
     with tempfile.TemporaryDirectory() as folder:
         group = uuid.uuid4().hex
         took = []
         for _ in range(2):
             consumer = Consumer(group_id=group, topic_list=[topic], bootstrap_servers=KAFKA, once=True, **make(Path(folder)))
-            began = time.perf_counter()
+            began, used = time.perf_counter(), cpu()
             consumer.consume_messages()
-            took.append(time.perf_counter() - began)
-        return took[0] - took[1]
+            took.append((time.perf_counter() - began, cpu() - used))
+        return took[0][0] - took[1][0], took[0][1] - took[1][1]
 
 
 WAYS: "dict[str, Callable[[Path], dict[str, Any]]]" = {
@@ -70,14 +78,19 @@ def main() -> None:
     given = arguments.parse_args()
     topic = fill(given.rows)
     speeds: "dict[str, list[float]]" = {way: [] for way in WAYS}
+    used: "dict[str, list[float]]" = {way: [] for way in WAYS}
     for _ in range(given.rounds):
         for way, make in WAYS.items():
-            speeds[way].append(given.rows / max(seconds(topic, make), 0.001))
+            took, processor = seconds(topic, make)
+            speeds[way].append(given.rows / max(took, 0.001))
+            used[way].append(processor / given.rows * 1_000_000)
     print(f"load average {os.getloadavg()[0]:.1f}, {os.cpu_count()} cores, {given.rows} messages, {given.rounds} rounds")
     base = statistics.median(speeds["CsvWriter, in the engine"])
     for way, found in speeds.items():
         median = statistics.median(found)
-        print(f"{way:28} {median:>12,.0f} /s  x{median / base:.2f}   {' '.join(f'{one:,.0f}' for one in found)}")
+        print(
+            f"{way:28} {median:>12,.0f} /s  x{median / base:.2f}  {statistics.median(used[way]):5.2f} CPU s a million   {' '.join(f'{one:,.0f}' for one in found)}"
+        )
 
 
 if __name__ == "__main__":
