@@ -22,6 +22,7 @@ pub mod secret;
 pub mod seed;
 pub mod sink;
 pub mod source;
+pub mod status;
 mod tls;
 pub mod verify;
 

@@ -24,6 +24,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("direct", &["change", "config", "connector", "consumer", "control", "metrics", "sink", "source"]),
     ("monitor", &["change", "config", "connector", "control", "kafka", "metrics", "source"]),
     ("seed", &["change", "config", "control", "metrics", "source"]),
+    ("status", &["change", "config", "connector", "direct", "kafka", "metrics", "monitor", "source"]),
     ("verify", &["change", "config", "control", "sink", "source"]),
 ];
 const OPEN: &[&str] = &["Error", "Result", "error", "finding", "secret"];

@@ -91,6 +91,14 @@ Exit code 1 if a check fails.")]
   list_sync seed --url postgres://me@localhost/shop --rows 100000
   list_sync seed --source shop --rate 5000 --mix 80,10,10")]
     Seed(Seed),
+    /// Shows how far each source, group and sink is, asked of the databases and Kafka
+    #[command(after_help = "Examples:
+  list_sync status
+  list_sync status --watch
+  list_sync status --json --source shop
+
+No process has to run; one whose [monitor] answers adds what it is doing. Exit code 1 if a server could not be asked.")]
+    Status(Status),
     /// Proves that the files fold to what the tables hold now
     #[command(after_help = "Example, waiting up to a minute for files that lag:
   list_sync verify --source shop --wait 60
@@ -256,6 +264,22 @@ pub struct Seed {
     /// The same number gives the same values
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,
+}
+
+#[derive(Args)]
+pub struct Status {
+    /// Only this source; may stand several times
+    #[arg(long, value_name = "NAME")]
+    pub source: Vec<String>,
+    /// Only this sink and its group; may stand several times
+    #[arg(long, value_name = "NAME")]
+    pub sink: Vec<String>,
+    /// Looks again every two seconds, until Ctrl-C
+    #[arg(long)]
+    pub watch: bool,
+    /// One JSON object a look
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Args)]

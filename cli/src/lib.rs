@@ -9,6 +9,7 @@ mod init;
 mod logging;
 mod progress;
 mod seed;
+mod status;
 mod verify;
 
 use std::ffi::OsString;
@@ -63,6 +64,7 @@ impl Session {
             Command::Run(flags) => self.both(flags),
             Command::Init(flags) => init::run(self, flags),
             Command::Seed(flags) => seed::run(self, flags),
+            Command::Status(flags) => status::run(self, flags),
             Command::Verify(flags) => verify::run(self, flags),
         }
     }

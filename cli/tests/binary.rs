@@ -39,7 +39,7 @@ fn help_and_version_go_to_stdout_and_every_command_has_an_example() {
     let case = Case::new("help");
     let (code, stdout, stderr) = case.run(&["--version"]);
     assert_eq!((code, stdout.starts_with("list_sync "), stderr.as_str()), (0, true, ""));
-    for command in ["init", "check", "connect", "consume", "run", "seed", "verify"] {
+    for command in ["init", "check", "connect", "consume", "run", "seed", "status", "verify"] {
         let (code, stdout, _) = case.run(&[command, "--help"]);
         assert_eq!(code, 0);
         assert!(stdout.contains("Example") && stdout.contains(&format!("  list_sync {command}")), "{stdout}");

@@ -97,6 +97,16 @@ pub enum Restart {
     },
 }
 
+/// As the server's own tools print a place.
+impl fmt::Display for Restart {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Postgres { lsn } => write!(formatter, "{:X}/{:X}", lsn >> 32, lsn & 0xFFFF_FFFF),
+            Self::Binlog { file, offset, .. } => write!(formatter, "{file}:{offset}"),
+        }
+    }
+}
+
 /// What tells one server (and slot) from another: name of the mark -> value, as the source's documentation names them.
 pub type Identity = BTreeMap<String, String>;
 

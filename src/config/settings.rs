@@ -180,6 +180,18 @@ pub enum FileKind {
     None,
 }
 
+impl FileKind {
+    /// As the configuration writes it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Csv => "csv",
+            Self::Jsonl => "jsonl",
+            Self::Parquet => "parquet",
+            Self::None => "none",
+        }
+    }
+}
+
 /// Metrics and health over HTTP.
 #[derive(Debug, Clone)]
 pub struct Monitor {

@@ -115,6 +115,13 @@ pub(crate) fn settings(config: &Config) -> Result<Settings> {
     Ok(settings)
 }
 
+/// The saved place of a source, when the changes before it were committed (microseconds since 1970), and whether the source ended by itself.
+pub(crate) fn saved(settings: &Settings, topics: &Topics, source: &str) -> Result<Option<(Checkpoint, Option<i64>, bool)>> {
+    let bytes = Checkpoints::look(settings, topics, source.as_bytes())?;
+    let saved = bytes.map(|bytes| Saved::from_bytes(source, &bytes)).transpose()?;
+    Ok(saved.map(|saved| (saved.checkpoint, saved.as_of_us, saved.is_clean)))
+}
+
 /// Runs one source, again and again while Kafka comes and goes.
 fn supervise(source: &config::Source, settings: &Settings, control: &Control) -> Result<()> {
     let mut started = false;

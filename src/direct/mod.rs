@@ -45,6 +45,12 @@ pub fn run(config: &Config, control: &Control) -> Result<()> {
     })
 }
 
+/// The saved place of a source.
+pub(crate) fn saved(config: &Config, source: &config::Source) -> Result<Option<Checkpoint>> {
+    let Some(sink) = config.sinks.first() else { return Ok(None) };
+    Ok(StateFile::beside(&sink.path, &source.name).load()?.map(|state| state.checkpoint))
+}
+
 struct Output<'a> {
     settings: &'a config::Sink,
     sink: Box<dyn Sink>,

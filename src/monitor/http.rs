@@ -78,15 +78,20 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.stopping.store(true, Ordering::SeqCst);
-        let mut address = self.address;
-        if address.ip().is_unspecified() {
-            address.set_ip(if address.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() });
-        }
+        let address = reachable(self.address);
         // Each connection wakes one thread.
         for _ in 0..THREADS {
             let _ = TcpStream::connect_timeout(&address, PAUSE);
         }
     }
+}
+
+/// Where to connect to reach who listens at `address`: what listens everywhere is reached here.
+pub(super) fn reachable(mut address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        address.set_ip(if address.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() });
+    }
+    address
 }
 
 fn accept(listener: &TcpListener, route: &Route, stopping: &AtomicBool) {

@@ -7,6 +7,7 @@
 //! ```
 //! Nothing here is in the way of a row: what stands still here stands still alone.
 
+mod client;
 mod http;
 mod pages;
 mod questions;
@@ -20,6 +21,7 @@ use crate::Result;
 use crate::config::{Config, Sink, Source};
 use crate::control::Control;
 use crate::source;
+pub use client::live;
 use pages::Pages;
 pub use watch::Verdict;
 use watch::Watched;

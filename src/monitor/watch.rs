@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::metrics::{Lag, SinkFigures, SourceFigures};
 
@@ -65,10 +65,10 @@ impl<T> Watched<T> {
 }
 
 /// What is said of one source or sink.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Verdict {
     /// `source` or `sink`.
-    pub stage: &'static str,
+    pub stage: String,
     /// Its name.
     pub name: String,
     /// What it does, in a word.
@@ -80,13 +80,13 @@ pub struct Verdict {
     /// It ended, and nothing in this process starts it again.
     pub failed: bool,
     /// Source: bytes of log that are not finished.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lag_bytes: Option<u64>,
     /// Source: age of the last finished change while there are others.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lag_seconds: Option<f64>,
     /// Sink: messages that are not committed.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lag_messages: Option<u64>,
     /// Row changes handed on or written by this process.
     pub rows: u64,
@@ -110,7 +110,7 @@ pub fn judge_source(source: &Watched<SourceFigures>, stalled_after: Duration) ->
     };
     figures.ready.set(i64::from(reason.is_none()));
     Verdict {
-        stage: "source",
+        stage: "source".to_owned(),
         name: source.name.clone(),
         state,
         ready: reason.is_none(),
@@ -142,7 +142,7 @@ pub fn judge_sink(sink: &Watched<SinkFigures>, through_kafka: bool, stalled_afte
     };
     figures.ready.set(i64::from(reason.is_none()));
     Verdict {
-        stage: "sink",
+        stage: "sink".to_owned(),
         name: sink.name.clone(),
         state,
         ready: reason.is_none(),

@@ -99,6 +99,8 @@ pub struct Distance {
     pub bytes: u64,
     /// PostgreSQL: bytes of log that the server keeps for the slot.
     pub retained_bytes: Option<u64>,
+    /// PostgreSQL: whether somebody reads the slot now; `None` also where there is no slot.
+    pub is_read: Option<bool>,
     /// The place, as the server's own tools print it.
     pub place: String,
     /// The end of the log, in the same form.

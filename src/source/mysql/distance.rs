@@ -48,7 +48,7 @@ impl Measure for MysqlMeasure {
             Error::stop(format!("the server no longer has binary log {file:?}, which was not read to its end")).hint(PURGED)
         })?;
         let end = logs.last().map_or_else(String::new, |(file, size)| format!("{file}:{size}"));
-        Ok(Distance { bytes, retained_bytes: None, place: format!("{file}:{offset}"), end })
+        Ok(Distance { bytes, retained_bytes: None, is_read: None, place: format!("{file}:{offset}"), end })
     }
 }
 

@@ -42,11 +42,18 @@ impl Measure for PostgresMeasure {
         };
         let end = "CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn() ELSE pg_catalog.pg_current_wal_flush_lsn() END";
         let slot = quote_literal(&self.slot);
-        let question = format!("SELECT {end}, (SELECT restart_lsn FROM pg_catalog.pg_replication_slots WHERE slot_name = {slot})");
+        let question = format!(
+            "SELECT {end}, s.restart_lsn, s.active FROM (SELECT) one LEFT JOIN pg_catalog.pg_replication_slots s ON s.slot_name = {slot}"
+        );
         let rows = self.connection()?.query(&question)?;
-        let [end, kept] = rows.into_iter().next().map(cells::<2>).unwrap_or_default();
+        let [end, kept, active] = rows.into_iter().next().map(cells::<3>).unwrap_or_default();
         let end = parse_lsn(&end).ok_or_else(|| Error::link("the server does not say where its log ends"))?;
-        let retained_bytes = parse_lsn(&kept).map(|kept| end.saturating_sub(kept));
-        Ok(Distance { bytes: end.saturating_sub(*lsn), retained_bytes, place: print_lsn(*lsn), end: print_lsn(end) })
+        Ok(Distance {
+            bytes: end.saturating_sub(*lsn),
+            retained_bytes: parse_lsn(&kept).map(|kept| end.saturating_sub(kept)),
+            is_read: (!active.is_empty()).then(|| active == "t"),
+            place: print_lsn(*lsn),
+            end: print_lsn(end),
+        })
     }
 }
