@@ -22,7 +22,9 @@ pub fn start(flags: &Everywhere, bars: Option<&MultiProgress>) {
     // A second logger in one process is no reason to stop.
     let _ = match flags.log_format {
         LogFormat::Text => tracing::subscriber::set_global_default(builder.with_ansi(false).finish()),
-        LogFormat::Json => tracing::subscriber::set_global_default(builder.json().flatten_event(true).finish()),
+        LogFormat::Json => tracing::subscriber::set_global_default(
+            builder.json().flatten_event(true).with_target(true).with_current_span(false).with_span_list(false).finish(),
+        ),
     };
 }
 
