@@ -21,7 +21,8 @@ fn lines(log: &str) -> Vec<Value> {
 }
 
 fn find<'a>(lines: &'a [Value], message: &str) -> &'a Value {
-    let found = lines.iter().find(|line| line["message"].as_str().unwrap().contains(message));
+    let found = lines.iter().find(|line| line["message"] == message);
+    let found = found.or_else(|| lines.iter().find(|line| line["message"].as_str().unwrap().contains(message)));
     found.unwrap_or_else(|| panic!("no {message:?} in {lines:#?}"))
 }
 

@@ -53,6 +53,11 @@ fn somebody_runs() {
     pipeline.scratch.write("list_sync.toml", &format!("{text}[monitor]\nlisten = \"0.0.0.0:{port}\"\n"));
     let mut run = pipeline.start("run", &["run"]);
     Monitor::of(&mut run).wait_for_ready(200);
+    let waits = json(&status(&pipeline, &["--json"]).ok());
+    assert_eq!(waits["sinks"][0]["live"]["state"], "waiting for topics", "{waits}");
+    pipeline.seed(100);
+    let monitor = Monitor::of(&mut run);
+    monitor.wait_for_metrics("rows written", |metrics| metrics.sum("list_sync_sink_rows_total", &[]) == Some(100.0));
     let said = json(&status(&pipeline, &["--json"]).ok());
     assert_eq!(said["sources"][0]["state"], "streaming", "{said}");
     let live = &said["sources"][0]["live"];

@@ -183,6 +183,10 @@ impl<'a> Attendance<'a> {
         if self.control.once && self.ends.is_none() && !self.is_producing() {
             self.ends = Some(self.ends_now()?);
         }
+        if self.figures.life.state().is_empty() {
+            let is_there = self.topics.names().is_ok_and(|names| names.iter().any(|name| self.sink.takes(name)));
+            self.figures.life.set_state(if is_there { "joining" } else { SinkFigures::WAITING });
+        }
         let member = Member::join(self.settings, &self.sink.group, &self.sink.topics, self.is_far, Arc::clone(&self.desk))?;
         let served = self.serve(&member);
         if served.is_err() {

@@ -47,6 +47,9 @@ pub struct SinkFigures {
 }
 
 impl SinkFigures {
+    /// The state of a sink whose topics are not there yet: it has nothing to do, and no place in the group.
+    pub const WAITING: &str = "waiting for topics";
+
     pub(super) fn new(name: &str, families: &Arc<Families>) -> Self {
         let labels = &[name];
         let errors = families.sink_errors.clone();

@@ -132,6 +132,8 @@ pub fn judge_sink(sink: &Watched<SinkFigures>, through_kafka: bool, stalled_afte
         Some(format!("it ended: {failure}"))
     } else if !through_kafka {
         (figures.up.get() == 0).then(|| "it has not started".to_owned())
+    } else if state == SinkFigures::WAITING {
+        None
     } else if without_place > 0 || state.is_empty() {
         Some(format!("{without_place} of its members have no place in the group yet"))
     } else if let Some(lag) = lag {
@@ -158,7 +160,7 @@ pub fn judge_sink(sink: &Watched<SinkFigures>, through_kafka: bool, stalled_afte
 #[cfg(test)]
 mod tests {
     use super::{Watched, judge_sink, judge_source};
-    use crate::metrics::{Lag, Progress};
+    use crate::metrics::{Lag, Progress, SinkFigures};
     use std::time::Duration;
 
     const NEVER: Duration = Duration::from_hours(1);
@@ -197,6 +199,9 @@ mod tests {
         let sink = Watched::new("files", Progress::default().sink("files"));
         let reason = || judge_sink(&sink, true, NEVER).reason;
         sink.figures.member(1, None);
+        sink.figures.life.set_state(SinkFigures::WAITING);
+        assert_eq!(reason(), "", "without topics there is nothing to do");
+        sink.figures.life.set_state("joining");
         assert!(reason().contains("1 of its members"));
         sink.figures.member(1, Some([(("t".to_owned(), 0), 5)].into()));
         sink.figures.life.set_state("consuming");

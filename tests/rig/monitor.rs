@@ -35,7 +35,8 @@ impl Monitor {
     pub fn get(&self, path: &str) -> (u16, String) {
         let mut stream = TcpStream::connect(&self.address).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: monitor\r\n\r\n").unwrap();
+        // Version 1.0: who answers then closes, and sends the body in one piece.
+        write!(stream, "GET {path} HTTP/1.0\r\nHost: monitor\r\n\r\n").unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
