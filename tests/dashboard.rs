@@ -106,13 +106,11 @@ fn every_query_of_the_dashboard_is_answered() {
     let upstream = format!("{}:{}", address.host, address.port);
     let link = Link::to(&pipeline.scratch.name, &upstream);
     pipeline.scratch.write("list_sync.toml", &text.replace(&upstream, &link.address));
-    pipeline.scratch.write("direct.toml", &text);
     let mut connect = pipeline.start("connect", &["connect"]);
     let mut consume = pipeline.start("consume", &["consume"]);
     let monitors = [Monitor::of(&mut connect), Monitor::of(&mut consume)];
     let _targets = Targets::new(&pipeline.scratch.name, &[&monitors[0], &monitors[1]]);
-    let load = ["-c", "direct.toml", "seed", "--rows", "1000000", "--rate", "500", "--batch", "50", "--table", &pipeline.table];
-    let seed = pipeline.start("seed", &load);
+    let seed = pipeline.start_seed(1_000_000, 500);
     monitors[0].wait_for_ready(200);
     link.cut(|| std::thread::sleep(Duration::from_secs(1)));
     let began = Instant::now();
