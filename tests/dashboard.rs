@@ -76,7 +76,7 @@ fn prometheus(path: &str) -> Value {
 
 /// Values of a query that are numbers.
 fn values(query: &str) -> Vec<f64> {
-    let encoded: String = query.bytes().map(|byte| format!("%{byte:02X}")).collect();
+    let encoded = query.bytes().fold(String::new(), |text, byte| format!("{text}%{byte:02X}"));
     let found = prometheus(&format!("/api/v1/query?query={encoded}"));
     let samples = found["result"].as_array().unwrap();
     samples.iter().filter_map(|sample| sample["value"][1].as_str()?.parse().ok()).filter(|value: &f64| !value.is_nan()).collect()
