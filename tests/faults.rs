@@ -85,6 +85,24 @@ fn every_broker_dies_in_turn() {
     pipeline.prove_topic(counts);
 }
 
+/// All brokers at once, just as the consumer is given its partitions: a client that has no first offset yet must find it afterwards.
+#[test]
+fn all_brokers_die_as_partitions_are_given() {
+    let _alone = alone();
+    let pipeline = Pipeline::new_alone("nobroker", Server::postgres());
+    let mut counts = pipeline.seed(8_000);
+    pipeline.run(&["connect", "--once"]);
+    let connect = pipeline.start("connect", &["connect"]);
+    let mut consume = pipeline.start("consume", &["consume"]);
+    consume.wait_for("partitions given");
+    services(&["kill", "kafka"]);
+    services(&["up", "kafka"]);
+    counts += pipeline.seed(8_000);
+    // By the same processes: `settle` would let new ones do what these left.
+    pipeline.run(&["verify", "--wait", "120"]);
+    settle(&pipeline, (connect, consume), counts);
+}
+
 /// A broker that neither answers nor closes its connections, as behind a network that is split, until it heals.
 #[test]
 fn a_broker_freezes_and_thaws() {

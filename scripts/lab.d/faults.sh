@@ -2,8 +2,9 @@
 # shellcheck shell=bash
 
 cut_seconds=20
-# After this long nothing is on its way any more.
+# Who still has something to carry shows it within this time, and has carried it within the second.
 drain_seconds=6
+drain_seconds_max=60
 go_on_seconds_max=180
 rate=300 # changes a second in each database
 
@@ -70,13 +71,25 @@ fault() {
   local still after
   say "$1 for $cut_seconds s"
   $2
-  sleep "$drain_seconds"
-  still=$(rows)
+  still=$(drained)
   sleep $(( cut_seconds - drain_seconds ))
   after=$(rows)
   $3
   (( still == after )) || die "that was no partition: rows in the files went on from $still to $after"
   go_on "$after"
+}
+
+# Waits until no more rows come, and prints how many there are: what was on its way before the cut still arrives, over a slow cable not at once.
+drained() {
+  local began=$SECONDS before=-1 now
+  now=$(rows)
+  until (( now == before )); do
+    (( SECONDS - began < drain_seconds_max )) || break
+    before=$now
+    sleep "$drain_seconds"
+    now=$(rows)
+  done
+  echo "$now"
 }
 
 # Waits until more than ROWS rows are in the files.

@@ -7,6 +7,7 @@
 mod claims;
 mod desk;
 mod lane;
+mod quiet;
 mod rejected;
 mod relay;
 mod told;
@@ -26,6 +27,7 @@ use crate::metrics::SinkFigures;
 use crate::sink::{Nothing, Sink, csv};
 use crate::{Error, Result};
 use desk::Desk;
+use quiet::Quiet;
 use rejected::Rejected;
 use relay::Relay;
 pub use relay::{Messages, Receiver};
@@ -132,6 +134,7 @@ struct Attendance<'a> {
     desk: Arc<Mutex<Desk>>,
     /// With `once`: where each partition ended when the run began.
     ends: Option<BTreeMap<(String, u32), i64>>,
+    quiet: Quiet,
 }
 
 impl<'a> Attendance<'a> {
@@ -151,7 +154,7 @@ impl<'a> Attendance<'a> {
         let figures = control.progress.sink(&sink.name);
         let told = Told::new(Arc::clone(&figures), number);
         let desk = Arc::new(Mutex::new(Desk::new(make_sink, rejected, told)?));
-        Ok(Self { sink, settings, topics, is_far, control, producing, figures, patterns, desk, ends: None })
+        Ok(Self { sink, settings, topics, is_far, control, producing, figures, patterns, desk, ends: None, quiet: Quiet::new() })
     }
 
     fn supervise(&mut self) -> Result<()> {
@@ -216,6 +219,7 @@ impl<'a> Attendance<'a> {
                     commit_due = Instant::now() + self.sink.commit_interval;
                 }
                 Event::Message(message) => {
+                    self.quiet.broken();
                     let mut desk = self.desk();
                     if !desk.fits(message.topic()) {
                         desk.write(|claims| member.commit(claims))?;
@@ -230,6 +234,7 @@ impl<'a> Attendance<'a> {
                 }
                 Event::Nothing => {
                     self.desk().write(|claims| member.commit(claims))?;
+                    self.quiet.go_on(member)?;
                 }
             }
             if relays && self.desk().has_ended() {

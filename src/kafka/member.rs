@@ -279,6 +279,22 @@ impl<H: Holder> Member<H> {
         };
         list.elements().iter().map(claim).collect::<std::result::Result<_, _>>().map_err(fail)
     }
+
+    /// Messages that the brokers hold for this member behind what it has read.
+    pub fn unread(&self) -> Result<u64> {
+        let fail = |cause| self.seat.failed("ask how much is to be read", self.only_topic().as_deref(), &cause);
+        let assigned = self.consumer.assignment().map_err(fail)?;
+        let committed = self.consumer.committed_offsets(assigned, ANSWER).map_err(fail)?;
+        let read = self.consumer.position().map_err(fail)?;
+        let mut unread = 0;
+        for found in committed.elements() {
+            let (first, end) = self.consumer.fetch_watermarks(found.topic(), found.partition(), ANSWER).map_err(fail)?;
+            let offsets = [read.find_partition(found.topic(), found.partition()).map(|read| read.offset()), Some(found.offset())];
+            let offset = offsets.into_iter().flatten().find_map(|offset| offset.to_raw().filter(|raw| *raw >= 0));
+            unread += u64::try_from(end - offset.unwrap_or(first).max(first)).unwrap_or(0);
+        }
+        Ok(unread)
+    }
 }
 
 fn passes_by(code: RDKafkaErrorCode) -> bool {
