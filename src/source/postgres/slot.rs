@@ -28,8 +28,8 @@ pub(super) fn keep_publication(catalog: &mut Catalog, settings: &Settings, captu
         if statement.starts_with("CREATE") {
             statement_of_owner(catalog, &statement).map_err(|error| error.context(format!("publication {name:?} cannot be made")))?;
         } else {
-            tracing::info!(publication = name, tables = captured.len(), "the publication is set right");
             statement_of_owner(catalog, &statement)?;
+            tracing::info!(publication = name, tables = captured.len(), "the publication is set right");
         }
     }
     Ok(())
