@@ -90,10 +90,7 @@ fn two_tables_at_once() {
     server.execute(&format!("CREATE TABLE {other} (id INT PRIMARY KEY);\n"));
     let _leftovers = server.leftovers("", &[&other]);
     let text = pipeline.scratch.read("list_sync.toml").replace("tables = [", &format!("tables = [{other:?}, "));
-    // As the tables' owner, who keeps the publication by itself.
-    let url = format!("url = {:?}", server.url);
-    let lines: Vec<&str> = text.lines().map(|line| if line.starts_with("url = ") { &url } else { line }).collect();
-    pipeline.scratch.write("list_sync.toml", &lines.join("\n"));
+    pipeline.scratch.write("list_sync.toml", &pipeline.as_owner(&text));
     pipeline.run(&["run", "--once"]);
     server.execute(&format!(
         "BEGIN;\nINSERT INTO {0} (id) VALUES (1);\nINSERT INTO {other} VALUES (7);\nINSERT INTO {0} (id) VALUES (2);\nCOMMIT;\n",

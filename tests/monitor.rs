@@ -183,7 +183,7 @@ fn a_source_that_ended_is_not_healthy() {
     // A second source keeps the process alive.
     let other = format!("{}_b", pipeline.scratch.name);
     let section = text.split("[[source]]").nth(1).unwrap().split("[[sink]]").next().unwrap();
-    let second = section.replace(&format!("name = {:?}", pipeline.scratch.name), &format!("name = {other:?}"));
+    let second = pipeline.as_owner(section).replace(&format!("name = {:?}", pipeline.scratch.name), &format!("name = {other:?}"));
     let _leftovers = pipeline.server.leftovers(&other, &[]);
     pipeline.scratch.write("list_sync.toml", &format!("{text}[[source]]{second}{}", Monitor::SECTION));
     let (connect, monitor) = start(&pipeline, "connect");

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::kafka::{Holder, Member};
 use crate::{Error, Result};
 
-/// How long nothing may come before a look. Longer than a session and a rebalance last.
+/// How long nothing may come before a look, and after a look that found something. Longer than a session and a rebalance last.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What waits need not be for us (a transaction's marker is an offset, too): each time that joining again brought nothing, patience doubles up to this.
@@ -16,18 +16,20 @@ const PATIENCE_MAX: Duration = Duration::from_hours(1);
 #[derive(Debug)]
 pub struct Quiet {
     since: Option<Instant>,
+    /// Something waited at the last look. One look is not enough: a link that has just healed needs its time.
+    waiting: bool,
     patience: Duration,
 }
 
 impl Quiet {
     pub fn new() -> Self {
-        Self { since: None, patience: PATIENCE }
+        Self { since: None, waiting: false, patience: PATIENCE }
     }
 
     /// A message came.
     #[inline]
     pub fn broken(&mut self) {
-        (self.since, self.patience) = (None, PATIENCE);
+        (self.since, self.waiting, self.patience) = (None, false, PATIENCE);
     }
 
     /// Nothing came. A `Link` if nothing has come for too long although messages wait.
@@ -41,44 +43,53 @@ impl Quiet {
             return Ok(());
         }
         self.since = None;
-        match unread() {
-            Ok(0) => Ok(()),
-            Ok(count) => {
-                let waited = self.patience.as_secs();
-                self.patience = PATIENCE_MAX.min(self.patience * 2);
-                Err(Error::link(format!("{count} messages wait in Kafka, and none came for {waited} s")))
-            }
-            // Brokers that are away bring nothing, and need no second complaint.
-            Err(error) => {
-                tracing::debug!("{error}");
-                Ok(())
-            }
+        // Brokers that are away bring nothing, and need no second complaint.
+        let unread = unread().inspect_err(|error| tracing::debug!("{error}")).unwrap_or(0);
+        if unread == 0 || !self.waiting {
+            self.waiting = unread > 0;
+            return Ok(());
         }
+        let waited = 2 * self.patience.as_secs();
+        (self.waiting, self.patience) = (false, PATIENCE_MAX.min(self.patience * 2));
+        Err(Error::link(format!("{unread} messages wait in Kafka, and none came for {waited} s")))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Kind;
 
     #[test]
     fn it_joins_again_only_if_something_waits_and_ever_less_often() {
         let (mut quiet, began) = (Quiet::new(), Instant::now());
-        let at = |secs| began + Duration::from_secs(secs);
-        assert!(quiet.look(at(0), || Ok(5)).is_ok(), "it has just begun");
-        assert!(quiet.look(at(29), || Ok(5)).is_ok(), "too early to ask");
-        assert!(quiet.look(at(30), || Ok(0)).is_ok(), "nothing waits");
-        assert!(quiet.look(at(31), || Ok(5)).is_ok(), "a new silence");
-        let error = quiet.look(at(61), || Ok(5)).unwrap_err();
-        assert_eq!(
-            (error.kind(), error.to_string().as_str()),
-            (crate::error::Kind::Link, "5 messages wait in Kafka, and none came for 30 s")
-        );
-        assert!(quiet.look(at(62), || Ok(5)).is_ok());
-        assert!(quiet.look(at(121), || Ok(5)).is_ok(), "patience has doubled");
-        assert!(quiet.look(at(122), || Err(Error::link("away"))).is_ok(), "who cannot be asked says nothing");
+        // After each wait: whether all is well, given what waits in Kafka.
+        let mut now = began;
+        let mut after = |quiet: &mut Quiet, secs, unread: Result<u64>| {
+            now += Duration::from_secs(secs);
+            quiet.look(now, || unread)
+        };
+        after(&mut quiet, 0, Ok(5)).unwrap();
+        after(&mut quiet, 29, Ok(5)).unwrap();
+        after(&mut quiet, 1, Ok(5)).unwrap();
+        after(&mut quiet, 1, Ok(5)).unwrap();
+        let error = after(&mut quiet, 30, Ok(5)).unwrap_err();
+        assert_eq!((error.kind(), error.to_string().as_str()), (Kind::Link, "5 messages wait in Kafka, and none came for 60 s"));
+        // Twice as patient: the looks are 60 s apart.
+        after(&mut quiet, 1, Ok(5)).unwrap();
+        after(&mut quiet, 60, Ok(5)).unwrap();
+        after(&mut quiet, 1, Ok(5)).unwrap();
+        after(&mut quiet, 59, Ok(5)).unwrap();
+        after(&mut quiet, 1, Err(Error::link("who cannot be asked says nothing"))).unwrap();
+        after(&mut quiet, 1, Ok(5)).unwrap();
+        after(&mut quiet, 60, Ok(5)).unwrap();
         quiet.broken();
-        assert!(quiet.look(at(200), || Ok(5)).is_ok());
-        assert!(quiet.look(at(230), || Ok(5)).is_err(), "a message made it the shortest again");
+        // A message came, and all begins anew.
+        after(&mut quiet, 1, Ok(5)).unwrap();
+        after(&mut quiet, 30, Ok(0)).unwrap();
+        after(&mut quiet, 1, Ok(5)).unwrap();
+        after(&mut quiet, 30, Ok(5)).unwrap();
+        after(&mut quiet, 1, Ok(5)).unwrap();
+        after(&mut quiet, 30, Ok(5)).unwrap_err();
     }
 }

@@ -102,6 +102,13 @@ impl Pipeline {
         )
     }
 
+    /// A configuration in which sources log in as the tables' owner, who makes publications by itself: the least rights are for the one made here.
+    pub fn as_owner(&self, text: &str) -> String {
+        let url = format!("url = {:?}", self.server.url);
+        let lines: Vec<&str> = text.lines().map(|line| if line.starts_with("url = ") { &url } else { line }).collect();
+        lines.join("\n") + "\n"
+    }
+
     pub fn topic(&self) -> String {
         format!("{}.{}.{}", self.scratch.name, self.server.schema(), self.table)
     }
