@@ -131,10 +131,7 @@ fn link_fails(server: Server) {
     assert!(text.contains(&upstream), "{text}");
     pipeline.scratch.write("list_sync.toml", &text.replace(&upstream, &link.address));
     // The load goes to the server itself.
-    pipeline.scratch.write("seed.toml", &text);
-    let (rows, rate) = (ROWS.to_string(), RATE.to_string());
-    let seed = pipeline
-        .start("seed", &["-c", "seed.toml", "seed", "--rows", &rows, "--rate", &rate, "--batch", "100", "--table", &pipeline.table]);
+    let seed = pipeline.start_seed(ROWS, RATE);
     let mut stages = start(&pipeline);
     pause(1);
     link.cut(|| pause(2));
