@@ -58,9 +58,14 @@ pub(super) fn failure(what: &str, needs: &[Acl<'_>], settings: &Settings, compla
     }
 }
 
-/// A refusal that has lasted, as a failure; `ask` asks the brokers something.
-pub(super) fn refused_for_good(what: &str, settings: &Settings, complaints: &Complaints, ask: impl FnOnce() -> bool) -> Result<()> {
-    let refusal = complaints.refused_for_good(ask).and_then(|complaint| refusal::explain(what, settings, &complaint));
+/// A refusal that has lasted, as a failure; `ask` asks the brokers something. Called for each message, so `what` is put into words only then.
+pub(super) fn refused_for_good(
+    what: impl FnOnce() -> String,
+    settings: &Settings,
+    complaints: &Complaints,
+    ask: impl FnOnce() -> bool,
+) -> Result<()> {
+    let refusal = complaints.refused_for_good(ask).and_then(|complaint| refusal::explain(&what(), settings, &complaint));
     refusal.map_or(Ok(()), Err)
 }
 

@@ -224,7 +224,7 @@ impl<H: Holder> Member<H> {
     /// Waits for something to happen. Partitions are taken away within this call, through [`Holder`].
     pub fn poll(&self, wait: Duration) -> Result<Event<'_>> {
         let asks = || self.consumer.fetch_metadata(None, ASKING).is_ok();
-        refused_for_good(&self.reading(), &self.seat.settings, &self.seat.complaints, asks)?;
+        refused_for_good(|| self.reading(), &self.seat.settings, &self.seat.complaints, asks)?;
         let message = self.consumer.poll(wait);
         if let Some(given) = lock(&self.given).take() {
             return Ok(Event::Given(given));

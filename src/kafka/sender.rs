@@ -144,7 +144,12 @@ impl<D: Delivery> Sender<D> {
 
     /// Fails if the brokers have refused us for so long that it will not pass.
     pub fn check(&self) -> Result<()> {
-        refused_for_good("send to Kafka", &self.settings, &self.complaints, || self.producer.client().fetch_metadata(None, ASKING).is_ok())
+        refused_for_good(
+            || "send to Kafka".to_owned(),
+            &self.settings,
+            &self.complaints,
+            || self.producer.client().fetch_metadata(None, ASKING).is_ok(),
+        )
     }
 
     /// Messages that wait for their delivery.
