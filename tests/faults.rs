@@ -9,6 +9,8 @@ use crate::rig::{Counts, Link, Pipeline, Program, Server, alone, services};
 /// Changes, and changes a second: some eight seconds of load.
 const ROWS: u64 = 24_000;
 const RATE: u64 = 3_000;
+/// What the connector says once it has started: from then on it outlasts faults. Before, they end it, so that a wrong address is told at once.
+const STREAMING: &str = "streaming source=";
 
 fn pause(seconds: u64) {
     std::thread::sleep(Duration::from_secs(seconds));
@@ -18,7 +20,7 @@ fn pause(seconds: u64) {
 fn start(pipeline: &Pipeline) -> (Program, Program) {
     let mut connect = pipeline.start("connect", &["connect"]);
     let consume = pipeline.start("consume", &["consume"]);
-    connect.wait_for("streaming");
+    connect.wait_for(STREAMING);
     (connect, consume)
 }
 
@@ -92,7 +94,8 @@ fn all_brokers_die_as_partitions_are_given() {
     let pipeline = Pipeline::new_alone("nobroker", Server::postgres());
     let mut counts = pipeline.seed(8_000);
     pipeline.run(&["connect", "--once"]);
-    let connect = pipeline.start("connect", &["connect"]);
+    let mut connect = pipeline.start("connect", &["connect"]);
+    connect.wait_for(STREAMING);
     let mut consume = pipeline.start("consume", &["consume"]);
     consume.wait_for("partitions given");
     services(&["kill", "kafka"]);

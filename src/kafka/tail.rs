@@ -49,8 +49,7 @@ pub fn watermarks(settings: &Settings, topic: &str, partitions: u32) -> Result<V
     while found.len() < partitions as usize {
         match reader.fetch_watermarks(topic, found.len() as i32, SILENCE) {
             Ok(marks) => found.push(marks),
-            // The brokers hear of a new topic one after the other.
-            Err(cause) if is_unknown(&cause) && began.elapsed() < SILENCE => std::thread::sleep(Duration::from_millis(50)),
+            Err(cause) if is_settling(&cause) && began.elapsed() < SILENCE => std::thread::sleep(Duration::from_millis(50)),
             Err(cause) => return Err(fail(cause)),
         }
     }
@@ -64,11 +63,24 @@ fn is_passing(cause: &KafkaError) -> bool {
     cause.rdkafka_error_code().is_some_and(|code| passing.contains(&code))
 }
 
-fn is_unknown(cause: &KafkaError) -> bool {
-    use RDKafkaErrorCode::{LeaderNotAvailable, NotLeaderForPartition, UnknownPartition, UnknownTopic, UnknownTopicOrPartition};
+/// The brokers hear of a new topic one after the other, and a partition's new leader knows its end only once its followers have asked.
+fn is_settling(cause: &KafkaError) -> bool {
+    use RDKafkaErrorCode::{
+        FencedLeaderEpoch, LeaderNotAvailable, NotLeaderForPartition, OffsetNotAvailable, UnknownLeaderEpoch, UnknownPartition,
+        UnknownTopic, UnknownTopicOrPartition,
+    };
     matches!(
         cause.rdkafka_error_code(),
-        Some(UnknownTopic | UnknownPartition | UnknownTopicOrPartition | LeaderNotAvailable | NotLeaderForPartition)
+        Some(
+            UnknownTopic
+                | UnknownPartition
+                | UnknownTopicOrPartition
+                | LeaderNotAvailable
+                | NotLeaderForPartition
+                | OffsetNotAvailable
+                | UnknownLeaderEpoch
+                | FencedLeaderEpoch
+        )
     )
 }
 

@@ -104,9 +104,17 @@ impl Program {
     }
 }
 
+/// Lines of a program's log that a failed check shows.
+const LINES_SHOWN: usize = 60;
+
 impl Drop for Program {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if std::thread::panicking() {
+            let log = self.log();
+            let lines: Vec<&str> = log.lines().collect();
+            eprintln!("{} ends with:\n{}", self.log.display(), lines[lines.len().saturating_sub(LINES_SHOWN)..].join("\n"));
+        }
     }
 }
