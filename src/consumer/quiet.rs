@@ -16,7 +16,7 @@ const PATIENCE_MAX: Duration = Duration::from_hours(1);
 #[derive(Debug)]
 pub struct Quiet {
     since: Option<Instant>,
-    /// Something waited at the last look. One look is not enough: a link that has just healed needs its time.
+    /// At the last look something waited, or nobody said that nothing does. One look is not enough: a link that has just healed needs its time.
     waiting: bool,
     patience: Duration,
 }
@@ -32,7 +32,7 @@ impl Quiet {
         (self.since, self.waiting, self.patience) = (None, false, PATIENCE);
     }
 
-    /// Nothing came. A `Link` if nothing has come for too long although messages wait.
+    /// Nothing came. A `Link` if nothing has come for too long although messages wait, or may wait.
     pub fn go_on<H: Holder>(&mut self, member: &Member<H>) -> Result<()> {
         self.look(Instant::now(), || member.unread())
     }
@@ -43,15 +43,19 @@ impl Quiet {
             return Ok(());
         }
         self.since = None;
-        // Brokers that are away bring nothing, and need no second complaint.
-        let unread = unread().inspect_err(|error| tracing::debug!("{error}")).unwrap_or(0);
-        if unread == 0 || !self.waiting {
-            self.waiting = unread > 0;
+        // A client that is stuck may be unable to ask, too: no answer is no peace.
+        let unread = unread().inspect_err(|error| tracing::debug!("{error}"));
+        let is_peace = matches!(unread, Ok(0));
+        if is_peace || !self.waiting {
+            self.waiting = !is_peace;
             return Ok(());
         }
         let waited = 2 * self.patience.as_secs();
         (self.waiting, self.patience) = (false, PATIENCE_MAX.min(self.patience * 2));
-        Err(Error::link(format!("{unread} messages wait in Kafka, and none came for {waited} s")))
+        Err(match unread {
+            Ok(unread) => Error::link(format!("{unread} messages wait in Kafka, and none came for {waited} s")),
+            Err(cause) => Error::link(format!("nothing came for {waited} s, and whether messages wait cannot be asked: {cause}")),
+        })
     }
 }
 
@@ -80,9 +84,6 @@ mod tests {
         after(&mut quiet, 60, Ok(5)).unwrap();
         after(&mut quiet, 1, Ok(5)).unwrap();
         after(&mut quiet, 59, Ok(5)).unwrap();
-        after(&mut quiet, 1, Err(Error::link("who cannot be asked says nothing"))).unwrap();
-        after(&mut quiet, 1, Ok(5)).unwrap();
-        after(&mut quiet, 60, Ok(5)).unwrap();
         quiet.broken();
         // A message came, and all begins anew.
         after(&mut quiet, 1, Ok(5)).unwrap();
@@ -91,5 +92,12 @@ mod tests {
         after(&mut quiet, 30, Ok(5)).unwrap();
         after(&mut quiet, 1, Ok(5)).unwrap();
         after(&mut quiet, 30, Ok(5)).unwrap_err();
+        // A client that cannot even ask is as good as one that hears nothing.
+        quiet.broken();
+        after(&mut quiet, 1, Ok(0)).unwrap();
+        after(&mut quiet, 30, Err(Error::link("timed out"))).unwrap();
+        after(&mut quiet, 1, Ok(0)).unwrap();
+        let error = after(&mut quiet, 30, Err(Error::link("timed out"))).unwrap_err();
+        assert_eq!(error.to_string(), "nothing came for 60 s, and whether messages wait cannot be asked: timed out");
     }
 }

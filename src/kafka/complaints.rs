@@ -15,6 +15,12 @@ const AGAIN: Duration = Duration::from_secs(10);
 /// A refusal may pass within this time: a broker that starts, settings that change from broker to broker.
 const MAY_PASS: Duration = Duration::from_secs(10);
 
+/// The library tells again and again that all brokers are down, as long as it knows any. When it has been silent for this long, either they are back
+/// or it knows none; see [`super::revive`]. Doubled each time.
+const SILENT: Duration = Duration::from_secs(3);
+/// How often a client is given its brokers again after one outage: the last time after a minute and a half.
+const REVIVALS: u32 = 6;
+
 /// Complaints of one client; clones share them.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Complaints(Arc<Inner>);
@@ -23,6 +29,8 @@ pub(super) struct Complaints(Arc<Inner>);
 struct Inner {
     /// Whether `refused` is set: asked for each message, so without a lock.
     is_refused: AtomicBool,
+    /// Whether `outage` is set.
+    was_down: AtomicBool,
     heard: Mutex<Heard>,
 }
 
@@ -30,6 +38,8 @@ struct Inner {
 struct Heard {
     last: Option<(String, Instant)>,
     refused: Option<Refused>,
+    /// When the library last said that all brokers are down, and how often they were given to it again since.
+    outage: Option<(Instant, u32)>,
 }
 
 #[derive(Debug)]
@@ -85,6 +95,24 @@ impl Complaints {
         }
     }
 
+    /// The library said that all brokers are down.
+    pub fn all_down(&self) {
+        self.heard().outage = Some((Instant::now(), 0));
+        self.0.was_down.store(true, Ordering::Release);
+    }
+
+    /// Whether the client is to be given its brokers again now. Asked at each poll.
+    pub fn is_to_be_revived(&self) -> bool {
+        if !self.0.was_down.load(Ordering::Acquire) {
+            return false;
+        }
+        let mut heard = self.heard();
+        let Some((said, times)) = heard.outage.filter(|(said, times)| said.elapsed() >= SILENT * (1 << times)) else { return false };
+        heard.outage = (times + 1 < REVIVALS).then_some((said, times + 1));
+        self.0.was_down.store(heard.outage.is_some(), Ordering::Release);
+        true
+    }
+
     fn is_refused(&self) -> bool {
         self.0.is_refused.load(Ordering::Acquire)
     }
@@ -134,7 +162,10 @@ impl ClientContext for Complaints {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        use RDKafkaErrorCode::{GroupAuthorizationFailed, UnknownTopic, UnknownTopicOrPartition};
+        use RDKafkaErrorCode::{AllBrokersDown, GroupAuthorizationFailed, UnknownTopic, UnknownTopicOrPartition};
+        if error.rdkafka_error_code() == Some(AllBrokersDown) {
+            self.all_down();
+        }
         // A pattern of topics that matches none yet is not worth a warning at every start. A member hears of its group's rights as a failure, and a
         // reader has no use for its group.
         let is_quiet = matches!(error.rdkafka_error_code(), Some(UnknownTopicOrPartition | UnknownTopic | GroupAuthorizationFailed));
@@ -170,6 +201,30 @@ mod tests {
         assert_eq!(complaints.refused_for_good(|| false), None, "the brokers are away, which may pass");
         complaints.heard().refused.as_mut().unwrap().since = long_ago;
         assert_eq!((complaints.refused_for_good(|| true), complaints.refused()), (None, None));
+    }
+
+    #[test]
+    fn brokers_are_given_again_ever_more_rarely_after_an_outage() {
+        let complaints = Complaints::default();
+        assert!(!complaints.is_to_be_revived());
+        complaints.error(KafkaError::Global(RDKafkaErrorCode::AllBrokersDown), "3/3 brokers are down");
+        assert!(!complaints.is_to_be_revived(), "the library still tries them");
+        let mut waits = Vec::new();
+        let silence = |complaints: &Complaints, seconds| {
+            if let Some((said, _)) = &mut complaints.heard().outage {
+                *said = Instant::now().checked_sub(Duration::from_secs(seconds)).unwrap();
+            }
+        };
+        for seconds in 0..200 {
+            silence(&complaints, seconds);
+            if complaints.is_to_be_revived() {
+                waits.push(seconds);
+            }
+        }
+        assert_eq!(waits, [3, 6, 12, 24, 48, 96]);
+        complaints.all_down();
+        silence(&complaints, 3);
+        assert!(complaints.is_to_be_revived(), "each outage anew");
     }
 
     #[test]

@@ -18,6 +18,7 @@ use super::acl::Acl;
 use super::client::Settings;
 use super::complaints::Complaints;
 use super::failure::{failure, refused_for_good};
+use super::revive::revive;
 use crate::{Error, Result};
 
 /// How long the group's coordinator may take to answer.
@@ -225,6 +226,7 @@ impl<H: Holder> Member<H> {
     pub fn poll(&self, wait: Duration) -> Result<Event<'_>> {
         let asks = || self.consumer.fetch_metadata(None, ASKING).is_ok();
         refused_for_good(|| self.reading(), &self.seat.settings, &self.seat.complaints, asks)?;
+        revive(self.consumer.client(), &self.seat.settings, &self.seat.complaints);
         let message = self.consumer.poll(wait);
         if let Some(given) = lock(&self.given).take() {
             return Ok(Event::Given(given));
@@ -237,6 +239,9 @@ impl<H: Holder> Member<H> {
             }
             // A pattern that matches nothing yet, a broker on its way back: the library goes on by itself.
             Some(Err(KafkaError::MessageConsumption(code))) if passes_by(code) => {
+                if code == RDKafkaErrorCode::AllBrokersDown {
+                    self.seat.complaints.all_down();
+                }
                 tracing::debug!(%code, "group member");
                 Ok(Event::Nothing)
             }

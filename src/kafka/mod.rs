@@ -11,6 +11,7 @@ mod member;
 mod partitioner;
 mod probe;
 mod refusal;
+mod revive;
 mod security;
 mod sender;
 mod tail;

@@ -15,6 +15,7 @@ use super::acl::Acl;
 use super::client::Settings;
 use super::complaints::Complaints;
 use super::failure::{failure, refused_for_good};
+use super::revive::revive;
 use crate::{Error, Result};
 
 /// A poll hands out deliveries as they come but returns only after this time, so an end waits for it.
@@ -105,8 +106,10 @@ impl<D: Delivery> Sender<D> {
         let ended = Arc::new(AtomicBool::new(false));
         let poller = {
             let (producer, ended) = (Arc::clone(&producer), Arc::clone(&ended));
+            let (settings, complaints) = (settings.clone(), complaints.clone());
             let work = move || {
                 while !ended.load(Ordering::Relaxed) {
+                    revive(producer.client(), &settings, &complaints);
                     producer.poll(POLL);
                 }
             };

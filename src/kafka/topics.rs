@@ -1,5 +1,6 @@
 //! Topics: which are there, how many partitions they have, and making those that are missing.
 
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
@@ -32,7 +33,8 @@ const COMPLAINTS_MAX: usize = 100;
 pub struct Topics {
     settings: Settings,
     complaints: Complaints,
-    reader: BaseConsumer<Complaints>,
+    /// Made anew after it failed: see [`super::revive`], which is for clients that are polled.
+    reader: Mutex<Arc<BaseConsumer<Complaints>>>,
 }
 
 impl rdkafka::consumer::ConsumerContext for Complaints {}
@@ -41,9 +43,8 @@ impl Topics {
     /// Connects; fails with the cause if no broker answers.
     pub fn connect(settings: &Settings) -> Result<Self> {
         let complaints = Complaints::default();
-        let fail = |cause| failure("connect to Kafka", &[], settings, &complaints, &cause);
-        let reader: BaseConsumer<Complaints> = settings.asker().create_with_context(complaints.clone()).map_err(fail)?;
-        let topics = Self { settings: settings.clone(), complaints: complaints.clone(), reader };
+        let reader = Mutex::new(Arc::new(new_reader(settings, &complaints)?));
+        let topics = Self { settings: settings.clone(), complaints, reader };
         topics.metadata(None)?;
         Ok(topics)
     }
@@ -175,20 +176,22 @@ impl Topics {
     }
 
     fn metadata(&self, topic: Option<&str>) -> Result<Metadata> {
+        let reader = Arc::clone(&self.reader());
         let mut attempts = ATTEMPTS.into_iter().peekable();
         while let Some(patience) = attempts.next() {
-            match self.reader.fetch_metadata(topic, patience) {
+            match reader.fetch_metadata(topic, patience) {
                 Ok(metadata) => {
                     self.complaints.went_well();
                     return Ok(metadata);
                 }
                 Err(cause) => {
-                    self.hear();
+                    self.hear(&reader);
                     let is_silence = matches!(
                         cause.rdkafka_error_code(),
                         Some(RDKafkaErrorCode::BrokerTransportFailure | RDKafkaErrorCode::OperationTimedOut)
                     );
                     if attempts.peek().is_none() || !is_silence || self.complaints.refused().is_some() {
+                        *self.reader() = Arc::new(new_reader(&self.settings, &self.complaints)?);
                         return Err(failure("ask Kafka for its topics", &[], &self.settings, &self.complaints, &cause));
                     }
                 }
@@ -197,14 +200,23 @@ impl Topics {
         Err(Error::link("Kafka does not answer"))
     }
 
+    fn reader(&self) -> MutexGuard<'_, Arc<BaseConsumer<Complaints>>> {
+        self.reader.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The library tells its complaints to who polls.
-    fn hear(&self) {
+    fn hear(&self, reader: &BaseConsumer<Complaints>) {
         for _ in 0..COMPLAINTS_MAX {
-            if self.reader.poll(Duration::ZERO).is_none() && self.complaints.last().is_some() {
+            if reader.poll(Duration::ZERO).is_none() && self.complaints.last().is_some() {
                 break;
             }
         }
     }
+}
+
+fn new_reader(settings: &Settings, complaints: &Complaints) -> Result<BaseConsumer<Complaints>> {
+    let fail = |cause| failure("connect to Kafka", &[], settings, complaints, &cause);
+    settings.asker().create_with_context(complaints.clone()).map_err(fail)
 }
 
 fn new_topic(topic: &str, compacted: bool, partitions: u32, replication: i32) -> NewTopic<'_> {

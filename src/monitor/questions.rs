@@ -71,6 +71,8 @@ pub fn ask_kafka(sinks: Vec<Arc<Watched<SinkFigures>>>, settings: Settings, stop
         let mut client = None;
         while stopped.recv_timeout(ASK_EVERY) == Err(RecvTimeoutError::Timeout) {
             if let Err(error) = ask_ends(&sinks, &settings, &mut client, &mut last) {
+                // A client can lose all its brokers for good: docs/decisions/0005-clients-without-brokers.md.
+                client = None;
                 for sink in &sinks {
                     sink.unanswered(error.to_string());
                 }
