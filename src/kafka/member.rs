@@ -18,7 +18,7 @@ use super::acl::Acl;
 use super::client::Settings;
 use super::complaints::Complaints;
 use super::failure::{failure, refused_for_good};
-use super::revive::revive;
+use super::revive::{looked_after, revive};
 use crate::{Error, Result};
 
 /// How long the group's coordinator may take to answer.
@@ -193,7 +193,9 @@ fn commit<C: ConsumerContext>(seat: &Seat, consumer: &BaseConsumer<C>, claims: &
         element.set_metadata(claim.map_or("", |claim| claim.text.as_str()));
     }
     let first = claims.first().map(|claim| claim.topic.as_str());
-    consumer.commit(&list, CommitMode::Sync).map_err(|cause| seat.refused(first, &cause))?;
+    // The library waits for the group's coordinator without an end.
+    let told = looked_after(consumer.client(), &seat.settings, || consumer.commit(&list, CommitMode::Sync));
+    told.map_err(|cause| seat.refused(first, &cause))?;
     for element in list.elements() {
         element.error().map_err(|cause| seat.refused(Some(element.topic()), &cause))?;
     }

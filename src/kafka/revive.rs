@@ -5,7 +5,10 @@
 //! (<https://github.com/confluentinc/librdkafka/issues/5301>, docs/decisions/0005-clients-without-brokers.md).
 
 use std::ffi::CString;
+use std::thread;
+use std::time::Duration;
 
+use crossbeam_channel::RecvTimeoutError;
 use rdkafka::ClientContext;
 use rdkafka::bindings::rd_kafka_brokers_add;
 use rdkafka::client::Client;
@@ -13,14 +16,39 @@ use rdkafka::client::Client;
 use super::client::Settings;
 use super::complaints::Complaints;
 
-/// Gives the client the configured brokers again if that is due; those that it knows stay as they are.
+/// How long a call that has no time-out of its own may take until the client is given its brokers again. Doubled each time, up to the other.
+const PATIENCE: Duration = Duration::from_secs(3);
+const PATIENCE_MAX: Duration = Duration::from_secs(96);
+
+/// Gives the client the configured brokers again if that is due. For clients that are polled: called at each poll.
 pub(super) fn revive<C: ClientContext>(client: &Client<C>, settings: &Settings, complaints: &Complaints) {
-    if !complaints.is_to_be_revived() {
-        return;
+    if complaints.is_to_be_revived() {
+        give_brokers(client, settings);
     }
+}
+
+/// Makes a call that waits for a broker without an end, on this thread. Nobody polls meanwhile, so another thread looks after the client.
+pub(super) fn looked_after<C: ClientContext, T>(client: &Client<C>, settings: &Settings, call: impl FnOnce() -> T) -> T {
+    let (done, is_done) = crossbeam_channel::bounded::<()>(0);
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            let mut patience = PATIENCE;
+            while is_done.recv_timeout(patience) == Err(RecvTimeoutError::Timeout) {
+                give_brokers(client, settings);
+                patience = PATIENCE_MAX.min(patience * 2);
+            }
+        });
+        let answer = call();
+        drop(done);
+        answer
+    })
+}
+
+/// Those that it knows stay as they are.
+fn give_brokers<C: ClientContext>(client: &Client<C>, settings: &Settings) {
     let Ok(brokers) = CString::new(settings.address()) else { return };
     // SAFETY: the handle is valid as long as the client lives, and the library copies the text before it returns.
     #[allow(unsafe_code)]
-    let added = unsafe { rd_kafka_brokers_add(client.native_ptr(), brokers.as_ptr()) };
-    tracing::debug!(added, "brokers given to the client again after all were down");
+    let named = unsafe { rd_kafka_brokers_add(client.native_ptr(), brokers.as_ptr()) };
+    tracing::debug!(named, "brokers given to the client again");
 }
