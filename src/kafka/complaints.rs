@@ -96,7 +96,7 @@ impl Complaints {
     }
 
     /// The library said that all brokers are down.
-    pub fn all_down(&self) {
+    fn all_down(&self) {
         self.heard().outage = Some((Instant::now(), 0));
         self.0.was_down.store(true, Ordering::Release);
     }

@@ -241,9 +241,6 @@ impl<H: Holder> Member<H> {
             }
             // A pattern that matches nothing yet, a broker on its way back: the library goes on by itself.
             Some(Err(KafkaError::MessageConsumption(code))) if passes_by(code) => {
-                if code == RDKafkaErrorCode::AllBrokersDown {
-                    self.seat.complaints.all_down();
-                }
                 tracing::debug!(%code, "group member");
                 Ok(Event::Nothing)
             }

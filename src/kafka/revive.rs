@@ -31,13 +31,15 @@ pub(super) fn revive<C: ClientContext>(client: &Client<C>, settings: &Settings, 
 pub(super) fn looked_after<C: ClientContext, T>(client: &Client<C>, settings: &Settings, call: impl FnOnce() -> T) -> T {
     let (done, is_done) = crossbeam_channel::bounded::<()>(0);
     thread::scope(|scope| {
-        scope.spawn(move || {
+        let look_after = move || {
             let mut patience = PATIENCE;
             while is_done.recv_timeout(patience) == Err(RecvTimeoutError::Timeout) {
                 give_brokers(client, settings);
                 patience = PATIENCE_MAX.min(patience * 2);
             }
-        });
+        };
+        // Where threads are short, the call goes on without: it hangs only after a rare accident.
+        let _ = thread::Builder::new().name("kafka-care".to_owned()).spawn_scoped(scope, look_after);
         let answer = call();
         drop(done);
         answer
@@ -51,4 +53,40 @@ fn give_brokers<C: ClientContext>(client: &Client<C>, settings: &Settings) {
     #[allow(unsafe_code)]
     let named = unsafe { rd_kafka_brokers_add(client.native_ptr(), brokers.as_ptr()) };
     tracing::debug!(named, "brokers given to the client again");
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use rdkafka::config::ClientConfig;
+    use rdkafka::consumer::{BaseConsumer, Consumer};
+
+    use super::*;
+
+    /// On the brokers that run. No broker at all is what the accident leaves behind; a client that was told of none is in the same state.
+    fn without_brokers() -> (BaseConsumer, Settings) {
+        let known = std::env::var("LIST_SYNC_KAFKA").expect("LIST_SYNC_KAFKA is not set: eval \"$(scripts/services env)\"");
+        let brokers = known.split(',').map(str::to_owned).collect();
+        (ClientConfig::new().create().unwrap(), Settings { brokers, properties: BTreeMap::new(), partitions: 3, replication: None })
+    }
+
+    fn asks(client: &BaseConsumer, patience: Duration) -> bool {
+        client.fetch_metadata(None, patience).is_ok_and(|metadata| !metadata.brokers().is_empty())
+    }
+
+    #[test]
+    fn live_a_client_without_brokers_finds_them_again() {
+        let (client, settings) = without_brokers();
+        assert!(!asks(&client, Duration::from_secs(1)), "it knew brokers, so the check proves nothing");
+        give_brokers(client.client(), &settings);
+        assert!(asks(&client, Duration::from_secs(10)));
+    }
+
+    #[test]
+    fn live_a_call_that_waits_is_looked_after() {
+        let (client, settings) = without_brokers();
+        assert!(!asks(&client, Duration::from_secs(1)), "it knew brokers, so the check proves nothing");
+        assert!(looked_after(client.client(), &settings, || asks(&client, 5 * PATIENCE)));
+    }
 }

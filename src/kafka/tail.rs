@@ -65,23 +65,18 @@ fn is_passing(cause: &KafkaError) -> bool {
 
 /// The brokers hear of a new topic one after the other, and a partition's new leader knows its end only once its followers have asked.
 fn is_settling(cause: &KafkaError) -> bool {
-    use RDKafkaErrorCode::{
-        FencedLeaderEpoch, LeaderNotAvailable, NotLeaderForPartition, OffsetNotAvailable, UnknownLeaderEpoch, UnknownPartition,
-        UnknownTopic, UnknownTopicOrPartition,
-    };
-    matches!(
-        cause.rdkafka_error_code(),
-        Some(
-            UnknownTopic
-                | UnknownPartition
-                | UnknownTopicOrPartition
-                | LeaderNotAvailable
-                | NotLeaderForPartition
-                | OffsetNotAvailable
-                | UnknownLeaderEpoch
-                | FencedLeaderEpoch
-        )
-    )
+    use RDKafkaErrorCode as Code;
+    let settling = [
+        Code::UnknownTopic,
+        Code::UnknownPartition,
+        Code::UnknownTopicOrPartition,
+        Code::LeaderNotAvailable,
+        Code::NotLeaderForPartition,
+        Code::OffsetNotAvailable,
+        Code::UnknownLeaderEpoch,
+        Code::FencedLeaderEpoch,
+    ];
+    cause.rdkafka_error_code().is_some_and(|code| settling.contains(&code))
 }
 
 /// One message of a stretch.

@@ -191,7 +191,9 @@ impl Topics {
                         Some(RDKafkaErrorCode::BrokerTransportFailure | RDKafkaErrorCode::OperationTimedOut)
                     );
                     if attempts.peek().is_none() || !is_silence || self.complaints.refused().is_some() {
-                        *self.reader() = Arc::new(new_reader(&self.settings, &self.complaints)?);
+                        if is_silence && let Ok(new) = new_reader(&self.settings, &self.complaints) {
+                            *self.reader() = Arc::new(new);
+                        }
                         return Err(failure("ask Kafka for its topics", &[], &self.settings, &self.complaints, &cause));
                     }
                 }
