@@ -24,6 +24,11 @@ pub fn hide_passwords() {
     let _ = Command::new(program).arg0(name).args(rest).envs(variables).exec();
 }
 
+/// Whether a password was typed in this argument and is hidden now.
+pub fn is_hidden(argument: &str) -> bool {
+    argument.contains(&format!("${{{HIDDEN}"))
+}
+
 fn variable(number: usize) -> String {
     format!("{HIDDEN}{}", number + 1)
 }
@@ -81,6 +86,7 @@ mod tests {
         ] {
             let expected = (shown.to_owned(), secret.map(str::to_owned).into_iter().collect());
             assert_eq!(hide(typed), expected);
+            assert_eq!(is_hidden(shown), secret.is_some());
         }
     }
 }

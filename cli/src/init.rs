@@ -10,6 +10,7 @@ use list_sync::source::Address;
 use list_sync::{Error, Result};
 
 use crate::args::Init;
+use crate::hide::is_hidden;
 use crate::{Session, say};
 
 /// Runs the command.
@@ -17,6 +18,10 @@ pub fn run(session: &Session, flags: &Init) -> Result<ExitCode> {
     let file = session.config_path().unwrap_or(FILE);
     if !flags.force && Path::new(file).exists() {
         return Err(is_there(file));
+    }
+    // The variable that stands in its place is this process's own: in the file it would name nothing.
+    if flags.from.as_deref().is_some_and(is_hidden) {
+        return Err(Draft::password_in_url());
     }
     let draft = if io::stdin().is_terminal() { asked(flags, &mut Terminal)? } else { of_flags(flags)? };
     let text = draft.text(file)?;

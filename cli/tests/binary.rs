@@ -142,7 +142,7 @@ fn init_refuses_what_would_be_a_bad_file() {
         (&["init", "--from", "oracle://h/d", "--table", "t", "--to", "csv:out"], "error: unknown database \"oracle\" in a URL"),
     ] {
         let (code, stdout, stderr) = case.run(arguments);
-        assert_eq!((code, stdout.as_str()), (2, ""), "{stderr}");
+        assert_eq!((code, stdout.as_str()), (2, ""), "{arguments:?}: {stderr}");
         assert!(stderr.starts_with(expected) && !stderr.contains("geheim"), "{stderr}");
         assert!(!case.folder.join("list_sync.toml").exists());
     }

@@ -35,8 +35,7 @@ impl Draft {
     /// The text of the file. What was chosen wrongly is told as for a file, though none is written yet.
     pub fn text(&self, file: &str) -> Result<String> {
         if Address::parse(&self.url).is_ok_and(|address| !self.url.contains("${") && !address.password.reveal().is_empty()) {
-            return Err(Error::usage("the password in the URL would stand in the file for all to read")
-                .hint("write '${NAME}' in its place and set that environment variable, or leave it out and give --password-file FILE"));
+            return Err(Self::password_in_url());
         }
         let text = self.render();
         // A variable or a password file may come later: any value that is not known yet does here.
@@ -47,6 +46,12 @@ impl Draft {
             Error::usage(told.join("\n")).hint("nothing was written")
         })?;
         Ok(text)
+    }
+
+    /// The refusal of a URL that holds a password: the file is read by more people than the command line is.
+    pub fn password_in_url() -> Error {
+        Error::usage("the password in the URL would stand in the file for all to read")
+            .hint("write '${NAME}' in its place and set that environment variable, or leave it out and give --password-file FILE")
     }
 
     fn render(&self) -> String {
