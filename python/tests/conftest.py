@@ -115,6 +115,10 @@ class Mysql(Table):
         self.execute(f"DROP TABLE IF EXISTS {self.name}")
 
 
+class Mariadb(Mysql):
+    db_type = "mariadb"
+
+
 @pytest.fixture
 def postgres() -> "Iterator[Postgres]":
     table = Postgres(_address("LIST_SYNC_POSTGRES_URL"))
@@ -131,7 +135,15 @@ def mysql() -> "Iterator[Mysql]":
     table.drop()
 
 
-@pytest.fixture(params=["postgres", "mysql"])
+@pytest.fixture
+def mariadb() -> "Iterator[Mariadb]":
+    table = Mariadb(_address("LIST_SYNC_MARIADB_URL"))
+    table.make()
+    yield table
+    table.drop()
+
+
+@pytest.fixture(params=["postgres", "mysql", "mariadb"])
 def table(request: pytest.FixtureRequest) -> Table:
     found: Table = request.getfixturevalue(request.param)
     return found

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from conftest import Table, Thread, python, send, until
-from list_sync import Consumer, CsvWriter, errors
+from list_sync import Connector, Consumer, CsvWriter, errors
 
 
 def read(kafka: str, topic: str, **more: Any) -> "list[Any]":
@@ -40,6 +40,36 @@ def test_batches_and_dicts(kafka: str, sent: str) -> None:
     small: "list[list[str]]" = []
     Consumer(small.append, f"{sent}_c", [sent], kafka, batch=True, batch_max=2, once=True).consume_messages()
     assert max(map(len, small)) <= 2 and sum(map(len, small)) == 4
+
+
+def test_protobuf_is_handed_over_as_json(kafka: str, table: Table, topic: str) -> None:
+    def connect() -> None:
+        for to, format in [(topic, "json"), (f"{topic}_pb", "protobuf")]:
+            include = ["xid", "timestamp", "lsn", "schema", "type"]
+            Connector(
+                **table.arguments, kafka_conf={"bootstrap.servers": kafka}, topic=[to], once=True, format=format, include=include
+            ).connect()
+
+    connect()
+    table.fill()
+    connect()
+    texts = sorted(read(kafka, topic))
+    assert len(texts) == 4
+    assert sorted(read(kafka, f"{topic}_pb")) == texts, "byte for byte"
+    dicts: "list[dict[str, Any]]" = []
+    Consumer(dicts.append, f"{topic}_d", [f"{topic}_pb"], kafka, decode=True, once=True).consume_messages()
+    assert sorted(one["action"] for one in dicts) == ["D", "I", "I", "U"]
+
+
+def test_a_message_that_is_no_change_in_its_format_ends_it_behind_those_before(kafka: str, postgres: Table, topic: str) -> None:
+    send(postgres, kafka, topic, partitions=1, format="protobuf")
+    kcat = ["kcat", "-P", "-b", kafka, "-t", topic, "-p", "0", "-H", "format=protobuf"]
+    subprocess.run(kcat, input="no change", text=True, check=True)
+    seen: "list[str]" = []
+    for expected in [4, 4]:
+        with pytest.raises(errors.StoppedError, match=r'topic ".*", partition 0, offset 4: a message is no row change in protobuf'):
+            Consumer(seen.append, topic, [topic], kafka).consume_messages()
+        assert len(seen) == expected, "each once, though it ended"
 
 
 def test_an_exception_ends_it_and_what_was_not_done_comes_again(kafka: str, table: Table, topic: str) -> None:

@@ -25,6 +25,8 @@ pub struct Desk {
     /// In place of batch and sink, where a program takes the messages.
     pub relay: Option<Relay>,
     decoder: Decoder,
+    /// Space for a message in another format.
+    text: Vec<u8>,
     batch: Batch,
     /// The topic that the batch's rows came by.
     channel: String,
@@ -47,6 +49,7 @@ impl Desk {
             rejected,
             relay: None,
             decoder: Decoder::default(),
+            text: Vec::new(),
             batch: Batch::default(),
             channel: String::new(),
             lanes: Vec::new(),
@@ -95,6 +98,11 @@ impl Desk {
         self.relay.as_ref().is_some_and(|relay| relay.ended)
     }
 
+    /// Why the program that takes the messages gets no more, if it did not want that.
+    pub fn take_unreadable(&mut self) -> Option<Error> {
+        self.relay.as_mut()?.unreadable.take()
+    }
+
     /// Whether everything is lost until the next `begin`.
     pub fn is_spoilt(&self) -> bool {
         self.spoilt
@@ -111,7 +119,8 @@ impl Desk {
         let Some(&place) = mates.iter().find(|place| self.lanes[**place].partition == partition) else {
             return Err(Error::link(format!("a message of partition {partition} of topic {topic:?}, which this member does not hold")));
         };
-        let named = message.header("position").map(super::claims::position_of);
+        let [named, format] = message.headers(["position", Encoding::HEADER]);
+        let named = named.map(super::claims::position_of);
         let (source, position) = match named {
             Some(Some((source, position))) => (source, position),
             // A foreign message, such as one of list_sync 0.1.0: its place in the partition is all there is to order it by.
@@ -130,12 +139,17 @@ impl Desk {
             return Ok(false);
         }
         if let Some(relay) = &mut self.relay {
-            return Ok(relay.add(message.value(), place, offset, source, position));
+            // A format that is not ours is for the program to know.
+            let encoding = Encoding::of_header(format).unwrap_or_default();
+            return Ok(match self.decoder.text(encoding, message.value(), &mut self.text) {
+                Ok(text) => relay.add(text, place, offset, source, position),
+                Err(error) => relay.end_before(error.context(format!("topic {topic:?}, partition {partition}, offset {offset}"))),
+            });
         }
         if self.batch.rows().is_empty() {
             self.told.first_row(if source.is_empty() { 0 } else { message.timestamp_ms() });
         }
-        match Encoding::of_header(message.header(Encoding::HEADER)) {
+        match Encoding::of_header(format) {
             None => self.rejected.add(message, "its format header names no format that is known")?,
             Some(encoding) => {
                 if let Err(error) = self.decoder.decode(encoding, message.value(), position, &mut self.batch) {

@@ -197,6 +197,7 @@ impl<'a> Attendance<'a> {
         }
         drop(member);
         let stopped = self.desk().stopped.take();
+        let stopped = stopped.or_else(|| self.desk().take_unreadable());
         served.and(stopped.map_or(Ok(()), Err))
     }
 

@@ -3,8 +3,8 @@
 //! The desk keeps its promises: repeats are left out by their position, and offsets are committed only for what the receiver is done with.
 
 use super::lane::Lane;
-use crate::Result;
 use crate::change::Position;
+use crate::{Error, Result};
 
 /// A program's side of a consumer.
 ///
@@ -77,20 +77,22 @@ pub(super) struct Relay {
     receiver: Box<dyn Receiver>,
     messages: Messages,
     count_max: usize,
-    /// The receiver wants no more.
+    /// The receiver wants no more, or the next message cannot be given to it.
     pub ended: bool,
+    /// The message behind those that were gathered is no text.
+    pub unreadable: Option<Error>,
 }
 
 impl Relay {
     pub fn new(receiver: Box<dyn Receiver>) -> Self {
         let count_max = receiver.messages_max().clamp(1, Messages::COUNT_MAX);
-        Self { receiver, messages: Messages::default(), count_max, ended: false }
+        Self { receiver, messages: Messages::default(), count_max, ended: false, unreadable: None }
     }
 
     /// Adds a message of the lane of this index; true if no more fit.
     pub fn add(&mut self, value: &[u8], lane: usize, offset: i64, source: &str, position: Position) -> bool {
-        if self.ended {
-            return false;
+        if self.ended || self.unreadable.is_some() {
+            return self.unreadable.is_some();
         }
         let Messages { bytes, places, sources } = &mut self.messages;
         bytes.extend_from_slice(value);
@@ -103,6 +105,14 @@ impl Relay {
         places.len() >= self.count_max || bytes.len() >= Messages::BYTES_MAX
     }
 
+    /// Ends the consumer for `error`, behind the messages gathered so far: they are handed over and committed. True, since no more fit.
+    pub fn end_before(&mut self, error: Error) -> bool {
+        if !self.ended && self.unreadable.is_none() {
+            self.unreadable = Some(error);
+        }
+        true
+    }
+
     /// Hands over what was gathered, notes in the lanes what is done with, and tells its number by topic.
     pub fn hand_over(&mut self, lanes: &mut [Lane], tell: &mut dyn FnMut(&str, usize)) -> Result<()> {
         if self.ended {
@@ -112,7 +122,10 @@ impl Relay {
             0 => (0, 0),
             count => (count, self.receiver.receive(&self.messages)?.min(count)),
         };
-        if done == count {
+        if done < count {
+            self.unreadable = None;
+        }
+        if done == count && self.unreadable.is_none() {
             lanes.iter_mut().for_each(Lane::wrote);
         } else {
             self.ended = true;
@@ -129,6 +142,9 @@ impl Relay {
 
     pub fn clear(&mut self) {
         self.messages.clear();
+        if !self.ended {
+            self.unreadable = None;
+        }
     }
 }
 
@@ -192,5 +208,22 @@ mod tests {
         // What comes after it is not handed over, and moves nothing.
         filled(&mut relay, &mut lanes);
         assert_eq!((handed(&mut relay, &mut lanes), committed(&lanes)), (0, found));
+    }
+
+    #[test]
+    fn before_one_that_is_unreadable_the_others_are_handed_over() {
+        let (mut relay, mut lanes) = (Relay::new(Box::new(First(3, Arc::default()))), [lane(0), lane(1)]);
+        filled(&mut relay, &mut lanes);
+        lanes[1].took(6);
+        assert!(relay.end_before(Error::stop("of the test")), "no more fit");
+        assert!(relay.add(b"d", 1, 7, "s", Position::first_of(0, 7)));
+        assert_eq!(handed(&mut relay, &mut lanes), 3);
+        let offsets: Vec<_> = committed(&lanes).into_iter().map(|(offset, _)| offset).collect();
+        assert_eq!((offsets, relay.ended), (vec![Some(7), Some(6)], true), "the unreadable one comes again");
+        // Its own answer comes first.
+        let (mut relay, mut lanes) = (Relay::new(Box::new(First(2, Arc::default()))), [lane(0), lane(1)]);
+        filled(&mut relay, &mut lanes);
+        relay.end_before(Error::stop("of the test"));
+        assert_eq!((handed(&mut relay, &mut lanes), relay.ended, relay.unreadable.is_none()), (2, true, true));
     }
 }

@@ -78,4 +78,16 @@ impl Decoder {
             Encoding::Protobuf => self.protobuf.decode(message, position, batch),
         }
     }
+
+    /// The JSON text of a message: itself, unread, if that is what it is in; else what JSON says of the same row, in `space`.
+    pub fn text<'a>(&mut self, encoding: Encoding, message: &'a [u8], space: &'a mut Vec<u8>) -> Result<&'a [u8]> {
+        match encoding {
+            Encoding::Json => Ok(message),
+            Encoding::Protobuf => {
+                space.clear();
+                self.protobuf.to_json(message, space)?;
+                Ok(space)
+            }
+        }
+    }
 }

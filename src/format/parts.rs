@@ -59,15 +59,30 @@ pub(super) struct List {
 /// What a message holds; the lists keep their memory from message to message.
 #[derive(Debug, Default)]
 pub(super) struct Parts {
-    pub schema: Span,
+    /// Given if the message names it.
+    pub schema: Option<Span>,
     pub table: Option<Span>,
     pub columns: List,
     pub identity: List,
     pub pk: List,
 }
 
+/// What a message says only if it was asked for.
+#[derive(Debug, Default)]
+pub(super) struct Extras {
+    pub xid: Option<Span>,
+    /// Commit time, microseconds since 1970-01-01 UTC.
+    pub committed_us: Option<i64>,
+    pub lsn: Option<Span>,
+    /// Whether fields have types.
+    pub types: bool,
+}
+
 /// Why a message is refused, in a few words that quote none of it.
 pub(super) type Reason = &'static str;
+
+/// What every row change has, of whatever format.
+pub(super) const NO_TABLE: Reason = "it names no table";
 
 /// The longest message that is taken apart: places in it are counted in 32 bits.
 pub(super) const BYTES_MAX: usize = 1 << 31;
@@ -75,7 +90,7 @@ pub(super) const BYTES_MAX: usize = 1 << 31;
 impl Parts {
     /// Empties it and keeps the memory.
     pub fn clear(&mut self) {
-        (self.schema, self.table) = (Span::default(), None);
+        (self.schema, self.table) = (None, None);
         for list in [&mut self.columns, &mut self.identity, &mut self.pk] {
             list.given = false;
             list.fields.clear();

@@ -1,6 +1,6 @@
 //! The parts of a message to a row of a batch: the same for every format.
 
-use super::parts::{List, Parts, Reason};
+use super::parts::{List, NO_TABLE, Parts, Reason};
 use super::shape::Shapes;
 use crate::change::{Batch, Kind, Operation, Position, RowHead, Transaction};
 
@@ -22,7 +22,7 @@ impl Rows {
     ) -> Result<(), Reason> {
         let (new, old) = (matches!(operation, Operation::Insert | Operation::Update), operation == Operation::Delete);
         if parts.table.is_none() {
-            return Err("it names no table");
+            return Err(NO_TABLE);
         } else if new && !parts.columns.given {
             return Err("it has no columns");
         } else if old && !parts.identity.given {

@@ -110,7 +110,7 @@ impl Shapes {
 
     fn family(&mut self, message: &[u8], parts: &Parts) -> usize {
         // No database has a NUL in a name.
-        let name = [parts.schema.raw(message), parts.table.unwrap_or_default().raw(message)].join(&0);
+        let name = [parts.schema.unwrap_or_default().raw(message), parts.table.unwrap_or_default().raw(message)].join(&0);
         *self.by_name.entry(name).or_insert_with(|| {
             self.families.push(Family::default());
             self.families.len() - 1
@@ -128,7 +128,7 @@ fn hash(names: &[u8]) -> u64 {
 fn write_names(operation: Operation, message: &[u8], parts: &Parts, out: &mut Vec<u8>) {
     out.clear();
     out.push(operation as u8);
-    write_name(parts.schema, message, out);
+    write_name(parts.schema.unwrap_or_default(), message, out);
     write_name(parts.table.unwrap_or_default(), message, out);
     for list in [&parts.columns, &parts.identity, &parts.pk] {
         out.extend_from_slice(&(list.fields.len() as u32).to_le_bytes());
@@ -177,7 +177,7 @@ fn make_table(operation: Operation, message: &[u8], parts: &Parts, full: &[Colum
     let named = if operation == Operation::Insert { &pk } else { &identity };
     let flags: Vec<_> = columns.iter().map(|column| named.iter().any(|other| other.name == column.name)).collect();
     columns.iter_mut().zip(flags).for_each(|(column, flag)| column.identity = flag);
-    Ok(Table { schema: text(parts.schema)?, name: text(parts.table.unwrap_or_default())?, columns, key })
+    Ok(Table { schema: text(parts.schema.unwrap_or_default())?, name: text(parts.table.unwrap_or_default())?, columns, key })
 }
 
 /// Adds the columns that are only in `others`, each behind the one that it follows there.

@@ -96,9 +96,15 @@ impl Message<'_> {
         self.0.timestamp().to_millis().unwrap_or(0)
     }
 
-    /// Value of the first header of that name.
-    pub fn header(&self, name: &str) -> Option<&[u8]> {
-        self.0.headers()?.iter().find(|header| header.key == name)?.value
+    /// Values of the first headers of these names, found in one walk.
+    pub fn headers<const N: usize>(&self, names: [&str; N]) -> [Option<&[u8]>; N] {
+        let mut found = [None; N];
+        for header in self.0.headers().into_iter().flat_map(Headers::iter) {
+            if let Some((_, slot)) = names.iter().zip(&mut found).find(|(name, slot)| header.key == **name && slot.is_none()) {
+                *slot = header.value;
+            }
+        }
+        found
     }
 }
 

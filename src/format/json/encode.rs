@@ -149,13 +149,7 @@ impl Encoder {
     }
 
     fn write_row(&mut self, batch: &Batch, row: &Row, shape: &Shape, out: &mut Vec<u8>) {
-        let letter = match row.operation {
-            Operation::Insert => b"{\"action\":\"I\"",
-            Operation::Update => b"{\"action\":\"U\"",
-            Operation::Delete => b"{\"action\":\"D\"",
-            Operation::Truncate => b"{\"action\":\"T\"",
-        };
-        out.extend_from_slice(letter);
+        out.extend_from_slice(opening(row.operation));
         let Include { xid, timestamp, lsn, .. } = self.options.include;
         if xid || timestamp || lsn {
             self.write_log_place(batch, row, out);
@@ -193,6 +187,16 @@ impl Encoder {
     }
 }
 
+/// What a message begins with.
+pub(super) fn opening(operation: Operation) -> &'static [u8] {
+    match operation {
+        Operation::Insert => b"{\"action\":\"I\"",
+        Operation::Update => b"{\"action\":\"U\"",
+        Operation::Delete => b"{\"action\":\"D\"",
+        Operation::Truncate => b"{\"action\":\"T\"",
+    }
+}
+
 /// Appends where the change stands in the log: PostgreSQL `1/199CBA8`, MySQL and MariaDB `file:pos`.
 pub(in crate::format) fn write_lsn(transaction: &Transaction, row: &Row, out: &mut Vec<u8>) {
     use std::io::Write as _;
@@ -207,19 +211,28 @@ pub(in crate::format) fn write_lsn(transaction: &Transaction, row: &Row, out: &m
 /// Appends `,"xid":…` and `,"timestamp":…` as included.
 fn describe(transaction: &Transaction, include: Include, out: &mut String) {
     if include.xid {
-        let xid = &transaction.xid;
-        // Writing to a String cannot fail. Nothing in a GTID needs an escape.
-        let _ = match (xid.is_empty(), xid.bytes().all(|byte| byte.is_ascii_digit())) {
-            (true, _) => write!(out, ",\"xid\":null"),
-            (false, true) => write!(out, ",\"xid\":{xid}"),
-            (false, false) => write!(out, ",\"xid\":\"{xid}\""),
-        };
+        write_xid(&transaction.xid, out);
     }
     if include.timestamp {
-        out.push_str(",\"timestamp\":\"");
-        write_time(transaction.committed_us, out);
-        out.push_str("+00\"");
+        write_timestamp(transaction.committed_us, out);
     }
+}
+
+/// Appends `,"xid":…`: a number from PostgreSQL, a GTID as a string, `null` without one.
+pub(super) fn write_xid(xid: &str, out: &mut String) {
+    // Writing to a String cannot fail. Nothing in a GTID needs an escape.
+    let _ = match (xid.is_empty(), xid.bytes().all(|byte| byte.is_ascii_digit())) {
+        (true, _) => write!(out, ",\"xid\":null"),
+        (false, true) => write!(out, ",\"xid\":{xid}"),
+        (false, false) => write!(out, ",\"xid\":\"{xid}\""),
+    };
+}
+
+/// Appends `,"timestamp":"…+00"`.
+pub(super) fn write_timestamp(committed_us: i64, out: &mut String) {
+    out.push_str(",\"timestamp\":\"");
+    write_time(committed_us, out);
+    out.push_str("+00\"");
 }
 
 /// `2026-11-23 22:39:45.036865`, the fraction without trailing zeros.

@@ -5,6 +5,7 @@
 
 mod decode;
 mod encode;
+mod message;
 mod parse;
 mod text;
 
@@ -12,6 +13,7 @@ pub use super::{Include, Options};
 pub use decode::Decoder;
 pub use encode::Encoder;
 pub(super) use encode::write_lsn;
+pub(super) use message::write_message;
 pub(super) use parse::is_literal;
 pub(super) use text::{unescape, write_value};
 

@@ -21,7 +21,7 @@ pub(super) fn parse(parts: &mut Parts, message: &[u8]) -> Result<Span, Reason> {
     let mut cursor = Cursor { bytes: message, at: 0 };
     cursor.object("it is no JSON object", |cursor, key| match key {
         b"action" => cursor.string().map(|span| action = span),
-        b"schema" => cursor.string().map(|span| *schema = span),
+        b"schema" => cursor.string().map(|span| *schema = Some(span)),
         b"table" => cursor.string().map(|span| *table = Some(span)),
         b"columns" => list(columns, cursor, true),
         b"identity" => list(identity, cursor, true),

@@ -1,10 +1,10 @@
 //! Messages to rows of a batch. Input is not trusted: whatever it is, the answer is a row or a reason.
 
-use super::wire::{BYTES, Reader, VARINT, change, kind};
+use super::wire::{BYTES, Reader, VARINT, change, kind, unzigzag};
 use crate::Error;
 use crate::change::{Batch, Kind, Operation, Position};
-use crate::format::json::is_literal;
-use crate::format::parts::{BYTES_MAX, Field, List, Parts, Reason, Span};
+use crate::format::json::{is_literal, write_message};
+use crate::format::parts::{BYTES_MAX, Extras, Field, List, NO_TABLE, Parts, Reason, Span};
 use crate::format::rows::Rows;
 
 /// Reads messages. Keeps what it learned of tables from call to call.
@@ -12,6 +12,7 @@ use crate::format::rows::Rows;
 pub struct Decoder {
     rows: Rows,
     parts: Parts,
+    extras: Extras,
     names: Vec<Span>,
     types: Vec<Span>,
     key: Vec<u64>,
@@ -34,10 +35,16 @@ impl Decoder {
     pub fn decode(&mut self, message: &[u8], position: Position, batch: &mut Batch) -> crate::Result<()> {
         let parsed = self.parse(message);
         let result = parsed.and_then(|operation| self.rows.add(operation, message, &self.parts, position, batch));
-        result.map_err(|reason| {
-            Error::stop(format!("a message is no row change in protobuf: {reason}"))
-                .hint("check that what writes the header format=protobuf also writes docs/change.proto")
-        })
+        result.map_err(refused)
+    }
+
+    /// Appends what JSON would have written of the same row, byte for byte, with the extras that the message holds. (JSON's `"xid":null` of a change without a
+    /// GTID is left out, as the message leaves it out.) A message that is no `Change` is a `Stop`; then nothing is appended.
+    pub fn to_json(&mut self, message: &[u8], out: &mut Vec<u8>) -> crate::Result<()> {
+        let operation = self.parse(message).map_err(refused)?;
+        let table = self.parts.table.ok_or_else(|| refused(NO_TABLE))?;
+        write_message(operation, message, table, &self.parts, &self.extras, out);
+        Ok(())
     }
 
     /// Takes the message apart; answers its action.
@@ -46,6 +53,7 @@ impl Decoder {
             return Err("it is longer than 2 GiB");
         }
         self.parts.clear();
+        self.extras = Extras::default();
         self.names.clear();
         self.types.clear();
         self.key.clear();
@@ -59,7 +67,7 @@ impl Decoder {
             let (field, wire_type) = reader.tag()?;
             match (field, wire_type) {
                 (change::ACTION, VARINT) => action = reader.varint()?,
-                (change::SCHEMA, BYTES) => self.parts.schema = text(reader.part()?)?,
+                (change::SCHEMA, BYTES) => self.parts.schema = Some(text(reader.part()?)?),
                 (change::TABLE, BYTES) => self.parts.table = Some(text(reader.part()?)?),
                 (change::NAME, BYTES) => self.names.push(text(reader.part()?)?),
                 (change::TYPE, BYTES) => self.types.push(text(reader.part()?)?),
@@ -68,7 +76,9 @@ impl Decoder {
                 (change::COLUMNS, BYTES) => self.columns.texts.push(text(reader.part()?)?),
                 (change::IDENTITY_KINDS, _) => numbers(&mut reader, wire_type, &mut self.identity.kinds)?,
                 (change::IDENTITY, BYTES) => self.identity.texts.push(text(reader.part()?)?),
-                (change::XID | change::LSN, BYTES) | (change::COMMITTED_US, VARINT) => reader.skip(wire_type)?,
+                (change::XID, BYTES) => self.extras.xid = Some(text(reader.part()?)?),
+                (change::COMMITTED_US, VARINT) => self.extras.committed_us = Some(unzigzag(reader.varint()?)),
+                (change::LSN, BYTES) => self.extras.lsn = Some(text(reader.part()?)?),
                 (change::ACTION..=change::IDENTITY, _) => return Err("a field is not of its type"),
                 _ => reader.skip(wire_type)?,
             }
@@ -81,6 +91,7 @@ impl Decoder {
             0 => return Err("it has no action"),
             _ => return Err("its action is unknown"),
         };
+        self.extras.types = !self.types.is_empty();
         self.name_columns(operation, message)?;
         Ok(operation)
     }
@@ -108,6 +119,11 @@ impl Decoder {
         }
         Ok(())
     }
+}
+
+fn refused(reason: Reason) -> Error {
+    Error::stop(format!("a message is no row change in protobuf: {reason}"))
+        .hint("check that what writes the header format=protobuf also writes docs/change.proto")
 }
 
 /// Makes fields of kinds and texts, without those that were not sent.

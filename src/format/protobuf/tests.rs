@@ -5,6 +5,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use proptest::prelude::*;
+use serde::de::IgnoredAny;
 
 use super::{Decoder, Encoder};
 use crate::change::{Batch, Column, Kind, Operation, Position, RowHead, Table, Transaction};
@@ -126,7 +127,36 @@ fn a_delete_is_short() {
     assert_eq!(encode(&batch, Options::default()), [b"\x08\x03\x32\x01t\x3a\x02id\x4a\x01\x00\x62\x01\x02\x6a\x017".to_vec()]);
 }
 
+/// What our decoder puts into JSON of each message.
+fn transcoded(messages: &[Vec<u8>]) -> Vec<String> {
+    let mut decoder = Decoder::default();
+    let text = |message: &Vec<u8>| {
+        let mut out = Vec::new();
+        decoder.to_json(message, &mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    };
+    messages.iter().map(text).collect()
+}
+
+#[test]
+fn every_extra_is_put_into_json() {
+    for options in [everything(), Options { identity_key_only: true, ..everything() }, Options::default()] {
+        let expected: Vec<_> = to_json(&sample(), options).into_iter().map(|(_, message)| message).collect();
+        assert_eq!(transcoded(&encode(&sample(), options)), expected);
+    }
+}
+
 proptest! {
+    /// A message put into JSON is the JSON message, byte for byte.
+    #[test]
+    fn it_is_put_into_json(batch in batch(), key_only: bool, timestamp: bool, lsn: bool, schema: bool, types: bool) {
+        // Without a GTID, JSON's `xid` is null and protobuf's is left out.
+        let include = Include { xid: false, timestamp, lsn, schema, types };
+        let options = Options { include, identity_key_only: key_only };
+        let expected: Vec<_> = to_json(&batch, options).into_iter().map(|(_, message)| message).collect();
+        prop_assert_eq!(transcoded(&encode(&batch, options)), expected);
+    }
+
     /// Whatever JSON says of a change, protobuf says, under the same key; and what is read of both is the same batch.
     #[test]
     fn it_says_what_json_says(batch in batch(), key_only: bool) {
@@ -159,6 +189,11 @@ proptest! {
                 let read = decoder.decode(&changed, Position::START, &mut into).is_ok();
                 prop_assert_eq!(into.rows().len(), usize::from(read));
                 prop_assert!(read || into.mark() == 0, "cells of a message that was refused");
+                let mut text = Vec::new();
+                let put = decoder.to_json(&changed, &mut text).is_ok();
+                prop_assert!(put || text.is_empty(), "a part of a message that was refused");
+                // Not a `Value`: 1e1000 is JSON, but no `f64`.
+                prop_assert!(!put || serde_json::from_slice::<IgnoredAny>(&text).is_ok(), "{:?}", String::from_utf8_lossy(&text));
             }
         }
     }
@@ -166,6 +201,7 @@ proptest! {
     #[test]
     fn any_bytes_are_no_panic(bytes: Vec<u8>) {
         let _ = Decoder::default().decode(&bytes, Position::START, &mut Batch::default());
+        let _ = Decoder::default().to_json(&bytes, &mut Vec::new());
     }
 }
 

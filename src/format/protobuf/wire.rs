@@ -64,6 +64,11 @@ pub fn zigzag(number: i64) -> u64 {
     (number << 1 ^ number >> 63) as u64
 }
 
+/// The number that [`zigzag`] made this of.
+pub fn unzigzag(number: u64) -> i64 {
+    (number >> 1) as i64 ^ -((number & 1) as i64)
+}
+
 /// Reads a message, or a part of one; places are those in the whole.
 #[derive(Debug, Clone, Copy)]
 pub struct Reader<'a> {
