@@ -172,7 +172,7 @@ table_line() {
   local theirs=– floor=–
   case $1:$2 in
     postgres:open) theirs='43.1, 51.3' ;;
-    postgres:brokers | postgres:slow) theirs='51.8, 61.4' ;;
+    postgres:brokers) theirs='51.8, 61.4' ;;
   esac
   [[ $2 != slow ]] || floor=$(seconds $(( megabytes * 8000 / 20 )))
   printf '| %s | %s | %s | %s | %s | %s | %s |' "$1" "$2" "$(seconds "$seed_ms")" "$(seconds "$all_ms")" "$theirs" "$megabytes" "$floor"

@@ -105,11 +105,17 @@ plug() {
 }
 
 unplug() {
-  local pid
+  local pid space
+  space=$(namespace "$1")
   rm -f "$lab/cable.$1"
   for pid in $(wires "$1"); do kill -KILL "$pid" 2>/dev/null || true; done
   while [[ -n $(wires "$1") ]]; do sleep 0.02; done
   ip -n "$switch" link del "$1" 2>/dev/null || true
+  # A process loses its command line, by which it is found, before its interfaces.
+  while ip -n "$space" link show eth0 >/dev/null 2>&1; do
+    ip -n "$space" link del eth0 2>/dev/null || true
+    sleep 0.02
+  done
 }
 
 # --- rate and delay
