@@ -11,6 +11,7 @@ mod quiet;
 mod rejected;
 mod relay;
 mod told;
+mod turn;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -32,6 +33,7 @@ use rejected::Rejected;
 use relay::Relay;
 pub use relay::{Messages, Receiver};
 use told::Told;
+use turn::Turn;
 
 /// How long a member waits for the next message before it writes what it has.
 const WAIT: Duration = Duration::from_millis(100);
@@ -39,9 +41,6 @@ const WAIT: Duration = Duration::from_millis(100);
 const PAUSE: Duration = Duration::from_secs(1);
 /// With `once`: how often the group's offsets are compared with the end.
 const LOOK: Duration = Duration::from_millis(500);
-
-/// Of the time, a member waits at most a tenth for answers to its commits and looks: when the broker is far, it asks less often.
-const WORK_FOR_WAIT: u32 = 9;
 
 /// Messages between two looks at the clock: a look costs as much as a tenth of a message.
 const MESSAGES_A_LOOK: u32 = 64;
@@ -202,8 +201,7 @@ impl<'a> Attendance<'a> {
     }
 
     fn serve(&mut self, member: &Member<Desk>) -> Result<()> {
-        let mut commit_due = Instant::now() + self.sink.commit_interval;
-        let mut look_due = Instant::now() + LOOK;
+        let (mut commits, mut looks) = (Turn::every(self.sink.commit_interval), Turn::every(LOOK));
         let mut messages = 0_u32;
         let relays = self.desk().relay.is_some();
         let mut gathered = false;
@@ -217,7 +215,7 @@ impl<'a> Attendance<'a> {
             match event {
                 Event::Given(partitions) => {
                     self.begin(member, &partitions)?;
-                    commit_due = Instant::now() + self.sink.commit_interval;
+                    commits = Turn::every(self.sink.commit_interval);
                 }
                 Event::Message(message) => {
                     self.quiet.broken();
@@ -242,15 +240,17 @@ impl<'a> Attendance<'a> {
                 break;
             }
             let now = Instant::now();
-            if now >= commit_due {
+            if commits.is_due(now, gathered) {
                 self.commit(member)?;
-                commit_due = next(now, self.sink.commit_interval);
+                commits.done(now, Instant::now());
             }
-            if self.control.once && now >= look_due {
+            if self.control.once && looks.is_due(now, gathered) {
+                // What the commit took has nothing to do with it.
+                let began = Instant::now();
                 if self.has_caught_up(member)? {
                     break;
                 }
-                look_due = next(now, LOOK);
+                looks.done(began, Instant::now());
             }
         }
         self.commit(member)
@@ -340,27 +340,5 @@ impl<'a> Attendance<'a> {
             }
         }
         Ok(ends)
-    }
-}
-
-/// When to ask again what was asked `asked_at` and is answered now.
-fn next(asked_at: Instant, interval: Duration) -> Instant {
-    Instant::now() + pause(asked_at.elapsed(), interval)
-}
-
-/// How long to work after an answer that `took` so long.
-fn pause(took: Duration, interval: Duration) -> Duration {
-    interval.max(took * WORK_FOR_WAIT)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn far_brokers_are_asked_less_often() {
-        let second = Duration::from_secs(1);
-        assert_eq!(pause(Duration::from_millis(5), second), second, "near: as configured");
-        assert_eq!(pause(Duration::from_millis(400), second), Duration::from_millis(3600), "far: a tenth of the time is waiting");
     }
 }
