@@ -85,6 +85,8 @@ impl Decoder {
             Encoding::Json => Ok(message),
             Encoding::Protobuf => {
                 space.clear();
+                // One huge message does not keep its memory.
+                space.shrink_to(4 * Batch::BYTES_FULL);
                 self.protobuf.to_json(message, space)?;
                 Ok(space)
             }
