@@ -32,6 +32,8 @@ pub struct Desk {
     channel: String,
     lanes: Vec<Lane>,
     by_topic: HashMap<String, Vec<usize>>,
+    /// The lanes of the channel.
+    mates: Vec<usize>,
     spoilt: bool,
     told: Told,
     /// Messages that were repeats.
@@ -54,6 +56,7 @@ impl Desk {
             channel: String::new(),
             lanes: Vec::new(),
             by_topic: HashMap::new(),
+            mates: Vec::new(),
             spoilt: false,
             told,
             repeats: 0,
@@ -114,9 +117,10 @@ impl Desk {
         if self.channel != topic {
             debug_assert!(self.batch.rows().is_empty(), "the caller writes before another topic's message is taken");
             topic.clone_into(&mut self.channel);
+            self.mates.clear();
+            self.mates.extend(self.by_topic.get(topic).into_iter().flatten());
         }
-        let mates = self.by_topic.get(topic).map(Vec::as_slice).unwrap_or_default();
-        let Some(&place) = mates.iter().find(|place| self.lanes[**place].partition == partition) else {
+        let Some(&place) = self.mates.iter().find(|place| self.lanes[**place].partition == partition) else {
             return Err(Error::link(format!("a message of partition {partition} of topic {topic:?}, which this member does not hold")));
         };
         let [named, format] = message.headers(["position", Encoding::HEADER]);
@@ -239,6 +243,7 @@ impl Desk {
         self.relay.iter_mut().for_each(Relay::clear);
         self.lanes.clear();
         self.by_topic.clear();
+        self.channel.clear();
         self.spoilt = false;
         self.told.released();
     }

@@ -42,9 +42,6 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// With `once`: how often the group's offsets are compared with the end.
 const LOOK: Duration = Duration::from_millis(500);
 
-/// Messages between two looks at the clock: a look costs as much as a tenth of a message.
-const MESSAGES_A_LOOK: u32 = 64;
-
 /// Runs `instances` members for each of the sinks of these names, or all, until they are told to stop or, with `once`, have caught up.
 pub fn run(config: &Config, names: &[String], instances: u32, control: &Control) -> Result<()> {
     run_beside(config, names, instances, control, None)
@@ -202,13 +199,10 @@ impl<'a> Attendance<'a> {
 
     fn serve(&mut self, member: &Member<Desk>) -> Result<()> {
         let (mut commits, mut looks) = (Turn::every(self.sink.commit_interval), Turn::every(LOOK));
-        let mut messages = 0_u32;
         let relays = self.desk().relay.is_some();
-        let mut gathered = false;
         while !self.control.is_stopping() {
-            // A program gets what is here rather than wait for a full batch.
-            let event = member.poll(if relays && gathered { Duration::ZERO } else { WAIT })?;
-            gathered = matches!(event, Event::Message(_));
+            let event = member.poll(WAIT)?;
+            let come = matches!(event, Event::Messages(_));
             if let Some(stopped) = self.desk().stopped.take() {
                 return Err(stopped);
             }
@@ -217,18 +211,20 @@ impl<'a> Attendance<'a> {
                     self.begin(member, &partitions)?;
                     commits = Turn::every(self.sink.commit_interval);
                 }
-                Event::Message(message) => {
+                Event::Messages(mut fetched) => {
                     self.quiet.broken();
                     let mut desk = self.desk();
-                    if !desk.fits(message.topic()) {
-                        desk.write(|claims| member.commit(claims))?;
+                    while let Some(message) = fetched.read() {
+                        if !desk.fits(message.topic()) {
+                            desk.write(|claims| member.commit(claims))?;
+                        }
+                        if desk.take(&message)? {
+                            desk.write(|claims| member.commit(claims))?;
+                        }
                     }
-                    if desk.take(&message)? {
+                    // A program gets what is here rather than wait for a full batch.
+                    if relays && !fetched.is_full {
                         desk.write(|claims| member.commit(claims))?;
-                    }
-                    messages = messages.wrapping_add(1);
-                    if !messages.is_multiple_of(MESSAGES_A_LOOK) {
-                        continue;
                     }
                 }
                 Event::Nothing => {
@@ -240,11 +236,11 @@ impl<'a> Attendance<'a> {
                 break;
             }
             let now = Instant::now();
-            if commits.is_due(now, gathered) {
+            if commits.is_due(now, come) {
                 self.commit(member)?;
                 commits.done(now, Instant::now());
             }
-            if self.control.once && looks.is_due(now, gathered) {
+            if self.control.once && looks.is_due(now, come) {
                 // What the commit took has nothing to do with it.
                 let began = Instant::now();
                 if self.has_caught_up(member)? {

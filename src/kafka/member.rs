@@ -3,7 +3,7 @@
 //! A commit says two things: the offset to go on from, and a text of the caller's that belongs to it. Both are one record in the
 //! group's log, so they hold or fail together.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rdkafka::ClientContext;
@@ -11,13 +11,14 @@ use rdkafka::TopicPartitionList;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, Rebalance};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{BorrowedMessage, Headers, Message as _};
 use rdkafka::topic_partition_list::Offset;
 
 use super::acl::Acl;
 use super::client::Settings;
 use super::complaints::Complaints;
 use super::failure::{failure, refused_for_good};
+use super::inbox::{Fetched, Inbox};
+use super::lock;
 use super::revive::{looked_after, revive};
 use crate::{Error, Result};
 
@@ -63,49 +64,8 @@ pub enum Event<'a> {
     Nothing,
     /// The group gave these partitions, and no others. The claims hold what is committed for them.
     Given(Partitions),
-    /// A message of one of the partitions.
-    Message(Message<'a>),
-}
-
-/// A message as it lies in the client's memory.
-pub struct Message<'a>(BorrowedMessage<'a>);
-
-impl Message<'_> {
-    /// Topic name.
-    pub fn topic(&self) -> &str {
-        self.0.topic()
-    }
-
-    /// Partition number.
-    pub fn partition(&self) -> u32 {
-        self.0.partition() as u32
-    }
-
-    /// Its place in the partition.
-    pub fn offset(&self) -> i64 {
-        self.0.offset()
-    }
-
-    /// Message bytes; empty for a tombstone.
-    pub fn value(&self) -> &[u8] {
-        self.0.payload().unwrap_or_default()
-    }
-
-    /// Milliseconds since 1970.
-    pub fn timestamp_ms(&self) -> i64 {
-        self.0.timestamp().to_millis().unwrap_or(0)
-    }
-
-    /// Values of the first headers of these names, found in one walk.
-    pub fn headers<const N: usize>(&self, names: [&str; N]) -> [Option<&[u8]>; N] {
-        let mut found = [None; N];
-        for header in self.0.headers().into_iter().flat_map(Headers::iter) {
-            if let Some((_, slot)) = names.iter().zip(&mut found).find(|(name, slot)| header.key == **name && slot.is_none()) {
-                *slot = header.value;
-            }
-        }
-        found
-    }
+    /// Messages of the partitions, at least one.
+    Messages(Fetched<'a>),
 }
 
 /// Who the member is, for what goes wrong.
@@ -142,6 +102,7 @@ struct Context<H> {
     seat: Seat,
     holder: Arc<Mutex<H>>,
     given: Arc<Mutex<Option<Partitions>>>,
+    inbox: Arc<Inbox>,
 }
 
 impl<H: Holder> ClientContext for Context<H> {
@@ -156,15 +117,22 @@ impl<H: Holder> ClientContext for Context<H> {
 
 impl<H: Holder> ConsumerContext for Context<H> {
     fn pre_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
-        if let Rebalance::Revoke(_) = rebalance {
-            let mut holder = lock(&self.holder);
-            // A lost assignment (the session lapsed) belongs to somebody else already: a commit would be refused.
-            let committed = if consumer.assignment_lost() {
-                Err(Error::link("the group gave the partitions to another member: this one was silent for too long"))
-            } else {
-                holder.finish().and_then(|claims| commit(&self.seat, consumer, &claims))
-            };
-            holder.release(committed);
+        match rebalance {
+            Rebalance::Assign(list) => {
+                list.elements().iter().for_each(|found| self.inbox.feed(consumer.client(), found.topic(), found.partition()));
+            }
+            Rebalance::Revoke(_) => {
+                self.inbox.starve();
+                let mut holder = lock(&self.holder);
+                // A lost assignment (the session lapsed) belongs to somebody else already: a commit would be refused.
+                let committed = if consumer.assignment_lost() {
+                    Err(Error::link("the group gave the partitions to another member: this one was silent for too long"))
+                } else {
+                    holder.finish().and_then(|claims| commit(&self.seat, consumer, &claims))
+                };
+                holder.release(committed);
+            }
+            Rebalance::Error(_) => {}
         }
     }
 
@@ -174,10 +142,6 @@ impl<H: Holder> ConsumerContext for Context<H> {
             *lock(&self.given) = Some(given);
         }
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn commit<C: ConsumerContext>(seat: &Seat, consumer: &BaseConsumer<C>, claims: &[Claim]) -> Result<()> {
@@ -214,20 +178,28 @@ pub struct Member<H: Holder> {
     consumer: BaseConsumer<Context<H>>,
     seat: Seat,
     given: Arc<Mutex<Option<Partitions>>>,
+    inbox: Arc<Inbox>,
+}
+
+impl<H: Holder> Drop for Member<H> {
+    fn drop(&mut self) {
+        self.inbox.close();
+    }
 }
 
 impl<H: Holder> Member<H> {
     /// Joins `group` for `topics` (names, or patterns with `*` and `?`).
     pub fn join(settings: &Settings, group: &str, topics: &[String], is_far: bool, holder: Arc<Mutex<H>>) -> Result<Self> {
-        let (complaints, given) = (Complaints::default(), Arc::default());
+        let (complaints, given, inbox) = (Complaints::default(), Arc::default(), Arc::<Inbox>::default());
         let seat = Seat { settings: settings.clone(), complaints, group: group.to_owned(), topics: topics.to_vec() };
-        let context = Context { seat: seat.clone(), holder, given: Arc::clone(&given) };
+        let context = Context { seat: seat.clone(), holder, given: Arc::clone(&given), inbox: Arc::clone(&inbox) };
         let fail = |cause| seat.failed(&format!("join group {group:?}"), None, &cause);
         let config = if is_far { settings.consumer_far(group) } else { settings.consumer(group) };
         let consumer: BaseConsumer<Context<H>> = config.create_with_context(context).map_err(fail)?;
+        inbox.open(consumer.client());
         let patterns: Vec<String> = topics.iter().map(|topic| subscription(topic)).collect();
         consumer.subscribe(&patterns.iter().map(String::as_str).collect::<Vec<_>>()).map_err(fail)?;
-        Ok(Self { consumer, seat, given })
+        Ok(Self { consumer, seat, given, inbox })
     }
 
     /// Waits for something to happen. Partitions are taken away within this call, through [`Holder`].
@@ -235,23 +207,43 @@ impl<H: Holder> Member<H> {
         let asks = || self.consumer.fetch_metadata(None, ASKING).is_ok();
         refused_for_good(|| self.reading(), &self.seat.settings, &self.seat.complaints, asks)?;
         revive(self.consumer.client(), &self.seat.settings, &self.seat.complaints);
-        let message = self.consumer.poll(wait);
+        let told = self.consumer.poll(if self.inbox.is_fed() { Duration::ZERO } else { wait });
         if let Some(given) = lock(&self.given).take() {
             return Ok(Event::Given(given));
         }
-        match message {
-            None => Ok(Event::Nothing),
-            Some(Ok(message)) => {
-                self.seat.complaints.went_well();
-                Ok(Event::Message(Message(message)))
+        match told {
+            None => {}
+            Some(Ok(_)) => return Err(Error::link("a message came outside the partitions that the group gave")),
+            Some(Err(KafkaError::MessageConsumption(code))) => {
+                self.pass_by(code)?;
+                return Ok(Event::Nothing);
             }
-            // A pattern that matches nothing yet, a broker on its way back: the library goes on by itself.
-            Some(Err(KafkaError::MessageConsumption(code))) if passes_by(code) => {
-                tracing::debug!(%code, "group member");
-                Ok(Event::Nothing)
-            }
-            Some(Err(cause)) => Err(self.seat.failed(&self.reading(), self.only_topic().as_deref(), &cause)),
+            Some(Err(cause)) => return Err(self.failed_to_read(&cause)),
         }
+        if !self.inbox.is_fed() {
+            return Ok(Event::Nothing);
+        }
+        let fetched = self.inbox.fetch(wait);
+        // After an error all is read again from the last commit, the messages beside it too.
+        fetched.errors.iter().try_for_each(|code| self.pass_by(*code))?;
+        if fetched.is_empty() {
+            return Ok(Event::Nothing);
+        }
+        self.seat.complaints.went_well();
+        Ok(Event::Messages(fetched))
+    }
+
+    /// A pattern that matches nothing yet, a broker on its way back: the library goes on by itself. Fails for anything else.
+    fn pass_by(&self, code: RDKafkaErrorCode) -> Result<()> {
+        if passes_by(code) {
+            tracing::debug!(%code, "group member");
+            return Ok(());
+        }
+        Err(self.failed_to_read(&KafkaError::MessageConsumption(code)))
+    }
+
+    fn failed_to_read(&self, cause: &KafkaError) -> Error {
+        self.seat.failed(&self.reading(), self.only_topic().as_deref(), cause)
     }
 
     fn reading(&self) -> String {

@@ -6,6 +6,7 @@ mod client;
 mod complaints;
 mod ends;
 mod failure;
+mod inbox;
 mod inspect;
 mod member;
 mod partitioner;
@@ -17,12 +18,19 @@ mod sender;
 mod tail;
 mod topics;
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 pub use checkpoints::Checkpoints;
 pub use client::Settings;
 pub use ends::{Ends, Offsets};
+pub use inbox::{Fetched, Message};
 pub use inspect::{Wanted, inspect};
-pub use member::{Claim, Event, Holder, Member, Message, subscription};
+pub use member::{Claim, Event, Holder, Member, subscription};
 pub use partitioner::partition_of;
 pub use sender::{Delivery, Outgoing, Sender};
 pub use tail::{read_between, watermarks};
 pub use topics::Topics;
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
