@@ -7,6 +7,7 @@ mod parts;
 pub mod protobuf;
 mod rows;
 mod shape;
+mod template;
 
 pub use encoding::{Decoder, Encoder, Encoding};
 

@@ -49,6 +49,12 @@ pub(super) struct Field {
     pub value: Span,
 }
 
+impl Default for Field {
+    fn default() -> Self {
+        Self { name: Span::default(), type_name: Span::default(), kind: Kind::Missing, value: Span::default() }
+    }
+}
+
 /// A list of columns: whether it is there, and its entries.
 #[derive(Debug, Default)]
 pub(super) struct List {

@@ -1,7 +1,7 @@
 //! The parts of a message to a row of a batch: the same for every format.
 
 use super::parts::{List, NO_TABLE, Parts, Reason};
-use super::shape::Shapes;
+use super::shape::{Known, Shape, Shapes};
 use crate::change::{Batch, Kind, Operation, Position, RowHead, Transaction};
 
 /// Adds rows; keeps what it learned of tables.
@@ -19,7 +19,7 @@ impl Rows {
         parts: &Parts,
         position: Position,
         batch: &mut Batch,
-    ) -> Result<(), Reason> {
+    ) -> Result<Known, Reason> {
         let (new, old) = (matches!(operation, Operation::Insert | Operation::Update), operation == Operation::Delete);
         if parts.table.is_none() {
             return Err(NO_TABLE);
@@ -28,20 +28,32 @@ impl Rows {
         } else if old && !parts.identity.given {
             return Err("it has no identity");
         }
-        let shape = self.shapes.of(operation, message, parts)?;
-        let table = batch.add_table(&shape.table);
-        let transaction = if batch.transactions().is_empty() { batch.add_transaction(Transaction::default()) } else { 0 };
-        let columns = batch.mark();
-        if new {
-            add_cells(batch, message, &parts.columns, &shape.columns);
-        }
-        let identity = batch.mark();
-        if old || operation == Operation::Update {
-            add_cells(batch, message, &parts.identity, &shape.identity);
-        }
-        batch.push_one(RowHead { operation, table, transaction, lsn: 0 }, columns, identity, position);
-        Ok(())
+        let known = self.shapes.of(operation, message, parts)?;
+        let shape = self.shapes.get(known).ok_or("its columns are unknown")?;
+        push(shape, operation, message, parts, position, batch);
+        Ok(known)
     }
+
+    /// Adds the row of a message with the same operation, names and types as one before. False, and nothing added, if these mean another table by now.
+    pub fn add_known(&mut self, known: Known, message: &[u8], parts: &Parts, position: Position, batch: &mut Batch) -> bool {
+        let Some(shape) = self.shapes.get(known) else { return false };
+        push(shape, known.operation, message, parts, position, batch);
+        true
+    }
+}
+
+fn push(shape: &Shape, operation: Operation, message: &[u8], parts: &Parts, position: Position, batch: &mut Batch) {
+    let table = batch.add_table(&shape.table);
+    let transaction = if batch.transactions().is_empty() { batch.add_transaction(Transaction::default()) } else { 0 };
+    let columns = batch.mark();
+    if matches!(operation, Operation::Insert | Operation::Update) {
+        add_cells(batch, message, &parts.columns, &shape.columns);
+    }
+    let identity = batch.mark();
+    if matches!(operation, Operation::Update | Operation::Delete) {
+        add_cells(batch, message, &parts.identity, &shape.identity);
+    }
+    batch.push_one(RowHead { operation, table, transaction, lsn: 0 }, columns, identity, position);
 }
 
 fn add_cells(batch: &mut Batch, message: &[u8], list: &List, places: &[Option<usize>]) {

@@ -22,6 +22,15 @@ pub(super) struct Shape {
     family: usize,
 }
 
+/// A shape that was found, and the operation that it was found for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Known {
+    pub operation: Operation,
+    place: usize,
+    /// [`Shapes::generation`] at that time.
+    generation: u32,
+}
+
 /// What is known of a table by its name.
 ///
 /// An update leaves an unchanged out-of-line value out of `columns`, so its names alone look like another table. An insert never does: its
@@ -47,13 +56,15 @@ pub(super) struct Shapes {
     by_name: HashMap<Vec<u8>, usize>,
     /// The shape of the last message of each operation.
     last: [usize; 4],
+    /// Counts how often all were forgotten.
+    generation: u32,
     /// The names of the message at hand.
     names: Vec<u8>,
 }
 
 impl Shapes {
     /// The shape of a message.
-    pub fn of(&mut self, operation: Operation, message: &[u8], parts: &Parts) -> Result<&Shape, Reason> {
+    pub fn of(&mut self, operation: Operation, message: &[u8], parts: &Parts) -> Result<Known, Reason> {
         let mut names = std::mem::take(&mut self.names);
         write_names(operation, message, parts, &mut names);
         let found = self.find(operation, &names);
@@ -61,7 +72,19 @@ impl Shapes {
         self.names = names;
         let found = found?;
         self.last[operation as usize] = found;
-        self.known.get(found).ok_or("its columns are unknown")
+        Ok(Known { operation, place: found, generation: self.generation })
+    }
+
+    /// A shape that was found before. `None` if the table has changed since, or it was forgotten.
+    pub fn get(&self, known: Known) -> Option<&Shape> {
+        let shape = self.known.get(known.place).filter(|_| known.generation == self.generation)?;
+        let family = self.families.get(shape.family)?;
+        let holds = match known.operation {
+            Operation::Insert => family.names == shape.names,
+            Operation::Update => shape.version == family.version,
+            Operation::Delete | Operation::Truncate => true,
+        };
+        holds.then_some(shape)
     }
 
     fn find(&mut self, operation: Operation, names: &[u8]) -> Option<usize> {
@@ -85,7 +108,7 @@ impl Shapes {
 
     fn make(&mut self, operation: Operation, message: &[u8], parts: &Parts, names: &[u8]) -> Result<usize, Reason> {
         if self.known.len() >= SHAPES_MAX {
-            *self = Self::default();
+            *self = Self { generation: self.generation + 1, ..Self::default() };
         }
         let family = self.family(message, parts);
         let kin = self.families.get_mut(family).ok_or("its table is unknown")?;

@@ -1,10 +1,11 @@
 //! JSON messages to rows of a batch: those of list_sync with any `include`, and those of plain wal2json format-version 2.
 
-use super::parse::parse;
+use super::parse::{Cursor, Skipped, check, parse};
 use crate::Error;
-use crate::change::{Batch, Operation, Position};
-use crate::format::parts::{Parts, Reason};
+use crate::change::{Batch, Kind, Operation, Position};
+use crate::format::parts::{List, Parts, Reason, Span};
 use crate::format::rows::Rows;
+use crate::format::template::{Slot, Templates, Value};
 
 /// Reads messages. Keeps what it learned of tables from call to call.
 ///
@@ -22,6 +23,8 @@ use crate::format::rows::Rows;
 pub struct Decoder {
     rows: Rows,
     parts: Parts,
+    skipped: Skipped,
+    templates: Templates,
 }
 
 impl Decoder {
@@ -30,14 +33,60 @@ impl Decoder {
     /// White space, the order of keys and unknown keys do not matter. A message that is not valid JSON or lacks what its action needs
     /// is a `Stop` and leaves the batch's rows as they were.
     pub fn decode(&mut self, message: &[u8], position: Position, batch: &mut Batch) -> crate::Result<()> {
-        let Self { rows, parts } = self;
-        let action = parse(parts, message).and_then(|action| operation_of(action.raw(message)));
-        let result =
-            action.and_then(|operation| operation.map_or(Ok(()), |operation| rows.add(operation, message, parts, position, batch)));
-        result.map_err(|reason| {
+        self.add(message, position, batch).map_err(|reason| {
             Error::stop(format!("a message is no row change in JSON: {reason}"))
                 .hint("check that the topic holds only messages of list_sync or wal2json (format-version 2), and that `format` names their format")
         })
+    }
+
+    /// What it learned of the text of messages.
+    #[cfg(test)]
+    pub fn forget_templates(&mut self) {
+        self.templates = Templates::default();
+    }
+
+    fn add(&mut self, message: &[u8], position: Position, batch: &mut Batch) -> Result<(), Reason> {
+        let Self { rows, parts, skipped, templates } = self;
+        check(message)?;
+        let action = message.strip_prefix(b"{\"action\":\"").and_then(<[u8]>::first_chunk::<1>);
+        if let Some(template) = action.and_then(|action| templates.get(operation_of(action).ok()??))
+            && template.fit(message, parts, |_, _, at| value_at(message, at))
+            && rows.add_known(template.known, message, parts, position, batch)
+        {
+            return Ok(());
+        }
+        let action = parse(parts, skipped, message)?;
+        let Some(operation) = operation_of(action.raw(message))? else { return Ok(()) };
+        let known = rows.add(operation, message, parts, position, batch)?;
+        templates.learn(message, parts, known, || values(parts, skipped));
+        Ok(())
+    }
+}
+
+#[inline]
+fn value_at(message: &[u8], at: usize) -> Option<(Kind, Span, usize)> {
+    let mut cursor = Cursor::new(message, at);
+    let (kind, value) = cursor.scalar().ok()?;
+    Some((kind, value, cursor.at()))
+}
+
+/// The values that may be others in another message of the same table.
+fn values(parts: &Parts, skipped: &Skipped) -> Vec<Value> {
+    let list = |list: &List, slot: fn(usize) -> Slot| {
+        let values = list.fields.iter().enumerate();
+        values.map(|(place, field)| Value { slot: slot(place), whole: whole(field.kind, field.value) }).collect::<Vec<_>>()
+    };
+    let skipped = skipped.iter().map(|(kind, value)| Value { slot: Slot::Skipped(*kind), whole: whole(*kind, *value) });
+    list(&parts.columns, Slot::Column).into_iter().chain(list(&parts.identity, Slot::Identity)).chain(skipped).collect()
+}
+
+/// Where a scalar begins and ends, quotes and all.
+fn whole(kind: Kind, value: Span) -> (usize, usize) {
+    let (start, end) = (value.start as usize, value.end as usize);
+    match kind {
+        Kind::Text => (start.saturating_sub(1), end + 1),
+        Kind::Null | Kind::Missing => (start, start + b"null".len()),
+        Kind::Literal => (start, end),
     }
 }
 

@@ -7,18 +7,16 @@ use crate::format::parts::{BYTES_MAX, Field, List, Parts, Reason, Span};
 /// Objects and arrays within one another that are skipped at most.
 const DEPTH_MAX: u32 = 64;
 
+/// Scalar values of keys that are not needed.
+pub(super) type Skipped = Vec<(Kind, Span)>;
+
 /// Takes a message apart; answers its action.
-pub(super) fn parse(parts: &mut Parts, message: &[u8]) -> Result<Span, Reason> {
-    if message.len() > BYTES_MAX {
-        return Err("it is longer than 2 GiB");
-    }
-    if std::str::from_utf8(message).is_err() {
-        return Err("it is not UTF-8");
-    }
+pub(super) fn parse(parts: &mut Parts, skipped: &mut Skipped, message: &[u8]) -> Result<Span, Reason> {
     parts.clear();
+    skipped.clear();
     let Parts { schema, table, columns, identity, pk } = parts;
     let mut action = Span::default();
-    let mut cursor = Cursor { bytes: message, at: 0 };
+    let mut cursor = Cursor::new(message, 0);
     cursor.object("it is no JSON object", |cursor, key| match key {
         b"action" => cursor.string().map(|span| action = span),
         b"schema" => cursor.string().map(|span| *schema = Some(span)),
@@ -26,10 +24,22 @@ pub(super) fn parse(parts: &mut Parts, message: &[u8]) -> Result<Span, Reason> {
         b"columns" => list(columns, cursor, true),
         b"identity" => list(identity, cursor, true),
         b"pk" => list(pk, cursor, false),
-        _ => cursor.skip(0),
+        _ => {
+            cursor.space();
+            if let Some(b'{' | b'[') = cursor.peek() { cursor.skip(0) } else { cursor.scalar().map(|scalar| skipped.push(scalar)) }
+        }
     })?;
     cursor.space();
     if cursor.at == message.len() { Ok(action) } else { Err("something follows the JSON object") }
+}
+
+/// Refuses what cannot be taken apart at all.
+pub(super) fn check(message: &[u8]) -> Result<(), Reason> {
+    if message.len() > BYTES_MAX {
+        return Err("it is longer than 2 GiB");
+    }
+    // The first is the faster look, and mostly enough.
+    if message.is_ascii() || std::str::from_utf8(message).is_ok() { Ok(()) } else { Err("it is not UTF-8") }
 }
 
 /// Whether the bytes are a JSON number, `true` or `false`, and nothing else.
@@ -37,7 +47,7 @@ pub(in crate::format) fn is_literal(bytes: &[u8]) -> bool {
     if matches!(bytes, b"true" | b"false") {
         return true;
     }
-    let mut cursor = Cursor { bytes, at: 0 };
+    let mut cursor = Cursor::new(bytes, 0);
     cursor.number().is_ok() && cursor.at == bytes.len()
 }
 
@@ -67,12 +77,33 @@ fn list(list: &mut List, cursor: &mut Cursor, valued: bool) -> Result<(), Reason
     })
 }
 
-struct Cursor<'a> {
+/// A place in a message.
+pub(super) struct Cursor<'a> {
     bytes: &'a [u8],
     at: usize,
 }
 
-impl Cursor<'_> {
+impl<'a> Cursor<'a> {
+    /// At a place in a message.
+    #[inline]
+    pub fn new(bytes: &'a [u8], at: usize) -> Self {
+        Self { bytes, at }
+    }
+
+    /// How far it has come.
+    #[inline]
+    pub fn at(&self) -> usize {
+        self.at
+    }
+
+    /// Passes the bytes, if they are next.
+    #[inline]
+    fn passes(&mut self, text: &[u8]) -> bool {
+        let found = self.bytes.get(self.at..).is_some_and(|rest| rest.starts_with(text));
+        self.at += if found { text.len() } else { 0 };
+        found
+    }
+
     #[inline]
     fn peek(&self) -> Option<u8> {
         self.bytes.get(self.at).copied()
@@ -155,19 +186,12 @@ impl Cursor<'_> {
 
     #[inline]
     fn try_usual_field(&mut self) -> Option<Field> {
-        self.literal(b"{\"name\":")?;
+        self.passes(b"{\"name\":").then_some(())?;
         let name = self.string().ok()?;
-        self.literal(b",\"value\":")?;
+        self.passes(b",\"value\":").then_some(())?;
         let (kind, value) = self.scalar().ok()?;
-        self.literal(b"}")?;
+        self.passes(b"}").then_some(())?;
         Some(Field { name, type_name: Span::default(), kind, value })
-    }
-
-    #[inline]
-    fn literal(&mut self, text: &'static [u8]) -> Option<()> {
-        let found = self.bytes.get(self.at..)?.starts_with(text);
-        self.at += if found { text.len() } else { return None };
-        Some(())
     }
 
     #[inline]
@@ -199,7 +223,7 @@ impl Cursor<'_> {
 
     /// A value that is neither object nor array.
     #[inline]
-    fn scalar(&mut self) -> Result<(Kind, Span), Reason> {
+    pub fn scalar(&mut self) -> Result<(Kind, Span), Reason> {
         self.space();
         let start = self.at;
         let kind = match self.peek() {
@@ -216,11 +240,7 @@ impl Cursor<'_> {
     }
 
     fn word(&mut self, word: &'static [u8]) -> Result<(), Reason> {
-        if !self.bytes.get(self.at..).is_some_and(|rest| rest.starts_with(word)) {
-            return Err("a value is no JSON value");
-        }
-        self.at += word.len();
-        Ok(())
+        if self.passes(word) { Ok(()) } else { Err("a value is no JSON value") }
     }
 
     /// Passes digits; answers how many.

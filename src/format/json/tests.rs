@@ -218,6 +218,36 @@ proptest! {
         }
     }
 
+    /// A message that fits the one before it is taken apart by another way than the first of its kind, and with the same result.
+    #[test]
+    fn messages_like_those_before_are_read_as_if_they_were_the_first(
+        batches in prop::collection::vec(batch(), 1..3),
+        types: bool,
+        changes in prop::collection::vec((any::<prop::sample::Index>(), "[{}\\[\\]\",:a-z0-9\\\\ é\n]"), 1..4),
+    ) {
+        let include = Include { types, xid: types, schema: types, ..Include::default() };
+        let messages = batches.iter().flat_map(|batch| encode(batch, Options { include, ..Options::default() }));
+        let (mut one, mut other) = (Decoder::default(), Decoder::default());
+        for message in messages {
+            let changed = changes.iter().map(|(place, with)| {
+                let letters = message.chars().enumerate();
+                let place = place.index(message.chars().count());
+                letters.map(|(at, letter)| if at == place { with.clone() } else { letter.to_string() }).collect::<String>()
+            });
+            for message in [message.clone(), message.clone(), message.clone()].into_iter().chain(changed) {
+                let (mut learned, mut fresh) = (Batch::default(), Batch::default());
+                other.forget_templates();
+                let answers = [
+                    one.decode(message.as_bytes(), Position::START, &mut learned),
+                    other.decode(message.as_bytes(), Position::START, &mut fresh),
+                ];
+                let [ours, theirs] = answers.map(|answer| answer.map_err(|error| error.to_string()));
+                prop_assert_eq!(ours, theirs, "{}", &message);
+                prop_assert_eq!(format!("{learned:?}"), format!("{fresh:?}"), "{}", &message);
+            }
+        }
+    }
+
     #[test]
     fn any_bytes_are_no_panic(bytes: Vec<u8>, text in "[{}\\[\\]\",:a-z0-9\\\\ ]{0,60}") {
         let mut batch = Batch::default();

@@ -6,6 +6,7 @@ use crate::change::{Batch, Kind, Operation, Position};
 use crate::format::json::{is_literal, write_message};
 use crate::format::parts::{BYTES_MAX, Extras, Field, List, NO_TABLE, Parts, Reason, Span};
 use crate::format::rows::Rows;
+use crate::format::template::{Slot, Templates, Value};
 
 /// Reads messages. Keeps what it learned of tables from call to call.
 #[derive(Debug, Default)]
@@ -18,6 +19,9 @@ pub struct Decoder {
     key: Vec<u64>,
     columns: Values,
     identity: Values,
+    /// Values of what rows do not need, with where they begin and end.
+    skipped: Vec<(Kind, (usize, usize))>,
+    templates: Templates,
 }
 
 /// What a message says of one row: kinds, and the texts of those that have one.
@@ -25,6 +29,8 @@ pub struct Decoder {
 struct Values {
     kinds: Vec<u64>,
     texts: Vec<Span>,
+    /// Where the length of each text begins.
+    starts: Vec<usize>,
 }
 
 impl Decoder {
@@ -33,9 +39,32 @@ impl Decoder {
     /// Fields may come in any order, and unknown ones do not matter. A message that is no `Change` or lacks what its action needs is a `Stop` and leaves the
     /// batch's rows as they were.
     pub fn decode(&mut self, message: &[u8], position: Position, batch: &mut Batch) -> crate::Result<()> {
-        let parsed = self.parse(message);
-        let result = parsed.and_then(|operation| self.rows.add(operation, message, &self.parts, position, batch));
-        result.map_err(refused)
+        self.add(message, position, batch).map_err(refused)
+    }
+
+    fn add(&mut self, message: &[u8], position: Position, batch: &mut Batch) -> Result<(), Reason> {
+        let action = message.first_chunk::<2>().filter(|start| u32::from(start[0]) == change::ACTION << 3 | VARINT);
+        if let Some(template) = action.and_then(|start| self.templates.get(operation_of(start[1].into()).ok()?))
+            && message.len() <= BYTES_MAX
+            && template.fit(message, &mut self.parts, |field, slot, at| value_at(message, field.kind, slot, at))
+            && self.rows.add_known(template.known, message, &self.parts, position, batch)
+        {
+            return Ok(());
+        }
+        let operation = self.parse(message)?;
+        let Self { rows, parts, columns, identity, skipped, templates, .. } = self;
+        let known = rows.add(operation, message, parts, position, batch)?;
+        templates.learn(message, parts, known, || {
+            let skipped = skipped.iter().map(|(kind, whole)| Value { slot: Slot::Skipped(*kind), whole: *whole });
+            values(&parts.columns, columns, Slot::Column).chain(values(&parts.identity, identity, Slot::Identity)).chain(skipped).collect()
+        });
+        Ok(())
+    }
+
+    /// What it learned of the bytes of messages.
+    #[cfg(test)]
+    pub fn forget_templates(&mut self) {
+        self.templates = Templates::default();
     }
 
     /// Appends what JSON would have written of the same row, byte for byte, with the extras that the message holds. (JSON's `"xid":null` of a change without a
@@ -57,14 +86,17 @@ impl Decoder {
         self.names.clear();
         self.types.clear();
         self.key.clear();
+        self.skipped.clear();
         for values in [&mut self.columns, &mut self.identity] {
             values.kinds.clear();
             values.texts.clear();
+            values.starts.clear();
         }
         let mut action = 0;
         let mut reader = Reader::new(message);
         while !reader.is_empty() {
             let (field, wire_type) = reader.tag()?;
+            let start = reader.place().0;
             match (field, wire_type) {
                 (change::ACTION, VARINT) => action = reader.varint()?,
                 (change::SCHEMA, BYTES) => self.parts.schema = Some(text(reader.part()?)?),
@@ -73,24 +105,22 @@ impl Decoder {
                 (change::TYPE, BYTES) => self.types.push(text(reader.part()?)?),
                 (change::PK, _) => numbers(&mut reader, wire_type, &mut self.key)?,
                 (change::COLUMN_KINDS, _) => numbers(&mut reader, wire_type, &mut self.columns.kinds)?,
-                (change::COLUMNS, BYTES) => self.columns.texts.push(text(reader.part()?)?),
+                (change::COLUMNS, BYTES) => self.columns.add(start, text(reader.part()?)?),
                 (change::IDENTITY_KINDS, _) => numbers(&mut reader, wire_type, &mut self.identity.kinds)?,
-                (change::IDENTITY, BYTES) => self.identity.texts.push(text(reader.part()?)?),
+                (change::IDENTITY, BYTES) => self.identity.add(start, text(reader.part()?)?),
                 (change::XID, BYTES) => self.extras.xid = Some(text(reader.part()?)?),
                 (change::COMMITTED_US, VARINT) => self.extras.committed_us = Some(unzigzag(reader.varint()?)),
                 (change::LSN, BYTES) => self.extras.lsn = Some(text(reader.part()?)?),
                 (change::ACTION..=change::IDENTITY, _) => return Err("a field is not of its type"),
                 _ => reader.skip(wire_type)?,
             }
+            match field {
+                change::XID | change::LSN => self.skipped.push((Kind::Text, (start, reader.place().0))),
+                change::COMMITTED_US => self.skipped.push((Kind::Literal, (start, reader.place().0))),
+                _ => {}
+            }
         }
-        let operation = match action {
-            1 => Operation::Insert,
-            2 => Operation::Update,
-            3 => Operation::Delete,
-            4 => Operation::Truncate,
-            0 => return Err("it has no action"),
-            _ => return Err("its action is unknown"),
-        };
+        let operation = operation_of(action)?;
         self.extras.types = !self.types.is_empty();
         self.name_columns(operation, message)?;
         Ok(operation)
@@ -119,6 +149,47 @@ impl Decoder {
         }
         Ok(())
     }
+}
+
+impl Values {
+    #[inline]
+    fn add(&mut self, start: usize, text: Span) {
+        self.texts.push(text);
+        self.starts.push(start);
+    }
+}
+
+fn operation_of(action: u64) -> Result<Operation, Reason> {
+    match action {
+        1 => Ok(Operation::Insert),
+        2 => Ok(Operation::Update),
+        3 => Ok(Operation::Delete),
+        4 => Ok(Operation::Truncate),
+        0 => Err("it has no action"),
+        _ => Err("its action is unknown"),
+    }
+}
+
+/// The texts that may be others in another message of the same table. A kind is part of what must be equal.
+fn values(list: &List, values: &Values, slot: fn(usize) -> Slot) -> impl Iterator<Item = Value> {
+    let have_text = list.fields.iter().enumerate().filter(|(_, field)| matches!(field.kind, Kind::Literal | Kind::Text));
+    let starts = have_text.zip(&values.starts);
+    starts.map(move |((place, field), start)| Value { slot: slot(place), whole: (*start, field.value.end as usize) })
+}
+
+/// The value at a place, if it is one of this kind.
+#[inline]
+fn value_at(message: &[u8], kind: Kind, slot: Slot, at: usize) -> Option<(Kind, Span, usize)> {
+    let mut reader = Reader::at(message, at);
+    if slot == Slot::Skipped(Kind::Literal) {
+        reader.varint().ok()?;
+        return Some((kind, Span::default(), reader.place().0));
+    }
+    let value = text(reader.part().ok()?).ok()?;
+    if kind == Kind::Literal && !is_literal(value.raw(message)) {
+        return None;
+    }
+    Some((kind, value, reader.place().0))
 }
 
 fn refused(reason: Reason) -> Error {

@@ -176,6 +176,32 @@ proptest! {
         prop_assert_eq!(to_json(&ours, Options::default()), to_json(&theirs, Options::default()));
     }
 
+    /// A message that fits the one before it is taken apart by another way than the first of its kind, and with the same result.
+    #[test]
+    fn messages_like_those_before_are_read_as_if_they_were_the_first(
+        batches in prop::collection::vec(batch(), 1..3),
+        all: bool,
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
+    ) {
+        let include = Include { xid: all, timestamp: all, lsn: all, schema: all, types: all };
+        let (mut one, mut other) = (Decoder::default(), Decoder::default());
+        for message in batches.iter().flat_map(|batch| encode(batch, Options { include, ..Options::default() })) {
+            let changed = changes.iter().map(|(place, byte)| {
+                let mut changed = message.clone();
+                changed[place.index(message.len())] = *byte;
+                changed
+            });
+            for message in [message.clone(), message.clone(), message.clone()].into_iter().chain(changed) {
+                let (mut learned, mut fresh) = (Batch::default(), Batch::default());
+                other.forget_templates();
+                let answers = [one.decode(&message, Position::START, &mut learned), other.decode(&message, Position::START, &mut fresh)];
+                let [ours, theirs] = answers.map(|answer| answer.map_err(|error| error.to_string()));
+                prop_assert_eq!(ours, theirs, "{:?}", &message);
+                prop_assert_eq!(format!("{learned:?}"), format!("{fresh:?}"), "{:?}", &message);
+            }
+        }
+    }
+
     #[test]
     fn broken_messages_leave_the_batch(batch in batch(), cut: prop::sample::Index, put: prop::sample::Index, byte: u8) {
         let mut decoder = Decoder::default();

@@ -83,6 +83,12 @@ impl<'a> Reader<'a> {
         Self { bytes, at: 0, end: bytes.len() }
     }
 
+    /// Of the rest of a message from a place on.
+    #[inline]
+    pub fn at(bytes: &'a [u8], at: usize) -> Self {
+        Self { bytes, at, end: bytes.len() }
+    }
+
     /// Whether everything is read.
     #[inline]
     pub fn is_empty(&self) -> bool {
