@@ -14,6 +14,7 @@ mod direct;
 mod exactly_once;
 mod faults;
 mod groups;
+mod headers;
 mod imports;
 mod log;
 mod monitor;
