@@ -18,6 +18,7 @@ mod headers;
 mod imports;
 mod log;
 mod monitor;
+mod progress;
 mod security;
 mod status;
 mod tidy;

@@ -13,7 +13,7 @@ mod topic;
 pub use monitor::{Metrics, Monitor};
 pub use own_postgres::OwnPostgres;
 pub use pipeline::{Counts, Pipeline, alone, together};
-pub use program::{Program, Run};
+pub use program::{Program, Run, run_on_terminal};
 pub use proxy::Link;
 pub use scratch::Scratch;
 pub use server::{Leftovers, Server, all_servers, kafka, services};
