@@ -18,6 +18,7 @@ mod headers;
 mod imports;
 mod log;
 mod monitor;
+mod one_line;
 mod progress;
 mod security;
 mod status;
