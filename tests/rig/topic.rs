@@ -14,6 +14,13 @@ fn settings() -> Settings {
     }
 }
 
+/// The offset that the next message of each partition will have.
+pub fn ends_of(topic: &str) -> Vec<i64> {
+    let settings = settings();
+    let partitions = Topics::connect(&settings).unwrap().partitions(topic).unwrap();
+    watermarks(&settings, topic, partitions).unwrap().into_iter().map(|(_, end)| end).collect()
+}
+
 /// Hands out every message of a topic: partition, key, value and `position` header.
 pub fn consume_topic(topic: &str, mut each: impl FnMut(u32, &[u8], &[u8], &[u8])) {
     let settings = settings();
