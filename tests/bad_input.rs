@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::rig::{OwnPostgres, Pipeline, Program, Run, Scratch, Server, alone, kafka, together};
+use crate::rig::{Monitor, OwnPostgres, Pipeline, Program, Run, Scratch, Server, alone, ends_of, kafka, together};
 
 /// Runs `connect` with a changed source.
 fn connect(server: &Server, change: impl Fn(String) -> String) -> Run {
@@ -147,31 +147,74 @@ fn no_privilege() {
     }
 }
 
-/// A message that is none goes to `.rejected.jsonl` with its offset, once; the consumer goes on, also after a restart.
+/// A message that is none goes to `.rejected.jsonl` with its place, once; the consumer goes on, also after it was killed before and after the
+/// commit of what it put aside.
 #[test]
 fn malformed_messages() {
     let pipeline = Pipeline::new("reject", Server::postgres(), false);
-    let counts = pipeline.seed(1_000);
+    let mut counts = pipeline.seed(1_000);
     pipeline.run(&["connect", "--once"]);
-    produce(&pipeline.topic(), "{\"action\":\"I\",\"table\":\nnot json\n{\"action\":\"Q\",\"table\":\"x\"}\n", &[]);
-    produce(&pipeline.topic(), b"\x08\xff\xfe\n", &["-H", "format=protobuf"]);
-    produce(&pipeline.topic(), "{\"action\":\"T\",\"table\":\"x\"}\n", &["-H", "format=of tomorrow"]);
-    let more = pipeline.seed(1_000);
+    let ends = ends_of(&pipeline.topic());
+    let expected: Vec<_> = [(0, 0), (0, 1), (0, 2), (1, 0), (2, 0)].map(|(partition, behind)| (partition, ends[partition] + behind)).into();
+    produce(&pipeline.topic(), "{\"action\":\"I\",\"table\":\nnot json\n{\"action\":\"Q\",\"table\":\"x\"}\n", &["-p", "0"]);
+    produce(&pipeline.topic(), b"\x08\xff\xfe\n", &["-p", "1", "-H", "format=protobuf"]);
+    produce(&pipeline.topic(), "{\"action\":\"T\",\"table\":\"x\"}\n", &["-p", "2", "-H", "format=of tomorrow"]);
+    counts += pipeline.seed(1_000);
+    pipeline.run(&["connect", "--once"]);
+
+    let text = format!("{}{}", pipeline.scratch.read("list_sync.toml"), Monitor::SECTION);
+    pipeline.scratch.write("list_sync.toml", &text);
+    let rejected = ("list_sync_sink_rejected_total", [("sink", pipeline.scratch.name.as_str())]);
+    // It commits nothing but the names of its files, so what it put aside comes again.
+    pipeline.scratch.write("late.toml", &text.replace("commit_interval_ms = 200", "commit_interval_ms = 600000"));
+    let mut late = pipeline.start("late", &["-c", "late.toml", "consume"]);
+    let monitor = Monitor::of(&mut late);
+    monitor.wait_for_metrics("put aside", |metrics| metrics.sum(rejected.0, &rejected.1) == Some(5.0));
+    assert_eq!(put_aside(&pipeline), expected);
+    late.kill();
+    // As it is when the crash comes in the middle of a line.
+    let file = pipeline.scratch.path("out").join(rejected_file(&pipeline));
+    let whole = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, &whole[..whole.len() - 10]).unwrap();
+
+    let mut again = pipeline.start("again", &["consume"]);
+    let monitor = Monitor::of(&mut again);
+    let all = counts.changes() as f64 + 5.0;
+    monitor.wait_for_metrics("committed", |metrics| metrics.sum("list_sync_sink_committed_offset", &rejected.1) == Some(all));
+    monitor.metrics().is(rejected.0, &rejected.1, 5.0);
+    again.kill();
+    assert_eq!(put_aside(&pipeline), expected, "those that came again are not written twice, and the torn one is whole");
+
+    // What is committed does not come again.
+    counts += pipeline.seed(100);
     pipeline.run(&["connect", "--once"]);
     pipeline.run(&["consume", "--once"]);
-    let total = crate::rig::Counts {
-        inserted: counts.inserted + more.inserted,
-        updated: counts.updated + more.updated,
-        deleted: counts.deleted + more.deleted,
+    assert_eq!(put_aside(&pipeline), expected);
+    assert!(pipeline.scratch.read(&file).contains(r#""message_hex":"08fffe""#));
+    pipeline.prove(counts);
+}
+
+/// The one file of what was put aside.
+#[track_caller]
+fn rejected_file(pipeline: &Pipeline) -> String {
+    let names = std::fs::read_dir(pipeline.scratch.path("out")).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let names: Vec<_> = names.filter(|name| name.ends_with(".rejected.jsonl")).collect();
+    assert_eq!(names.len(), 1, "{names:?}");
+    names[0].clone()
+}
+
+/// Partition and offset of each message that was put aside, sorted; each line tells the topic and the reason as well.
+#[track_caller]
+fn put_aside(pipeline: &Pipeline) -> Vec<(usize, i64)> {
+    let text = pipeline.scratch.read(format!("out/{}", rejected_file(pipeline)));
+    let place = |line: &str| {
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        assert!(line["topic"] == pipeline.topic() && !line["reason"].as_str().unwrap().is_empty(), "{line}");
+        (line["partition"].as_u64().unwrap() as usize, line["offset"].as_i64().unwrap())
     };
-    pipeline.prove(total);
-    let rejected = std::fs::read_dir(pipeline.scratch.path("out")).unwrap().map(|entry| entry.unwrap().path());
-    let rejected: Vec<_> = rejected.filter(|path| path.to_str().unwrap().ends_with(".rejected.jsonl")).collect();
-    assert_eq!(rejected.len(), 1);
-    let text = std::fs::read_to_string(&rejected[0]).unwrap();
-    assert_eq!(text.lines().count(), 5, "{text}");
-    assert!(text.contains(r#""message_hex":"08fffe""#), "{text}");
-    assert!(text.lines().all(|line| line.contains("\"offset\":") && line.contains("\"reason\":")), "{text}");
+    let mut places: Vec<_> = text.lines().map(place).collect();
+    places.sort_unstable();
+    places
 }
 
 /// Writes lines into a topic, each a message.

@@ -46,9 +46,10 @@ fn no_stage_imports_its_neighbour() {
             continue;
         };
         each_source(&path, &mut |file, text| {
-            for name in names_of_crate(text) {
+            for path in paths(&module_of(&root, file), text) {
+                let Some(name) = path.first() else { continue };
                 seen += 1;
-                if name != place && !allowed.contains(name.as_str()) && !OPEN.contains(&name.as_str()) {
+                if *name != place && !allowed.contains(name.as_str()) && !OPEN.contains(&name.as_str()) {
                     faults.push(format!("{}: {place} may not use crate::{name}", file.display()));
                 }
             }
@@ -63,15 +64,44 @@ fn no_stage_imports_its_neighbour() {
 /// Sources of one database may not use the other's.
 #[test]
 fn databases_know_nothing_of_each_other() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../src/source");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../src");
+    let mut seen = 0;
     for (own, other) in [("postgres", "mysql"), ("mysql", "postgres")] {
-        each_source(&root.join(own), &mut |file, text| {
+        each_source(&root.join("source").join(own), &mut |file, text| {
             // Live tests may ask the other server how it prints a value.
             let is_live_test = file.components().any(|part| part.as_os_str() == "live");
-            let is_named = text.contains(&format!("source::{other}")) || text.contains(&format!("super::super::{other}"));
+            let paths = paths(&module_of(&root, file), text);
+            let is_named = paths.iter().any(|path| path.starts_with(&["source".to_owned(), other.to_owned()]));
             assert!(is_live_test || !is_named, "{}", file.display());
+            seen += paths.iter().filter(|path| path.len() > 1 && path[0] == "source").count();
         });
     }
+    assert!(seen > 50, "the check found only {seen} paths: it no longer reads them");
+}
+
+/// However a path is written, it is read as the place that it leads to.
+#[test]
+fn relative_paths_are_followed() {
+    #[track_caller]
+    fn check(module: &str, text: &str, expected: &str) {
+        let module: Vec<String> = module.split("::").map(str::to_owned).collect();
+        let came: Vec<String> = paths(&module, text).iter().map(|path| path.join("::")).collect();
+        assert_eq!(came.join(" "), expected);
+    }
+    check("sink::csv::fold", "use crate::change::{Batch, Row};", "change::Batch change::Row");
+    check("sink::csv::fold", "use super::super::super::kafka::Sender;", "kafka::Sender");
+    check("sink::csv::fold", "use super::super::{Sink, super::kafka};", "sink::Sink kafka");
+    check("sink::csv::fold", "let it = super::super::super::kafka::settings();", "kafka::settings");
+    check("sink", "pub use super::{Error, kafka::{client, Sender}};", "Error kafka::client kafka::Sender");
+    check("sink", "use crate::{Result, source::{self, mysql::Tables}};", "Result source source::mysql::Tables");
+    check("sink", "use crate::{config as settings, Result as Answer};", "config Result");
+    check("sink", "// use crate::kafka;\nuse csv::Writer; use hyper::super_user; use self::csv::Csv;", "sink::csv::Csv");
+    check("source::mysql::gtid", "x();\n#[cfg(test)]\nmod tests {\n    use super::super::postgres;\n}\n", "source::mysql::postgres");
+    check(
+        "source::mysql::gtid",
+        "mod tests {\n    use super::super::super::postgres;\n}\nuse super::place;\n",
+        "source::postgres source::mysql::place",
+    );
 }
 
 fn each_source(path: &Path, each: &mut dyn FnMut(&Path, &str)) {
@@ -84,33 +114,89 @@ fn each_source(path: &Path, each: &mut dyn FnMut(&Path, &str)) {
     }
 }
 
-/// The first names behind `crate::`, also those in braces.
-fn names_of_crate(text: &str) -> Vec<String> {
-    let code: String = text.lines().filter(|line| !line.trim_start().starts_with("//")).flat_map(|line| [line, "\n"]).collect();
-    let mut names = Vec::new();
-    for (place, _) in code.match_indices("crate::") {
-        let rest = &code[place + "crate::".len()..];
-        let word = |text: &str| text.chars().take_while(|letter| letter.is_alphanumeric() || *letter == '_').collect::<String>();
-        if let Some(group) = rest.strip_prefix('{') {
-            let mut depth = 0;
-            let mut start = true;
-            for (offset, letter) in group.char_indices() {
-                match letter {
-                    '{' => depth += 1,
-                    '}' if depth == 0 => break,
-                    '}' => depth -= 1,
-                    ',' if depth == 0 => start = true,
-                    letter if start && !letter.is_whitespace() => {
-                        names.push(word(&group[offset..]));
-                        start = false;
-                    }
-                    _ => {}
-                }
-            }
+/// `["sink", "csv", "fold"]` for `src/sink/csv/fold.rs`.
+fn module_of(root: &Path, file: &Path) -> Vec<String> {
+    let inside = file.strip_prefix(root).unwrap().with_extension("");
+    let names = inside.components().map(|part| part.as_os_str().to_str().unwrap().to_owned());
+    names.filter(|name| name != "mod").collect()
+}
+
+/// Where the paths of a file lead that begin with `crate`, `super` or `self`, from the crate's root on, and one by one those in braces.
+fn paths(module: &[String], text: &str) -> Vec<Vec<String>> {
+    let mut found = Vec::new();
+    let (mut module, mut inner_end) = (module.to_vec(), None);
+    let lines = text.lines().filter(|line| !line.trim_start().starts_with("//")).flat_map(|line| [line, "\n"]);
+    let code: String = lines.collect();
+    let mut place = 0;
+    while let Some(letter) = code[place..].chars().next() {
+        let rest = &code[place..];
+        // rustfmt puts the end of a module that stands in a file at the beginning of a line.
+        if inner_end.is_none() && (place == 0 || code[..place].ends_with('\n')) && is_inner_module(rest) {
+            inner_end = rest.find("\n}").map(|length| place + length);
+            module.push("inner".to_owned());
+        } else if inner_end == Some(place) {
+            inner_end = None;
+            module.pop();
+        }
+        let begins_word = !code[..place].ends_with(|before: char| is_of_word(before) || before == ':');
+        let begins_path = ["crate::", "super::", "self::"].iter().any(|begins| rest.starts_with(begins));
+        if begins_word && begins_path {
+            place += follow(&module, rest, &mut found);
         } else {
-            names.push(word(rest));
+            place += letter.len_utf8();
         }
     }
-    names.retain(|name| !name.is_empty());
-    names
+    found
+}
+
+fn is_inner_module(code: &str) -> bool {
+    let line = code.lines().next().unwrap_or_default();
+    let words: Vec<&str> = line.split_whitespace().collect();
+    !line.starts_with(' ') && line.ends_with('{') && words.contains(&"mod")
+}
+
+fn is_of_word(letter: char) -> bool {
+    letter.is_alphanumeric() || letter == '_'
+}
+
+/// Follows the path that `code` begins with from the module `from`; answers its length.
+fn follow(from: &[String], code: &str, found: &mut Vec<Vec<String>>) -> usize {
+    let (mut at, mut place) = (from.to_vec(), 0);
+    loop {
+        let rest = &code[place..];
+        if rest.starts_with('{') {
+            return place + follow_each(&at, rest, found);
+        }
+        let word: String = rest.chars().take_while(|letter| is_of_word(*letter)).collect();
+        place += word.len();
+        match word.as_str() {
+            "crate" => at.clear(),
+            "super" => drop(at.pop()),
+            "self" | "" => {}
+            _ => at.push(word),
+        }
+        if !code[place..].starts_with("::") {
+            found.push(at);
+            return place;
+        }
+        place += 2;
+    }
+}
+
+/// The same for each path of a list in braces.
+fn follow_each(from: &[String], code: &str, found: &mut Vec<Vec<String>>) -> usize {
+    let mut place = 1;
+    while let Some(letter) = code[place..].chars().next() {
+        match letter {
+            '}' => return place + 1,
+            letter if is_of_word(letter) => {
+                place += follow(from, &code[place..], found);
+                // What follows is `as name`, or nothing.
+                place += code[place..].find([',', '}']).unwrap_or(0);
+            }
+            // `*`, commas and white space.
+            letter => place += letter.len_utf8(),
+        }
+    }
+    place
 }

@@ -64,7 +64,13 @@ impl OneLine {
         let Ok(address) = super::address_of_flag(from) else { return "source".to_owned() };
         let tables = self.tables.iter().map(|table| name_of(table.trim_matches('*'))).collect::<Vec<_>>().join("_");
         let name = format!("{}_{}_{tables}", address.dialect.product().to_ascii_lowercase(), name_of(&address.database));
-        name.trim_end_matches('_').chars().take(NAME_LENGTH_MAX).collect()
+        let name = name.trim_end_matches('_');
+        if name.len() <= NAME_LENGTH_MAX {
+            return name.to_owned();
+        }
+        // What is cut off would be the same for many: its sum tells them apart.
+        let kept: String = name.chars().take(NAME_LENGTH_MAX - "_12345678".len()).collect();
+        format!("{kept}_{:08x}", crc32fast::hash(name.as_bytes()))
     }
 
     fn sink(&self, to: &str, said: &mut Vec<Override>, faults: &mut Vec<(&'static str, String)>) {

@@ -129,7 +129,7 @@ const SOURCE: &[Setting] = &[
         name: "headers",
         kind: Kind::SeveralOf(Choices { values: &["xid", "snapshot", "schema"], unbuilt: &[] }),
         default: Default::Empty("`position` is always there and enough to drop repeats"),
-        doc: "Record headers besides `position`.",
+        doc: "Record headers besides `position`: `xid`, the transaction id or the GTID (none without a GTID); `snapshot`, whether a snapshot read the row (`false` until they are built); `schema`, the table's. Consumers of ours need none of them.",
     },
     Setting {
         name: "server_id",

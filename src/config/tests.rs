@@ -268,6 +268,21 @@ fn one_line_is_enough() {
     assert_eq!(told, "--set sink.files.splitt: unknown option \"splitt\" in [[sink]]; did you mean \"split\"?");
 }
 
+/// A name names a slot and a saved position: two lines that shared one would leave out each other's changes.
+#[test]
+fn lines_for_other_tables_have_other_names() {
+    let name = |tables: &[&str]| {
+        let tables = tables.iter().map(|table| (*table).to_owned()).collect();
+        let flags =
+            OneLine { from: Some("postgres://h/warehouse".to_owned()), tables, to: Some("csv:out".to_owned()), ..OneLine::default() };
+        Config::from_flags(&flags, &[]).unwrap().sources[0].name.clone()
+    };
+    let (first, second) = (name(&["public.customers", "public.orders"]), name(&["public.customers", "public.order_items"]));
+    assert_eq!((first.as_str(), first.len()), ("postgresql_warehouse_public_customers_p_5d898e45", 48));
+    assert_eq!((second.len(), &second[..39]), (48, &first[..39]));
+    assert_ne!(first, second);
+}
+
 /// What is wrong in shape, in value, and between two sections: all ten in one answer, by place.
 #[test]
 fn ten_faults_are_told_at_once() {

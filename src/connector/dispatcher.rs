@@ -9,11 +9,12 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender as Channel};
 
 use super::Shared;
 use super::flight::Flight;
+use super::headers::Headers;
 use super::in_flight::{InFlight, LaneEnd};
 use super::reader::Parcel;
-use super::saved::{POSITION_HEADER, Saved};
+use super::saved::Saved;
 use crate::change::{Checkpoint, Operation, Position, Table};
-use crate::config::TopicName;
+use crate::config::{self, TopicName};
 use crate::format::Encoding;
 use crate::kafka::{Checkpoints, Delivery, Outgoing, Sender, Settings, Topics, partition_of};
 use crate::metrics::as_of_us;
@@ -81,6 +82,7 @@ pub struct Dispatcher<'a> {
     shared: &'a Shared,
     topic: TopicName,
     encoding: Encoding,
+    added_headers: config::Headers,
     lanes: Vec<Lanes>,
     /// The last position given to each lane: what is not behind it is there already.
     sent: Vec<Option<Position>>,
@@ -94,15 +96,8 @@ pub struct Dispatcher<'a> {
 }
 
 impl<'a> Dispatcher<'a> {
-    /// Connects, and reads what the topics hold since `saved`.
-    pub fn new(
-        settings: &'a Settings,
-        shared: &'a Shared,
-        topic: &TopicName,
-        encoding: Encoding,
-        saved: Option<&Saved>,
-        topics: Topics,
-    ) -> Result<Self> {
+    /// Connects, and reads what the topics of `source` hold since `saved`.
+    pub fn new(settings: &'a Settings, shared: &'a Shared, source: &config::Source, saved: Option<&Saved>, topics: Topics) -> Result<Self> {
         let acknowledgements = Arc::new(Acknowledgements::default());
         let sender = Sender::new(settings, Arc::clone(&acknowledgements))?;
         let mut dispatcher = Self {
@@ -111,8 +106,9 @@ impl<'a> Dispatcher<'a> {
             sender,
             acknowledgements,
             shared,
-            topic: topic.clone(),
-            encoding,
+            topic: source.topic.clone(),
+            encoding: super::encoding(source),
+            added_headers: source.headers,
             lanes: Vec::new(),
             sent: Vec::new(),
             by_topic: HashMap::new(),
@@ -170,9 +166,9 @@ impl<'a> Dispatcher<'a> {
     fn dispatch(&mut self, parcel: &Parcel) -> Result<()> {
         let Parcel { batch, records } = parcel;
         let of_table = batch.tables().iter().map(|table| self.lanes_of(table)).collect::<Result<Vec<usize>>>()?;
-        let mut header = self.shared.name.clone().into_bytes();
-        header.push(b':');
-        let name_length = header.len();
+        let mut position = self.shared.name.clone().into_bytes();
+        position.push(b':');
+        let name_length = position.len();
         let repeats_before = self.repeats;
         let mut last_sent = None;
         for record in &records.records {
@@ -186,8 +182,9 @@ impl<'a> Dispatcher<'a> {
                 let partition = partition_of(key, lanes.partitions);
                 partition..partition + 1
             };
-            header.truncate(name_length);
-            header.extend_from_slice(&row.position.digits());
+            position.truncate(name_length);
+            position.extend_from_slice(&row.position.digits());
+            let headers = Headers::of(row, batch, &position, self.encoding, self.added_headers);
             let first = lanes.first;
             let topic = of_table[row.table as usize];
             for partition in partitions {
@@ -203,7 +200,7 @@ impl<'a> Dispatcher<'a> {
                     state.flight.sending(key.len() + records.value(record).len());
                 });
                 let timestamp_ms = batch.transaction(row).committed_us / 1000;
-                self.send(topic, partition, (key, records.value(record)), timestamp_ms, &header, lane)?;
+                self.send(topic, partition, (key, records.value(record)), timestamp_ms, headers.as_slice(), lane)?;
             }
         }
         self.rows_since_save |= !records.records.is_empty();
@@ -229,13 +226,11 @@ impl<'a> Dispatcher<'a> {
         partition: u32,
         (key, value): (&[u8], &[u8]),
         timestamp_ms: i64,
-        header: &[u8],
+        headers: &[(&str, &[u8])],
         tag: usize,
     ) -> Result<()> {
         loop {
             let topic = &self.lanes[lanes].topic;
-            let format = self.encoding.header();
-            let headers = &[(POSITION_HEADER, header), (Encoding::HEADER, format.unwrap_or_default())][..=usize::from(format.is_some())];
             match self.sender.send(&Outgoing { topic, partition, key, value, timestamp_ms, headers, tag }) {
                 Ok(true) => return Ok(()),
                 Ok(false) => {}

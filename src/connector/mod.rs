@@ -10,6 +10,7 @@
 
 mod dispatcher;
 mod flight;
+mod headers;
 mod in_flight;
 mod reader;
 mod saved;
@@ -156,7 +157,7 @@ fn run_source(settings_of: &config::Source, settings: &Settings, control: &Contr
     let saved = saved.map(|bytes| Saved::from_bytes(&settings_of.name, &bytes)).transpose()?;
     let mut source = build(settings_of);
     let began = source.start(saved.as_ref().map(|saved| &saved.checkpoint))?;
-    let mut dispatcher = Dispatcher::new(settings, &shared, &settings_of.topic, encoding(settings_of), saved.as_ref(), topics)?;
+    let mut dispatcher = Dispatcher::new(settings, &shared, settings_of, saved.as_ref(), topics)?;
     let as_of_us = saved.as_ref().and_then(|saved| saved.as_of_us).unwrap_or_else(now_us);
     shared.figures.finish(saved.as_ref().map_or(&began, |saved| &saved.checkpoint), as_of_us);
     // A new source's beginning, or that an old one no longer stands still where it ended.

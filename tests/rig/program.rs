@@ -29,6 +29,18 @@ pub fn run(folder: &Path, arguments: &[&str]) -> Run {
     Run { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
 }
 
+/// Runs to its end on a terminal, which `script` makes: `err` is what is drawn there. `before` is a shell line's beginning, as `timeout 3`.
+pub fn run_on_terminal(folder: &Path, before: &str, arguments: &[&str]) -> Run {
+    let words = arguments.join(" ");
+    let line = format!("stty rows 50 cols 200; {before} {} {words} > terminal.out", env!("CARGO_BIN_EXE_list_sync"));
+    let mut command = Command::new("script");
+    command.args(["-qec", &line, "/dev/null"]).env("TERM", "xterm").current_dir(folder).stdin(Stdio::null());
+    let output = command.output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    let out = std::fs::read(folder.join("terminal.out")).unwrap();
+    Run { code: output.status.code(), out: text(out), err: text(output.stdout) }
+}
+
 /// A process that runs beside the check; killed with it.
 pub struct Program {
     child: Child,

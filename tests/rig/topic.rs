@@ -1,6 +1,7 @@
 //! Topics, read by hand.
 
 use std::collections::BTreeMap;
+use std::process::Command;
 
 use list_sync::kafka::{Settings, Topics, read_between, watermarks};
 
@@ -11,6 +12,13 @@ fn settings() -> Settings {
         partitions: 3,
         replication: None,
     }
+}
+
+/// The offset that the next message of each partition will have.
+pub fn ends_of(topic: &str) -> Vec<i64> {
+    let settings = settings();
+    let partitions = Topics::connect(&settings).unwrap().partitions(topic).unwrap();
+    watermarks(&settings, topic, partitions).unwrap().into_iter().map(|(_, end)| end).collect()
 }
 
 /// Hands out every message of a topic: partition, key, value and `position` header.
@@ -34,4 +42,12 @@ pub fn messages_in(topic: &str) -> Vec<String> {
     let mut messages: BTreeMap<u32, Vec<String>> = BTreeMap::new();
     consume_topic(topic, |partition, _, value, _| messages.entry(partition).or_default().push(String::from_utf8(value.to_vec()).unwrap()));
     messages.into_values().flatten().collect()
+}
+
+/// The headers of each message of a topic of one partition, as kcat prints them: `name=value,…`.
+pub fn headers_in(topic: &str) -> Vec<String> {
+    let brokers = super::kafka();
+    let output = Command::new("kcat").args(["-C", "-q", "-e", "-b", &brokers, "-t", topic, "-f", "%h\n"]).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()
 }
