@@ -191,6 +191,12 @@ impl Desk {
         Ok(())
     }
 
+    /// Whether all that its partitions held before these ends has been read.
+    pub fn has_read_to(&self, ends: &BTreeMap<(String, u32), i64>) -> bool {
+        let end = |lane: &Lane| ends.get(&(lane.topic.clone(), lane.partition)).copied().unwrap_or(0);
+        !self.lanes.is_empty() && self.lanes.iter().all(|lane| lane.has_read_to(end(lane)))
+    }
+
     /// Whether a commit would say anything new.
     pub fn is_ahead(&self) -> bool {
         self.lanes.iter().any(Lane::is_ahead)

@@ -91,6 +91,11 @@ impl Lane {
         self.written.offset != self.committed
     }
 
+    /// Whether everything before this offset has been read.
+    pub fn has_read_to(&self, end: i64) -> bool {
+        self.read.offset.unwrap_or(0) >= end
+    }
+
     /// The next message that the group would read; 0 before the first commit.
     pub fn committed_offset(&self) -> i64 {
         self.committed.unwrap_or(0)

@@ -200,6 +200,8 @@ impl<'a> Attendance<'a> {
     fn serve(&mut self, member: &Member<Desk>) -> Result<()> {
         let (mut commits, mut looks) = (Turn::every(self.sink.commit_interval), Turn::every(LOOK));
         let relays = self.desk().relay.is_some();
+        // With `once`: the end was reached and has been looked at.
+        let mut has_seen_end = false;
         while !self.control.is_stopping() {
             let event = member.poll(WAIT)?;
             let come = matches!(event, Event::Messages(_));
@@ -210,6 +212,7 @@ impl<'a> Attendance<'a> {
                 Event::Given(partitions) => {
                     self.begin(member, &partitions)?;
                     commits = Turn::every(self.sink.commit_interval);
+                    has_seen_end = false;
                 }
                 Event::Messages(mut fetched) => {
                     self.quiet.broken();
@@ -240,7 +243,9 @@ impl<'a> Attendance<'a> {
                 self.commit(member)?;
                 commits.done(now, Instant::now());
             }
-            if self.control.once && looks.is_due(now, come) {
+            let is_at_end = self.control.once && !has_seen_end && self.ends.as_ref().is_some_and(|ends| self.desk().has_read_to(ends));
+            has_seen_end |= is_at_end;
+            if self.control.once && (is_at_end || looks.is_due(now, come)) {
                 // What the commit took has nothing to do with it.
                 let began = Instant::now();
                 if self.has_caught_up(member)? {

@@ -1,5 +1,8 @@
 //! The binary: what it does is the library beside it, which the Python package's command runs too.
 
+#[cfg(feature = "jemalloc")]
+mod allocator;
+
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
