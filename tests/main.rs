@@ -20,6 +20,7 @@ mod log;
 mod monitor;
 mod one_line;
 mod progress;
+mod retention;
 mod security;
 mod status;
 mod tidy;

@@ -111,8 +111,8 @@ impl Desk {
         self.spoilt
     }
 
-    /// Takes a message in; true if the batch is full.
-    pub fn take(&mut self, message: &Message<'_>) -> Result<bool> {
+    /// Takes a message in; true if the batch is full. `first_kept` answers which offset is the first that Kafka still has.
+    pub fn take(&mut self, message: &Message<'_>, first_kept: impl FnOnce(&str, u32) -> Option<i64>) -> Result<bool> {
         let (topic, partition, offset) = (message.topic(), message.partition(), message.offset());
         if self.channel != topic {
             debug_assert!(self.batch.rows().is_empty(), "the caller writes before another topic's message is taken");
@@ -123,6 +123,12 @@ impl Desk {
         let Some(&place) = self.mates.iter().find(|place| self.lanes[**place].partition == partition) else {
             return Err(Error::link(format!("a message of partition {partition} of topic {topic:?}, which this member does not hold")));
         };
+        // Offsets may be missing in a partition; what was deleted unread is another matter.
+        if let Some(next) = self.lanes[place].gap_before(offset)
+            && let Some(first) = first_kept(topic, partition).filter(|first| *first > next)
+        {
+            self.told.unread(&self.lanes[place], next, first.min(offset));
+        }
         let [named, format] = message.headers(["position", Encoding::HEADER]);
         let named = named.map(super::claims::position_of);
         let (source, position) = match named {

@@ -61,6 +61,12 @@ impl Lane {
         }
     }
 
+    /// The offset that was to come next, if the message at `offset` lies behind it.
+    #[inline]
+    pub fn gap_before(&self, offset: i64) -> Option<i64> {
+        self.read.offset.filter(|next| offset > *next)
+    }
+
     /// The message at `offset` was taken in. Offsets only rise within a partition.
     pub fn took(&mut self, offset: i64) {
         if self.written.offset.is_none() {

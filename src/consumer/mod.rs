@@ -221,7 +221,7 @@ impl<'a> Attendance<'a> {
                         if !desk.fits(message.topic()) {
                             desk.write(|claims| member.commit(claims))?;
                         }
-                        if desk.take(&message)? {
+                        if desk.take(&message, |topic, partition| member.first_kept(topic, partition))? {
                             desk.write(|claims| member.commit(claims))?;
                         }
                     }

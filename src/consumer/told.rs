@@ -76,6 +76,18 @@ impl Told {
         (self.repeats, self.rejected) = (repeats, rejected);
     }
 
+    /// The offsets from `next` up to `first` were deleted before they were read.
+    pub fn unread(&self, lane: &Lane, next: i64, first: i64) {
+        self.figures.unread.inc_by((first - next).max(0) as u64);
+        tracing::error!(
+            topic = lane.topic,
+            partition = lane.partition,
+            from = next,
+            to = first - 1,
+            "Kafka deleted messages before this group had read them: their changes are in no file; give the topic a longer retention"
+        );
+    }
+
     /// The group gave these partitions.
     pub fn began(&mut self, lanes: &[Lane]) {
         self.figures.member(self.member, Some(offsets(lanes)));

@@ -3,11 +3,13 @@
 //! A commit says two things: the offset to go on from, and a text of the caller's that belongs to it. Both are one record in the
 //! group's log, so they hold or fail together.
 
+use std::ffi::CString;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rdkafka::ClientContext;
 use rdkafka::TopicPartitionList;
+use rdkafka::bindings::{rd_kafka_get_watermark_offsets, rd_kafka_resp_err_t};
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, Rebalance};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -280,6 +282,24 @@ impl<H: Holder> Member<H> {
             Ok(Claim { topic: found.topic().to_owned(), partition: found.partition() as u32, offset, text: found.metadata().to_owned() })
         };
         list.elements().iter().map(claim).collect::<std::result::Result<_, _>>().map_err(fail)
+    }
+
+    /// The first offset that the partition still has, as the last fetch of it told. Asks nobody.
+    pub fn first_kept(&self, topic: &str, partition: u32) -> Option<i64> {
+        let topic = CString::new(topic).ok()?;
+        let (mut first, mut end) = (-1, -1);
+        // SAFETY: handle and name are valid, and the library writes two numbers.
+        #[allow(unsafe_code)]
+        let told = unsafe {
+            rd_kafka_get_watermark_offsets(
+                self.consumer.client().native_ptr(),
+                topic.as_ptr(),
+                partition as i32,
+                &raw mut first,
+                &raw mut end,
+            )
+        };
+        (told == rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR && first >= 0).then_some(first)
     }
 
     /// Messages that the brokers hold for this member behind what it has read.

@@ -34,6 +34,7 @@ pub const METRICS: &[&Metric] = &[
     &SINK_ROWS,
     &SINK_REPEATS,
     &SINK_REJECTED,
+    &SINK_UNREAD,
     &SINK_LATENCY,
     &SINK_COMMITTED,
     &SINK_LAG,
@@ -119,6 +120,11 @@ pub static SINK_REPEATS: Metric =
     counter("list_sync_sink_repeats_total", &["sink"], "Messages dropped, since their change was read before.");
 pub static SINK_REJECTED: Metric =
     counter("list_sync_sink_rejected_total", &["sink"], "Messages that are no row change and were put aside in the .rejected.jsonl file.");
+pub static SINK_UNREAD: Metric = counter(
+    "list_sync_sink_unread_total",
+    &["sink"],
+    "Offsets that Kafka deleted before the group had read them: their changes are in no file.",
+);
 pub static SINK_LATENCY: Metric = histogram(
     "list_sync_sink_latency_seconds",
     &["sink"],

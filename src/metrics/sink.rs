@@ -24,6 +24,8 @@ pub struct SinkFigures {
     pub repeats: IntCounter,
     /// Messages put aside.
     pub rejected: IntCounter,
+    /// Offsets that were deleted before they were read.
+    pub unread: IntCounter,
     /// Bytes written to files.
     pub file_bytes: IntCounter,
     /// Files that are open.
@@ -61,6 +63,7 @@ impl SinkFigures {
             rows: AtomicU64::new(0),
             repeats: families.sink_repeats.with_label_values(labels),
             rejected: families.sink_rejected.with_label_values(labels),
+            unread: families.sink_unread.with_label_values(labels),
             file_bytes: families.sink_file_bytes.with_label_values(labels),
             files_open: families.sink_files_open.with_label_values(labels),
             restarts: families.sink_restarts.with_label_values(labels),

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::process::Command;
 
+use super::Scratch;
 use list_sync::kafka::{Settings, Topics, read_between, watermarks};
 
 fn settings() -> Settings {
@@ -19,6 +20,20 @@ pub fn ends_of(topic: &str) -> Vec<i64> {
     let settings = settings();
     let partitions = Topics::connect(&settings).unwrap().partitions(topic).unwrap();
     watermarks(&settings, topic, partitions).unwrap().into_iter().map(|(_, end)| end).collect()
+}
+
+/// Deletes what each partition holds before an offset, as its retention would.
+pub fn delete_before(scratch: &Scratch, topic: &str, offsets: &[i64]) {
+    let partitions = offsets.iter().enumerate();
+    let listed: Vec<String> =
+        partitions.map(|(partition, offset)| format!("{{\"topic\":{topic:?},\"partition\":{partition},\"offset\":{offset}}}")).collect();
+    scratch.write("offsets.json", &format!("{{\"version\":1,\"partitions\":[{}]}}", listed.join(",")));
+    let jars = format!("{}/*", std::env::var("LIST_SYNC_KAFKA_JARS").unwrap());
+    let mut command = Command::new("java");
+    command.args(["-cp", &jars, "org.apache.kafka.tools.DeleteRecordsCommand", "--bootstrap-server", &super::kafka()]);
+    let output = command.arg("--offset-json-file").arg(scratch.path("offsets.json")).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && said.matches("low_watermark").count() == offsets.len(), "{said}");
 }
 
 /// Hands out every message of a topic: partition, key, value and `position` header.
