@@ -4,7 +4,7 @@
 use std::process::Command;
 use std::time::Duration;
 
-use crate::rig::{Counts, Link, Pipeline, Program, Server, alone, services};
+use crate::rig::{Counts, Link, Monitor, Pipeline, Program, Server, alone, services};
 
 /// Changes, and changes a second: some eight seconds of load.
 const ROWS: u64 = 24_000;
@@ -182,4 +182,29 @@ fn a_member_freezes_past_its_session() {
     pipeline.run(&["-c", "a.toml", "consume", "--once"]);
     pipeline.prove(counts);
     assert!(pipeline.files("insert").len() >= 2, "only one member ever wrote: {:?}", pipeline.files("insert"));
+}
+
+/// A consumer that is stopped while no broker is there ends with its cause, and what it could not commit is read again and written once.
+#[test]
+fn stopped_while_kafka_is_away() {
+    let _alone = alone();
+    let pipeline = Pipeline::new_alone("stopaway", Server::postgres());
+    let text = pipeline.scratch.read("list_sync.toml").replace("commit_interval_ms = 200", "commit_interval_ms = 600000");
+    pipeline.scratch.write("list_sync.toml", &format!("{text}{}", Monitor::SECTION));
+    let mut counts = pipeline.seed(1_000);
+    pipeline.run(&["connect", "--once"]);
+    let mut consume = pipeline.start("consume", &["consume"]);
+    let monitor = Monitor::of(&mut consume);
+    let sink = [("sink", pipeline.scratch.name.as_str())];
+    monitor.wait_for_metrics("all is written", |metrics| metrics.sum("list_sync_sink_rows_total", &sink) == Some(1_000.0));
+    services(&["kill", "kafka"]);
+    consume.signal("TERM");
+    let ended = consume.wait(Duration::from_secs(60));
+    let log = consume.log();
+    services(&["up", "kafka"]);
+    assert!(ended.code() == Some(1) && log.contains("Kafka did not answer the last commit"), "{ended:?}: {log}");
+    counts += pipeline.seed(100);
+    pipeline.run(&["connect", "--once"]);
+    pipeline.run(&["consume", "--once"]);
+    pipeline.prove(counts);
 }

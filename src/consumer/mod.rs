@@ -186,7 +186,8 @@ impl<'a> Attendance<'a> {
             let is_there = self.topics.names().is_ok_and(|names| names.iter().any(|name| self.sink.takes(name)));
             self.figures.life.set_state(if is_there { "joining" } else { SinkFigures::WAITING });
         }
-        let member = Member::join(self.settings, &self.sink.group, &self.sink.topics, self.is_far, Arc::clone(&self.desk))?;
+        let member =
+            Member::join(self.settings, &self.sink.group, &self.sink.topics, self.is_far, Arc::clone(&self.desk), &self.control.stop)?;
         let served = self.serve(&member);
         if served.is_err() {
             self.desk().spoil();

@@ -21,7 +21,7 @@ use super::lock;
 /// The most messages that are taken out at once. More save nothing that can be measured, and hold memory.
 const COUNT_MAX: usize = 256;
 
-const FINE: native::rd_kafka_resp_err_t = native::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR;
+pub(super) const FINE: native::rd_kafka_resp_err_t = native::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR;
 
 /// The queue of one member.
 #[derive(Debug, Default)]
@@ -30,16 +30,31 @@ pub(super) struct Inbox {
     is_fed: AtomicBool,
 }
 
+/// A queue of the client's, which must end before it.
 #[derive(Debug)]
-struct Queue(NonNull<native::rd_kafka_queue_t>);
+pub(super) struct Queue(NonNull<native::rd_kafka_queue_t>);
 
 // SAFETY: the library's queues may be used from any thread ("librdkafka is completely thread-safe", rdkafka.h).
 #[allow(unsafe_code)]
 unsafe impl Send for Queue {}
 
+impl Queue {
+    /// `None` if the library has no memory for it.
+    pub fn new<C: ClientContext>(client: &Client<C>) -> Option<Self> {
+        // SAFETY: the client's handle is valid as long as `client`.
+        #[allow(unsafe_code)]
+        let queue = unsafe { native::rd_kafka_queue_new(client.native_ptr()) };
+        NonNull::new(queue).map(Self)
+    }
+
+    pub fn as_ptr(&self) -> *mut native::rd_kafka_queue_t {
+        self.0.as_ptr()
+    }
+}
+
 impl Drop for Queue {
     fn drop(&mut self) {
-        // SAFETY: it was made by the library, is owned by this value alone, and its client still lives: see `Inbox::close`.
+        // SAFETY: it was made by the library, is owned by this value alone, and its client still lives.
         #[allow(unsafe_code)]
         unsafe {
             native::rd_kafka_queue_destroy(self.0.as_ptr());
@@ -50,10 +65,7 @@ impl Drop for Queue {
 impl Inbox {
     /// Opens it for a client that has no partitions yet.
     pub fn open<C: ClientContext>(&self, client: &Client<C>) {
-        // SAFETY: the client's handle is valid as long as `client`.
-        #[allow(unsafe_code)]
-        let queue = unsafe { native::rd_kafka_queue_new(client.native_ptr()) };
-        *lock(&self.queue) = NonNull::new(queue).map(Queue);
+        *lock(&self.queue) = Queue::new(client);
     }
 
     /// Closes it; what lies in it is thrown away. Must come before the end of its client.
@@ -70,7 +82,7 @@ impl Inbox {
         unsafe {
             let source = native::rd_kafka_queue_get_partition(client.native_ptr(), topic.as_ptr(), partition);
             if !source.is_null() {
-                native::rd_kafka_queue_forward(source, queue.0.as_ptr());
+                native::rd_kafka_queue_forward(source, queue.as_ptr());
                 native::rd_kafka_queue_destroy(source);
             }
         }
@@ -129,7 +141,7 @@ impl Fetched<'_> {
         // answers, none of them null, and gives the messages to us. On an error it answers -1.
         #[allow(unsafe_code)]
         unsafe {
-            let count = native::rd_kafka_consume_batch_queue(queue.0.as_ptr(), wait_ms, self.raw.as_mut_ptr().cast(), count_max);
+            let count = native::rd_kafka_consume_batch_queue(queue.as_ptr(), wait_ms, self.raw.as_mut_ptr().cast(), count_max);
             self.raw.set_len(usize::try_from(count).unwrap_or(0));
         }
     }

@@ -4,28 +4,33 @@
 //! group's log, so they hold or fail together.
 
 use std::ffi::CString;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::ClientContext;
 use rdkafka::TopicPartitionList;
 use rdkafka::bindings::{rd_kafka_get_watermark_offsets, rd_kafka_resp_err_t};
 use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, Rebalance};
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, Rebalance};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::topic_partition_list::Offset;
+use rdkafka::topic_partition_list::{Offset, TopicPartitionListElem};
 
 use super::acl::Acl;
 use super::client::Settings;
+use super::commit::{self, Outcome};
 use super::complaints::Complaints;
 use super::failure::{failure, refused_for_good};
 use super::inbox::{Fetched, Inbox};
 use super::lock;
-use super::revive::{looked_after, revive};
+use super::revive::revive;
 use crate::{Error, Result};
 
 /// How long the group's coordinator may take to answer.
 const ANSWER: Duration = Duration::from_secs(15);
+
+/// How long a member that is to end waits for the answer to its last commit.
+const LAST_ANSWER: Duration = Duration::from_secs(5);
 
 /// How long brokers that refused us are asked whether they still do.
 const ASKING: Duration = Duration::from_secs(3);
@@ -78,6 +83,7 @@ struct Seat {
     group: String,
     /// The sink's patterns, with `*` and `?`.
     topics: Vec<String>,
+    stop: Arc<AtomicBool>,
 }
 
 impl Seat {
@@ -164,15 +170,26 @@ fn commit<C: ConsumerContext>(seat: &Seat, consumer: &BaseConsumer<C>, claims: &
         let claim = claims.iter().find(|claim| claim.partition as i32 == element.partition() && claim.topic == element.topic());
         element.set_metadata(claim.map_or("", |claim| claim.text.as_str()));
     }
-    let first = claims.first().map(|claim| claim.topic.as_str());
-    // The library waits for the group's coordinator without an end.
-    let told = looked_after(consumer.client(), &seat.settings, || consumer.commit(&list, CommitMode::Sync));
-    told.map_err(|cause| seat.refused(first, &cause))?;
-    for element in list.elements() {
-        element.error().map_err(|cause| seat.refused(Some(element.topic()), &cause))?;
+    // Without an end, as long as the program runs: brokers that are away come back.
+    let mut stopping = None;
+    let goes_on = || {
+        let is_stopping = seat.stop.load(Ordering::SeqCst);
+        !is_stopping || stopping.get_or_insert_with(Instant::now).elapsed() < LAST_ANSWER
+    };
+    match commit::commit(consumer.client(), &seat.settings, &list, goes_on) {
+        Outcome::Held => {
+            seat.complaints.went_well();
+            Ok(())
+        }
+        Outcome::Refused(place, cause) => {
+            let elements = list.elements();
+            let topic = place.map_or_else(|| elements.first(), |place| elements.get(place)).map(TopicPartitionListElem::topic);
+            Err(seat.refused(topic, &cause))
+        }
+        Outcome::GivenUp => {
+            Err(Error::link("Kafka did not answer the last commit in time").hint("what it did not commit is read again at the next start"))
+        }
     }
-    seat.complaints.went_well();
-    Ok(())
 }
 
 /// A consumer in a group.
@@ -190,10 +207,18 @@ impl<H: Holder> Drop for Member<H> {
 }
 
 impl<H: Holder> Member<H> {
-    /// Joins `group` for `topics` (names, or patterns with `*` and `?`).
-    pub fn join(settings: &Settings, group: &str, topics: &[String], is_far: bool, holder: Arc<Mutex<H>>) -> Result<Self> {
+    /// Joins `group` for `topics` (names, or patterns with `*` and `?`). From when on `stop` is set, commits that nobody answers are given up.
+    pub fn join(
+        settings: &Settings,
+        group: &str,
+        topics: &[String],
+        is_far: bool,
+        holder: Arc<Mutex<H>>,
+        stop: &Arc<AtomicBool>,
+    ) -> Result<Self> {
         let (complaints, given, inbox) = (Complaints::default(), Arc::default(), Arc::<Inbox>::default());
-        let seat = Seat { settings: settings.clone(), complaints, group: group.to_owned(), topics: topics.to_vec() };
+        let seat =
+            Seat { settings: settings.clone(), complaints, group: group.to_owned(), topics: topics.to_vec(), stop: Arc::clone(stop) };
         let context = Context { seat: seat.clone(), holder, given: Arc::clone(&given), inbox: Arc::clone(&inbox) };
         let fail = |cause| seat.failed(&format!("join group {group:?}"), None, &cause);
         let config = if is_far { settings.consumer_far(group) } else { settings.consumer(group) };
@@ -273,7 +298,7 @@ impl<H: Holder> Member<H> {
         }
         let fail = |cause| self.seat.failed(&format!("ask group {:?} for its offsets", self.seat.group), None, &cause);
         let list = self.consumer.committed_offsets(list, ANSWER).map_err(fail)?;
-        let claim = |found: &rdkafka::topic_partition_list::TopicPartitionListElem<'_>| {
+        let claim = |found: &TopicPartitionListElem<'_>| {
             found.error()?;
             let offset = match found.offset() {
                 Offset::Offset(offset) => Some(offset),

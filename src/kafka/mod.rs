@@ -3,6 +3,7 @@
 mod acl;
 mod checkpoints;
 mod client;
+mod commit;
 mod complaints;
 mod ends;
 mod failure;

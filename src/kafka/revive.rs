@@ -5,10 +5,8 @@
 //! (<https://github.com/confluentinc/librdkafka/issues/5301>, docs/decisions/0005-clients-without-brokers.md).
 
 use std::ffi::CString;
-use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crossbeam_channel::RecvTimeoutError;
 use rdkafka::ClientContext;
 use rdkafka::bindings::rd_kafka_brokers_add;
 use rdkafka::client::Client;
@@ -16,7 +14,7 @@ use rdkafka::client::Client;
 use super::client::Settings;
 use super::complaints::Complaints;
 
-/// How long a call that has no time-out of its own may take until the client is given its brokers again. Doubled each time, up to the other.
+/// How long a commit may take until the client is given its brokers again. Doubled each time, up to the other.
 const PATIENCE: Duration = Duration::from_secs(3);
 const PATIENCE_MAX: Duration = Duration::from_secs(96);
 
@@ -27,23 +25,26 @@ pub(super) fn revive<C: ClientContext>(client: &Client<C>, settings: &Settings, 
     }
 }
 
-/// Makes a call that waits for a broker without an end, on this thread. Nobody polls meanwhile, so another thread looks after the client.
-pub(super) fn looked_after<C: ClientContext, T>(client: &Client<C>, settings: &Settings, call: impl FnOnce() -> T) -> T {
-    let (done, is_done) = crossbeam_channel::bounded::<()>(0);
-    thread::scope(|scope| {
-        let look_after = move || {
-            let mut patience = PATIENCE;
-            while is_done.recv_timeout(patience) == Err(RecvTimeoutError::Timeout) {
-                give_brokers(client, settings);
-                patience = PATIENCE_MAX.min(patience * 2);
-            }
-        };
-        // Where threads are short, the call goes on without: it hangs only after a rare accident.
-        let _ = thread::Builder::new().name("kafka-care".to_owned()).spawn_scoped(scope, look_after);
-        let answer = call();
-        drop(done);
-        answer
-    })
+/// Looks after a client that waits for an answer without being polled.
+#[derive(Debug)]
+pub(super) struct Patience {
+    since: Instant,
+    lasts: Duration,
+}
+
+impl Patience {
+    /// From the moment that it began to wait.
+    pub fn new(now: Instant) -> Self {
+        Self { since: now, lasts: PATIENCE }
+    }
+
+    /// Gives the client the configured brokers again if it has waited for too long.
+    pub fn look<C: ClientContext>(&mut self, now: Instant, client: &Client<C>, settings: &Settings) {
+        if now.duration_since(self.since) >= self.lasts {
+            give_brokers(client, settings);
+            (self.since, self.lasts) = (now, PATIENCE_MAX.min(self.lasts * 2));
+        }
+    }
 }
 
 /// Those that it knows stay as they are.
@@ -81,12 +82,5 @@ mod tests {
         assert!(!asks(&client, Duration::from_secs(1)), "it knew brokers, so the check proves nothing");
         give_brokers(client.client(), &settings);
         assert!(asks(&client, Duration::from_secs(10)));
-    }
-
-    #[test]
-    fn live_a_call_that_waits_is_looked_after() {
-        let (client, settings) = without_brokers();
-        assert!(!asks(&client, Duration::from_secs(1)), "it knew brokers, so the check proves nothing");
-        assert!(looked_after(client.client(), &settings, || asks(&client, 5 * PATIENCE)));
     }
 }
