@@ -73,6 +73,11 @@ struct Lanes {
     partitions: u32,
 }
 
+/// Messages of fewer bytes than this are few: a batch of them would be small at any rate.
+const FEW_BYTES: usize = 64 * 1024;
+/// How long the delivery of a few messages that are sent at once is waited for.
+const HASTE: Duration = Duration::from_millis(2);
+
 /// The sending half.
 pub struct Dispatcher<'a> {
     settings: &'a Settings,
@@ -149,9 +154,15 @@ impl<'a> Dispatcher<'a> {
     /// Sends what is handed over, until the end.
     pub fn run(&mut self, handed: &Receiver<Box<Parcel>>, used: &Channel<Box<Parcel>>) -> Result<()> {
         loop {
-            match handed.recv_timeout(Duration::from_millis(100)) {
+            let parcel = handed.recv_timeout(Duration::from_millis(100));
+            match parcel {
                 Ok(parcel) => {
+                    let is_first = self.acknowledgements.with(|state| state.flight.bytes == 0);
                     self.dispatch(&parcel)?;
+                    // A single change need not wait for more of its kind; what follows meanwhile goes together.
+                    if is_first && parcel.records.bytes.len() < FEW_BYTES && handed.is_empty() {
+                        self.sender.hasten(HASTE);
+                    }
                     // The other half may have ended; then the parcel is simply dropped.
                     let _ = used.try_send(parcel);
                 }
@@ -374,7 +385,8 @@ impl<'a> Dispatcher<'a> {
             if self.shared.stopping() && self.shared.stopped_for() > STOP_PATIENCE {
                 return Err(Error::link(format!("source {:?}: {failing} in time; the rest follows at the next start", self.shared.name)));
             }
-            std::thread::sleep(Duration::from_millis(2));
+            self.sender.hasten(Duration::from_millis(2));
+            std::thread::sleep(Duration::from_millis(1));
         }
     }
 }

@@ -42,7 +42,9 @@ const PRODUCER: &[(&str, &str)] = &[
     ("acks", "all"),
     ("message.timeout.ms", "0"),
     ("compression.type", "lz4"),
-    ("linger.ms", "20"),
+    // Long, for full batches while there is much to send; what is little is hastened (`Sender::hasten`). As long as messages of a partition are in flight the
+    // library sends no more of them, and asks without a pause whether it may once they have waited for this long.
+    ("linger.ms", "50"),
     ("batch.size", "1000000"),
     ("batch.num.messages", "20000"),
     ("queue.buffering.max.kbytes", "8192"),

@@ -6,6 +6,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientContext;
+use rdkafka::bindings::rd_kafka_flush;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Header, Message as _, OwnedHeaders};
@@ -142,6 +143,16 @@ impl<D: Delivery> Sender<D> {
                 let what = format!("send a message of {} bytes to topic {:?}", message.value.len(), message.topic);
                 Err(failure(&what, &[Acl::topic("Write", message.topic)], &self.settings, &self.complaints, &cause))
             }
+        }
+    }
+
+    /// Sends what waits for more of its kind, and waits until all is delivered, at most for so long.
+    pub fn hasten(&self, wait: Duration) {
+        // SAFETY: the handle is valid as long as the producer. Deliveries are handed out by the other thread; this one only waits for their number to fall.
+        #[allow(unsafe_code)]
+        unsafe {
+            // That it took longer is no failure.
+            rd_kafka_flush(self.producer.client().native_ptr(), wait.as_millis() as i32);
         }
     }
 
