@@ -60,25 +60,30 @@ fn independent_consumers() {
 #[test]
 fn members_come_and_go() {
     let pipeline = Pipeline::new("moving", Server::postgres(), false);
+    pipeline.shorten_sessions();
     let text = pipeline.scratch.read("list_sync.toml");
     for member in ["a", "b", "c"] {
         pipeline
             .scratch
             .write(&format!("{member}.toml"), &text.replace("commit_interval_ms", &format!("id = {member:?}\ncommit_interval_ms")));
     }
-    let mut seed = pipeline.start_seed(40_000, 3_000);
+    let load = pipeline.start_load(3_000);
     let connect = pipeline.start("connect", &["connect"]);
-    let pause = |seconds: u64| std::thread::sleep(Duration::from_secs(seconds));
-    let a = pipeline.start("a", &["-c", "a.toml", "consume"]);
-    pause(3);
-    let b = pipeline.start("b", &["-c", "b.toml", "consume"]);
-    pause(3);
+    // Each has partitions, and its own files grow, before the next thing happens.
+    let join = |member: &str| {
+        let mut joined = pipeline.start(member, &["-c", &format!("{member}.toml"), "consume"]);
+        joined.wait_for("partitions given");
+        pipeline.wait_for_growth(&format!("{member}_insert"));
+        joined
+    };
+    let a = join("a");
+    let b = join("b");
+    pipeline.wait_for_growth("a_insert");
     a.kill();
-    let c = pipeline.start("c", &["-c", "c.toml", "consume"]);
-    pause(4);
+    let c = join("c");
     assert_eq!(b.stop(), Some(0));
-    assert!(seed.wait(Duration::from_secs(120)).success());
-    let counts = Counts::parse(&seed.log());
+    pipeline.wait_for_growth("c_insert");
+    let counts = Counts::of_ended(load);
     assert_eq!(c.stop(), Some(0));
     assert_eq!(connect.stop(), Some(0));
     pipeline.run(&["connect", "--once"]);
