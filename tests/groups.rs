@@ -91,25 +91,39 @@ fn members_come_and_go() {
     pipeline.prove(counts);
 }
 
-/// One connector with both databases, one consumer with both topics.
+/// One connector with all databases, one consumer with all topics; the loads overlap.
 #[test]
-fn both_databases_at_once() {
-    let (postgres, mysql) = (Pipeline::new("both", Server::postgres(), false), Pipeline::new_alone("both", Server::mysql()));
-    let text = postgres.scratch.read("list_sync.toml")
-        + mysql.scratch.read("list_sync.toml").split_once("[[source]]").map(|(_, rest)| "[[source]]".to_owned() + rest).unwrap().as_str();
-    let config = postgres
-        .scratch
-        .write("both.toml", &text.replace("path = \"out/", &format!("path = \"{}/out/", postgres.scratch.folder.display())));
-    // Each pipeline's own `verify` looks into its own folder.
-    std::os::unix::fs::symlink(postgres.scratch.path("out"), mysql.scratch.path("out")).unwrap();
+fn all_databases_at_once() {
+    let first = Pipeline::new("every", Server::postgres(), false);
+    let all = [&first, &Pipeline::new_alone("every", Server::mysql()), &Pipeline::new_alone("every", Server::mariadb())];
+    let mut text = String::new();
+    for pipeline in all {
+        let own = pipeline.scratch.read("list_sync.toml");
+        text += if text.is_empty() { &own } else { &own[own.find("[[source]]").unwrap()..] };
+        // Each pipeline's own `verify` looks into its own folder.
+        if pipeline.scratch.name != first.scratch.name {
+            std::os::unix::fs::symlink(first.scratch.path("out"), pipeline.scratch.path("out")).unwrap();
+        }
+    }
+    let out = format!("path = \"{}/out/", first.scratch.folder.display());
+    let config = first.scratch.write("all.toml", &text.replace("path = \"out/", &out));
     let config = config.to_str().unwrap();
-    let mut run = postgres.start("run", &["-c", config, "run"]);
-    run.wait_for("streaming");
-    let counts = [postgres.seed(20_000), mysql.seed(20_000)];
+    let mut run = first.start("run", &["-c", config, "run"]);
+    for pipeline in all {
+        run.wait_for(&format!("streaming source={:?}", pipeline.scratch.name));
+    }
+    let loads = all.map(|pipeline| pipeline.start_load(2_000));
+    // Rows of each database reach the files while all loads go on.
+    for _ in 0..3 {
+        for pipeline in all {
+            pipeline.wait_for_growth(&format!("{}_insert", pipeline.table.trim_start_matches("t_")));
+        }
+    }
+    let counts: Vec<Counts> = loads.into_iter().map(Counts::of_ended).collect();
     assert_eq!(run.stop(), Some(0));
-    postgres.run(&["-c", config, "run", "--once"]);
-    for (pipeline, counts) in [&postgres, &mysql].into_iter().zip(counts) {
+    first.run(&["-c", config, "run", "--once"]);
+    for (pipeline, counts) in all.into_iter().zip(counts) {
         pipeline.prove(counts);
-        pipeline.prove_topic(counts);
+        pipeline.prove_topic_has_each_once(counts);
     }
 }
