@@ -17,6 +17,7 @@ mod groups;
 mod imports;
 mod log;
 mod monitor;
+mod producer;
 mod security;
 mod status;
 mod tidy;
