@@ -5,6 +5,7 @@
 
 mod rig;
 
+mod backpressure;
 mod bad_input;
 mod cases;
 mod check;

@@ -151,6 +151,12 @@ impl Pipeline {
         self.start("seed", &["seed", "--url", &self.server.url, "--rows", &rows, "--rate", &rate, "--batch", "100", "--table", &self.table])
     }
 
+    /// The load in transactions of `batch` changes, as fast as the database goes.
+    pub fn start_transactions(&self, rows: u64, batch: u64) -> Program {
+        let (rows, batch) = (rows.to_string(), batch.to_string());
+        self.start("seed", &["seed", "--url", &self.server.url, "--rows", &rows, "--batch", &batch, "--table", &self.table])
+    }
+
     /// A load that goes on until [`Counts::of_ended`], so that every kill meets rows in flight.
     pub fn start_load(&self, rate: u64) -> Program {
         self.start_seed(ENDLESS, rate)
