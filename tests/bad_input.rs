@@ -7,28 +7,31 @@ use crate::rig::{Monitor, OwnPostgres, Pipeline, Program, Run, Scratch, Server, 
 /// Runs `connect` with a changed source.
 fn connect(server: &Server, change: impl Fn(String) -> String) -> Run {
     let _together = together();
-    try_to_connect(server, change)
+    try_to("connect", server, change)
 }
 
-fn try_to_connect(server: &Server, change: impl Fn(String) -> String) -> Run {
+/// Runs a command with a changed configuration of one source and one sink.
+fn try_to(command: &str, server: &Server, change: impl Fn(String) -> String) -> Run {
     let scratch = Scratch::new("bad");
     let table = format!("t_{}", scratch.name);
     let _leftovers = server.leftovers(&scratch.name, &[&table]);
     server.execute(&format!("CREATE TABLE {table} (id INT PRIMARY KEY);\n"));
     let text = format!(
-        "[kafka]\nbrokers = [{}]\n[[source]]\nname = {:?}\nurl = {:?}\ntables = [{table:?}]\nsnapshot = \"never\"\n",
+        "[kafka]\nbrokers = [{}]\n[[source]]\nname = {:?}\nurl = {:?}\ntables = [{table:?}]\nsnapshot = \"never\"\n\
+         [[sink]]\nname = {:?}\npath = \"out/{{table}}\"\n",
         kafka().split(',').map(|broker| format!("{broker:?}")).collect::<Vec<_>>().join(", "),
         scratch.name,
-        server.url
+        server.url,
+        scratch.name
     );
     scratch.write("list_sync.toml", &change(text));
-    Program::run(&scratch.folder, &["connect", "--once"])
+    Program::run(&scratch.folder, &[command, "--once"])
 }
 
 /// The same while nobody else uses the servers.
 fn connect_alone(server: &Server, change: impl Fn(String) -> String) -> Run {
     let _alone = alone();
-    try_to_connect(server, change)
+    try_to("connect", server, change)
 }
 
 /// One `error:` line with these words and a `hint:` line with those.
@@ -82,13 +85,36 @@ fn database_away() {
     }
 }
 
+/// Whatever is started: it says so and ends, rather than wait for ever at a wrong address.
 #[test]
 fn kafka_away() {
-    let run = connect(&Server::postgres(), |text| {
-        let line = text.lines().find(|line| line.starts_with("brokers")).unwrap().to_owned();
-        text.replace(&line, "brokers = [\"127.0.0.1:1\"]")
-    });
-    expect(&run, 1, &["127.0.0.1:1", "refused"], &["brokers"]);
+    let _together = together();
+    for command in ["connect", "consume", "run"] {
+        let run = try_to(command, &Server::postgres(), |text| {
+            let line = text.lines().find(|line| line.starts_with("brokers")).unwrap().to_owned();
+            text.replace(&line, "brokers = [\"127.0.0.1:1\"]")
+        });
+        expect(&run, 1, &["127.0.0.1:1", "refused"], &["brokers"]);
+    }
+}
+
+/// A property that exactly-once rests on is not the user's.
+#[test]
+fn a_fixed_property() {
+    let _together = together();
+    for (command, property, value) in [
+        ("connect", "acks", "1"),
+        ("connect", "enable.idempotence", "false"),
+        ("run", "message.timeout.ms", "1000"),
+        ("consume", "enable.auto.commit", "true"),
+        ("consume", "isolation.level", "read_uncommitted"),
+    ] {
+        let run = try_to(command, &Server::postgres(), |text| {
+            text.replacen('\n', &format!("\nproperties = {{ {property:?} = {value:?} }}\n"), 1)
+        });
+        let sentence = format!("[kafka] properties: {property:?} is not to be set, since exactly-once rests on it");
+        expect(&run, 2, &[&sentence], &["leave it out"]);
+    }
 }
 
 #[test]

@@ -9,15 +9,16 @@ fn killed(server: Server) {
     let mut begin = pipeline.start("run", &["run"]);
     begin.wait_for("streaming");
     assert_eq!(begin.stop(), Some(0));
-    let mut seed = pipeline.start_seed(30_000, 5_000);
+    let load = pipeline.start_load(5_000);
     for pause_ms in [700, 1300, 400, 900] {
         let mut run = pipeline.start("run", &["run"]);
         run.wait_for("streaming");
         std::thread::sleep(Duration::from_millis(pause_ms));
+        // It dies with rows that were written and belong to no saved position yet.
+        pipeline.wait_for_growth("");
         run.kill();
     }
-    assert!(seed.wait(Duration::from_secs(120)).success(), "{}", seed.log());
-    let counts = Counts::parse(&seed.log());
+    let counts = Counts::of_ended(load);
     pipeline.run(&["run", "--once"]);
     pipeline.prove(counts);
 }

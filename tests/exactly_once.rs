@@ -7,6 +7,8 @@ use crate::rig::{Counts, Pipeline, Program, Server, alone, services};
 /// Changes, and changes a second: some ten seconds of load.
 const ROWS: u64 = 40_000;
 const RATE: u64 = 4_000;
+/// Changes a second while stages are killed: most of that time a killed member's session runs out.
+const RATE_KILLED: u64 = 2_000;
 
 fn wait_for_seed(mut seed: Program) -> Counts {
     assert!(seed.wait(Duration::from_secs(120)).success(), "{}", seed.log());
@@ -20,20 +22,30 @@ fn settle(pipeline: &Pipeline, counts: Counts) {
     pipeline.prove(counts);
 }
 
+/// Both stages, until rows flow through them: the connector streams, the consumer holds partitions and its files grow.
+fn start(pipeline: &Pipeline) -> (Program, Program) {
+    let mut connect = pipeline.start("connect", &["connect"]);
+    let mut consume = pipeline.start("consume", &["consume"]);
+    connect.wait_for("streaming source=");
+    consume.wait_for("partitions given");
+    pipeline.wait_for_growth("");
+    (connect, consume)
+}
+
 fn kill_both(server: Server) {
     let pipeline = Pipeline::new("kill", server, false);
-    let seed = pipeline.start_seed(ROWS, RATE);
+    pipeline.shorten_sessions();
+    let load = pipeline.start_load(RATE_KILLED);
     // Odd pauses, so that the kills meet the stages at different steps of their work.
-    for pause_ms in [900, 1300, 500, 1700, 1100] {
-        let mut connect = pipeline.start("connect", &["connect"]);
-        let consume = pipeline.start("consume", &["consume"]);
-        connect.wait_for("streaming");
+    for pause_ms in [370, 930, 110, 570] {
+        let (connect, consume) = start(&pipeline);
         std::thread::sleep(Duration::from_millis(pause_ms));
-        connect.kill();
-        std::thread::sleep(Duration::from_millis(pause_ms / 2));
+        pipeline.wait_for_growth("");
         consume.kill();
+        std::thread::sleep(Duration::from_millis(pause_ms / 2));
+        connect.kill();
     }
-    let counts = wait_for_seed(seed);
+    let counts = Counts::of_ended(load);
     settle(&pipeline, counts);
     pipeline.prove_topic(counts);
 }
@@ -76,16 +88,14 @@ fn killed_broker() {
 #[test]
 fn stopped_in_mid_stream() {
     let pipeline = Pipeline::new("stop", Server::mysql(), false);
-    let seed = pipeline.start_seed(ROWS / 2, RATE);
-    for _ in 0..3 {
-        let mut connect = pipeline.start("connect", &["connect"]);
-        let consume = pipeline.start("consume", &["consume"]);
-        connect.wait_for("streaming");
-        std::thread::sleep(Duration::from_millis(1500));
+    let load = pipeline.start_load(RATE);
+    for pause_ms in [900, 300, 1500] {
+        let (connect, consume) = start(&pipeline);
+        std::thread::sleep(Duration::from_millis(pause_ms));
         assert_eq!(connect.stop(), Some(0));
         assert_eq!(consume.stop(), Some(0));
     }
-    let counts = wait_for_seed(seed);
+    let counts = Counts::of_ended(load);
     settle(&pipeline, counts);
-    pipeline.prove_topic(counts);
+    pipeline.prove_topic_has_each_once(counts);
 }

@@ -60,25 +60,30 @@ fn independent_consumers() {
 #[test]
 fn members_come_and_go() {
     let pipeline = Pipeline::new("moving", Server::postgres(), false);
+    pipeline.shorten_sessions();
     let text = pipeline.scratch.read("list_sync.toml");
     for member in ["a", "b", "c"] {
         pipeline
             .scratch
             .write(&format!("{member}.toml"), &text.replace("commit_interval_ms", &format!("id = {member:?}\ncommit_interval_ms")));
     }
-    let mut seed = pipeline.start_seed(40_000, 3_000);
+    let load = pipeline.start_load(3_000);
     let connect = pipeline.start("connect", &["connect"]);
-    let pause = |seconds: u64| std::thread::sleep(Duration::from_secs(seconds));
-    let a = pipeline.start("a", &["-c", "a.toml", "consume"]);
-    pause(3);
-    let b = pipeline.start("b", &["-c", "b.toml", "consume"]);
-    pause(3);
+    // Each has partitions, and its own files grow, before the next thing happens.
+    let join = |member: &str| {
+        let mut joined = pipeline.start(member, &["-c", &format!("{member}.toml"), "consume"]);
+        joined.wait_for("partitions given");
+        pipeline.wait_for_growth(&format!("{member}_insert"));
+        joined
+    };
+    let a = join("a");
+    let b = join("b");
+    pipeline.wait_for_growth("a_insert");
     a.kill();
-    let c = pipeline.start("c", &["-c", "c.toml", "consume"]);
-    pause(4);
+    let c = join("c");
     assert_eq!(b.stop(), Some(0));
-    assert!(seed.wait(Duration::from_secs(120)).success());
-    let counts = Counts::parse(&seed.log());
+    pipeline.wait_for_growth("c_insert");
+    let counts = Counts::of_ended(load);
     assert_eq!(c.stop(), Some(0));
     assert_eq!(connect.stop(), Some(0));
     pipeline.run(&["connect", "--once"]);
@@ -86,25 +91,39 @@ fn members_come_and_go() {
     pipeline.prove(counts);
 }
 
-/// One connector with both databases, one consumer with both topics.
+/// One connector with all databases, one consumer with all topics; the loads overlap.
 #[test]
-fn both_databases_at_once() {
-    let (postgres, mysql) = (Pipeline::new("both", Server::postgres(), false), Pipeline::new_alone("both", Server::mysql()));
-    let text = postgres.scratch.read("list_sync.toml")
-        + mysql.scratch.read("list_sync.toml").split_once("[[source]]").map(|(_, rest)| "[[source]]".to_owned() + rest).unwrap().as_str();
-    let config = postgres
-        .scratch
-        .write("both.toml", &text.replace("path = \"out/", &format!("path = \"{}/out/", postgres.scratch.folder.display())));
-    // Each pipeline's own `verify` looks into its own folder.
-    std::os::unix::fs::symlink(postgres.scratch.path("out"), mysql.scratch.path("out")).unwrap();
+fn all_databases_at_once() {
+    let first = Pipeline::new("every", Server::postgres(), false);
+    let all = [&first, &Pipeline::new_alone("every", Server::mysql()), &Pipeline::new_alone("every", Server::mariadb())];
+    let mut text = String::new();
+    for pipeline in all {
+        let own = pipeline.scratch.read("list_sync.toml");
+        text += if text.is_empty() { &own } else { &own[own.find("[[source]]").unwrap()..] };
+        // Each pipeline's own `verify` looks into its own folder.
+        if pipeline.scratch.name != first.scratch.name {
+            std::os::unix::fs::symlink(first.scratch.path("out"), pipeline.scratch.path("out")).unwrap();
+        }
+    }
+    let out = format!("path = \"{}/out/", first.scratch.folder.display());
+    let config = first.scratch.write("all.toml", &text.replace("path = \"out/", &out));
     let config = config.to_str().unwrap();
-    let mut run = postgres.start("run", &["-c", config, "run"]);
-    run.wait_for("streaming");
-    let counts = [postgres.seed(20_000), mysql.seed(20_000)];
+    let mut run = first.start("run", &["-c", config, "run"]);
+    for pipeline in all {
+        run.wait_for(&format!("streaming source={:?}", pipeline.scratch.name));
+    }
+    let loads = all.map(|pipeline| pipeline.start_load(2_000));
+    // Rows of each database reach the files while all loads go on.
+    for _ in 0..3 {
+        for pipeline in all {
+            pipeline.wait_for_growth(&format!("{}_insert", pipeline.table.trim_start_matches("t_")));
+        }
+    }
+    let counts: Vec<Counts> = loads.into_iter().map(Counts::of_ended).collect();
     assert_eq!(run.stop(), Some(0));
-    postgres.run(&["-c", config, "run", "--once"]);
-    for (pipeline, counts) in [&postgres, &mysql].into_iter().zip(counts) {
+    first.run(&["-c", config, "run", "--once"]);
+    for (pipeline, counts) in all.into_iter().zip(counts) {
         pipeline.prove(counts);
-        pipeline.prove_topic(counts);
+        pipeline.prove_topic_has_each_once(counts);
     }
 }

@@ -5,6 +5,7 @@
 
 mod rig;
 
+mod backpressure;
 mod bad_input;
 mod cases;
 mod check;
@@ -19,6 +20,7 @@ mod imports;
 mod log;
 mod monitor;
 mod one_line;
+mod producer;
 mod progress;
 mod retention;
 mod security;

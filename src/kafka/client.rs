@@ -33,6 +33,8 @@ const CLIENT: &[(&str, &str)] = &[
     ("message.max.bytes", "8000000"),
 ];
 
+const QUEUE_KBYTES: &str = "queue.buffering.max.kbytes";
+
 /// What a producer adds. Duplicates and reordering are excluded by idempotence; a broker that is away never turns a message into an
 /// error (no time-out): the queue fills and the source is held back, within `queue.buffering.max.kbytes`.
 const PRODUCER: &[(&str, &str)] = &[
@@ -47,7 +49,7 @@ const PRODUCER: &[(&str, &str)] = &[
     ("linger.ms", "50"),
     ("batch.size", "1000000"),
     ("batch.num.messages", "20000"),
-    ("queue.buffering.max.kbytes", "8192"),
+    (QUEUE_KBYTES, "8192"),
     ("queue.buffering.max.messages", "20000"),
 ];
 
@@ -147,10 +149,32 @@ impl Settings {
         for (name, value) in &self.properties {
             config.set(name, value.reveal());
         }
+        self.make_room(&mut config);
         // A wrong security.protocol is told as an information only.
         config.set_log_level(RDKafkaLogLevel::Info);
         config
     }
+
+    /// What a larger message needs: the library refuses a fetch that is smaller, and a queue that is smaller would be full for ever. Whoever raises
+    /// the one raises all.
+    fn make_room(&self, config: &mut ClientConfig) {
+        let Some(message) = number(config, "message.max.bytes") else { return };
+        for (name, unit) in [("fetch.max.bytes", 1), (QUEUE_KBYTES, 1024)] {
+            let is_less = number(config, name).is_some_and(|room| room * unit < message);
+            if is_less && !self.properties.contains_key(name) {
+                config.set(name, message.div_ceil(unit).to_string());
+            }
+        }
+    }
+}
+
+fn number(config: &ClientConfig, name: &str) -> Option<u64> {
+    config.get(name)?.parse().ok()
+}
+
+/// Bytes that a producer of these settings may hold: no message can be larger.
+pub(super) fn queue_bytes_max(producer: &ClientConfig) -> u64 {
+    number(producer, QUEUE_KBYTES).map_or(u64::MAX, |kbytes| kbytes * 1024)
 }
 
 #[cfg(test)]
@@ -165,5 +189,21 @@ mod tests {
         assert_eq!(fetch(&settings.consumer_far("g")).as_deref(), Some("1048576"));
         settings.properties.insert("fetch.message.max.bytes".to_owned(), Secret::new("7".to_owned()));
         assert_eq!(fetch(&settings.consumer_far("g")).as_deref(), Some("7"));
+    }
+
+    #[test]
+    fn a_larger_message_needs_no_second_property() {
+        let mut settings = Settings { brokers: vec!["b:9092".to_owned()], properties: BTreeMap::new(), partitions: 3, replication: None };
+        let rooms = |settings: &Settings| (number(&settings.consumer("g"), "fetch.max.bytes"), queue_bytes_max(&settings.producer()));
+        assert_eq!(rooms(&settings), (Some(8_388_608), 8_388_608));
+        let mut set = |name: &str, value: &str| {
+            settings.properties.insert(name.to_owned(), Secret::new(value.to_owned()));
+            settings.clone()
+        };
+        let larger = set("message.max.bytes", "20000000");
+        assert_eq!(rooms(&larger), (Some(20_000_000), 20_000_768));
+        assert!(larger.asker().create::<rdkafka::consumer::BaseConsumer>().is_ok());
+        set("fetch.max.bytes", "30000000");
+        assert_eq!(rooms(&set("queue.buffering.max.kbytes", "9")), (Some(30_000_000), 9_216), "the user has the last word");
     }
 }

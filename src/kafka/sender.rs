@@ -13,7 +13,7 @@ use rdkafka::message::{DeliveryResult, Header, Message as _, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
 
 use super::acl::Acl;
-use super::client::Settings;
+use super::client::{Settings, queue_bytes_max};
 use super::complaints::Complaints;
 use super::failure::{failure, refused_for_good};
 use super::revive::revive;
@@ -92,6 +92,7 @@ impl<D: Delivery> ProducerContext for Context<D> {
 pub struct Sender<D: Delivery> {
     producer: Arc<BaseProducer<Context<D>>>,
     settings: Settings,
+    queue_bytes_max: u64,
     complaints: Complaints,
     ended: Arc<AtomicBool>,
     poller: Option<JoinHandle<()>>,
@@ -103,7 +104,9 @@ impl<D: Delivery> Sender<D> {
         let complaints = Complaints::default();
         let context = Context { settings: settings.clone(), complaints: complaints.clone(), delivery };
         let fail = |cause| failure("set up the Kafka producer", &[], settings, &complaints, &cause);
-        let producer: Arc<BaseProducer<Context<D>>> = Arc::new(settings.producer().create_with_context(context).map_err(fail)?);
+        let config = settings.producer();
+        let queue_bytes_max = queue_bytes_max(&config);
+        let producer: Arc<BaseProducer<Context<D>>> = Arc::new(config.create_with_context(context).map_err(fail)?);
         let ended = Arc::new(AtomicBool::new(false));
         let poller = {
             let (producer, ended) = (Arc::clone(&producer), Arc::clone(&ended));
@@ -119,7 +122,7 @@ impl<D: Delivery> Sender<D> {
                 .spawn(work)
                 .map_err(|cause| Error::stop("cannot start a thread").cause(cause))?
         };
-        Ok(Self { producer, settings: settings.clone(), complaints, ended, poller: Some(poller) })
+        Ok(Self { producer, settings: settings.clone(), queue_bytes_max, complaints, ended, poller: Some(poller) })
     }
 
     /// Queues a message. `false`: the queue is full, try again when some are delivered.
@@ -138,6 +141,14 @@ impl<D: Delivery> Sender<D> {
         }
         match self.producer.send(record) {
             Ok(()) => Ok(true),
+            // However much is delivered: it would never fit.
+            Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) if message.value.len() as u64 > self.queue_bytes_max => {
+                let (bytes, topic) = (message.value.len(), message.topic);
+                Err(Error::stop(format!(
+                    "cannot send a message of {bytes} bytes to topic {topic:?}: it is larger than the producer's queue"
+                ))
+                .hint("raise queue.buffering.max.kbytes under [kafka] properties, or leave it out"))
+            }
             Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) => Ok(false),
             Err((cause, _)) => {
                 let what = format!("send a message of {} bytes to topic {:?}", message.value.len(), message.topic);

@@ -75,6 +75,8 @@ fn is_settling(cause: &KafkaError) -> bool {
         Code::OffsetNotAvailable,
         Code::UnknownLeaderEpoch,
         Code::FencedLeaderEpoch,
+        // The client forgot the broker it had asked: brokers disagree for a moment on who is there.
+        Code::DestroyBroker,
     ];
     cause.rdkafka_error_code().is_some_and(|code| settling.contains(&code))
 }

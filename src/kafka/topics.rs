@@ -188,7 +188,11 @@ impl Topics {
                     self.hear(&reader);
                     let is_silence = matches!(
                         cause.rdkafka_error_code(),
-                        Some(RDKafkaErrorCode::BrokerTransportFailure | RDKafkaErrorCode::OperationTimedOut)
+                        Some(
+                            RDKafkaErrorCode::BrokerTransportFailure
+                                | RDKafkaErrorCode::OperationTimedOut
+                                | RDKafkaErrorCode::DestroyBroker
+                        )
                     );
                     if attempts.peek().is_none() || !is_silence || self.complaints.refused().is_some() {
                         if is_silence && let Ok(new) = new_reader(&self.settings, &self.complaints) {

@@ -17,4 +17,4 @@ pub use program::{Program, Run, run_on_terminal};
 pub use proxy::Link;
 pub use scratch::Scratch;
 pub use server::{Leftovers, Server, all_servers, kafka, services};
-pub use topic::{consume_topic, delete_before, ends_of, headers_in, messages_in};
+pub use topic::{Record, brokers_alive, consume_topic, delete_before, ends_of, headers_in, messages_in, records_in, replicas_of};

@@ -4,9 +4,15 @@ use std::collections::BTreeSet;
 use std::ops::AddAssign;
 use std::path::PathBuf;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::{Duration, Instant};
 
 use super::server::Leftovers;
 use super::{Program, Scratch, Server, consume_topic, kafka};
+
+/// Changes that no check waits for.
+const ENDLESS: u64 = 10_000_000;
+/// For rows to flow, and for a load to end.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Rows that a load inserted, updated and deleted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -24,6 +30,15 @@ impl Counts {
             line.rsplit(' ').next().unwrap().replace([',', '_'], "").parse::<u64>().unwrap()
         };
         Self { inserted: number("inserted rows"), updated: number("updated rows"), deleted: number("deleted rows") }
+    }
+
+    /// Ends a load after its current transaction; it must have lasted until now.
+    #[track_caller]
+    pub fn of_ended(mut load: Program) -> Self {
+        assert!(load.is_running(), "the load ended too early:\n{}", load.log());
+        load.signal("TERM");
+        assert!(load.wait(PATIENCE).success(), "{}", load.log());
+        Self::parse(&load.log())
     }
 
     pub fn changes(self) -> u64 {
@@ -136,10 +151,40 @@ impl Pipeline {
         self.start("seed", &["seed", "--url", &self.server.url, "--rows", &rows, "--rate", &rate, "--batch", "100", "--table", &self.table])
     }
 
+    /// The load in transactions of `batch` changes, as fast as the database goes.
+    pub fn start_transactions(&self, rows: u64, batch: u64) -> Program {
+        let (rows, batch) = (rows.to_string(), batch.to_string());
+        self.start("seed", &["seed", "--url", &self.server.url, "--rows", &rows, "--batch", &batch, "--table", &self.table])
+    }
+
+    /// A load that goes on until [`Counts::of_ended`], so that every kill meets rows in flight.
+    pub fn start_load(&self, rate: u64) -> Program {
+        self.start_seed(ENDLESS, rate)
+    }
+
+    /// The group notices a killed member as soon as brokers allow by default, rather than after 10 s.
+    pub fn shorten_sessions(&self) {
+        let short = "[kafka]\nproperties = { \"session.timeout.ms\" = \"6000\" }\n";
+        let text = self.scratch.read("list_sync.toml");
+        assert!(text.contains("[kafka]\n"), "{text}");
+        self.scratch.write("list_sync.toml", &text.replace("[kafka]\n", short));
+    }
+
+    /// Waits until the files of a kind (see [`Pipeline::files`]) grow: rows flow right now, and what was written last is not committed yet.
+    #[track_caller]
+    pub fn wait_for_growth(&self, kind: &str) {
+        let bytes = || self.files(kind).iter().map(|path| std::fs::metadata(path).unwrap().len()).sum::<u64>();
+        let (began, before) = (Instant::now(), bytes());
+        while bytes() <= before {
+            assert!(began.elapsed() < PATIENCE, "files {kind:?} do not grow: {:?}", self.files(""));
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
     /// CSV files of all members and generations whose names contain `_KIND`.
     pub fn files(&self, kind: &str) -> Vec<PathBuf> {
-        let folder = self.scratch.path("out");
-        let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+        let Ok(folder) = std::fs::read_dir(self.scratch.path("out")) else { return Vec::new() };
+        let mut files: Vec<_> = folder.map(|entry| entry.unwrap().path()).collect();
         files.retain(|path| path.extension().is_some_and(|ending| ending == "csv") && path.to_str().unwrap().contains(&format!("_{kind}")));
         files.sort();
         files
@@ -166,8 +211,9 @@ impl Pipeline {
     }
 
     /// The topic holds each change; what it holds twice after a kill is the same change at the same position, which is how consumers know it.
+    /// Answers how many messages there are.
     #[track_caller]
-    pub fn prove_topic(&self, counts: Counts) {
+    pub fn prove_topic(&self, counts: Counts) -> u64 {
         let (mut messages, mut changes) = (0_u64, BTreeSet::new());
         consume_topic(&self.topic(), |partition, key, value, position| {
             messages += 1;
@@ -180,5 +226,12 @@ impl Pipeline {
             "changes and positions in the topic"
         );
         println!("{messages} messages for {} changes", counts.changes());
+        messages
+    }
+
+    /// After stops that were all clean, the topic holds each change once.
+    #[track_caller]
+    pub fn prove_topic_has_each_once(&self, counts: Counts) {
+        assert_eq!(self.prove_topic(counts), counts.changes(), "messages in the topic, some changes twice");
     }
 }

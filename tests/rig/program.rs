@@ -45,16 +45,19 @@ pub fn run_on_terminal(folder: &Path, before: &str, arguments: &[&str]) -> Run {
 pub struct Program {
     child: Child,
     log: PathBuf,
+    /// Where this start begins in the log: others of the same name wrote before it.
+    log_begins: usize,
 }
 
 impl Program {
-    /// Starts with `arguments` in `folder`; what it says goes to a file there.
+    /// Starts with `arguments` in `folder`; what it says goes to the end of a file there.
     pub fn start(folder: &Path, name: &str, arguments: &[&str]) -> Self {
         let log = folder.join(format!("{name}.log"));
         let file = File::options().create(true).append(true).open(&log).unwrap();
+        let log_begins = file.metadata().unwrap().len() as usize;
         let mut command = Command::new(env!("CARGO_BIN_EXE_list_sync"));
         command.args(arguments).current_dir(folder).stdin(Stdio::null()).stdout(file.try_clone().unwrap()).stderr(file);
-        Self { child: command.spawn().unwrap(), log }
+        Self { child: command.spawn().unwrap(), log, log_begins }
     }
 
     /// Runs to its end.
@@ -62,11 +65,18 @@ impl Program {
         run(folder, arguments)
     }
 
+    /// What it has said since this start.
     pub fn log(&self) -> String {
-        std::fs::read_to_string(&self.log).unwrap_or_default()
+        let mut all = std::fs::read(&self.log).unwrap();
+        String::from_utf8_lossy(&all.split_off(self.log_begins)).into_owned()
     }
 
-    /// Waits until the log says `text`.
+    /// Whether it has not ended yet.
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    /// Waits until this start says `text`.
     #[track_caller]
     pub fn wait_for(&mut self, text: &str) {
         let began = Instant::now();

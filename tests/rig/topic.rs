@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::process::Command;
 
 use super::Scratch;
-use list_sync::kafka::{Settings, Topics, read_between, watermarks};
+use list_sync::kafka::{Checkpoints, Settings, Topics, read_between, watermarks};
+use serde_json::Value;
 
 fn settings() -> Settings {
     Settings {
@@ -61,8 +62,41 @@ pub fn messages_in(topic: &str) -> Vec<String> {
 
 /// The headers of each message of a topic of one partition, as kcat prints them: `name=value,…`.
 pub fn headers_in(topic: &str) -> Vec<String> {
-    let brokers = super::kafka();
-    let output = Command::new("kcat").args(["-C", "-q", "-e", "-b", &brokers, "-t", topic, "-f", "%h\n"]).output().unwrap();
+    kcat(&["-C", "-q", "-e", "-t", topic, "-f", "%h\n"]).lines().map(str::to_owned).collect()
+}
+
+/// What another client sees of a message.
+#[derive(Debug)]
+pub struct Record {
+    pub key: String,
+    pub timestamp_ms: i64,
+}
+
+/// The records of a topic that has one partition.
+pub fn records_in(topic: &str) -> Vec<Record> {
+    let record = |line: &str| {
+        let seen: Value = serde_json::from_str(line).unwrap();
+        assert_eq!(seen["tstype"], "create", "{line}");
+        Record { key: seen["key"].as_str().unwrap().to_owned(), timestamp_ms: seen["ts"].as_i64().unwrap() }
+    };
+    kcat(&["-C", "-e", "-q", "-J", "-t", topic]).lines().map(record).collect()
+}
+
+/// How many copies each partition has.
+pub fn replicas_of(topic: &str) -> Vec<usize> {
+    let seen: Value = serde_json::from_str(&kcat(&["-L", "-J", "-t", topic])).unwrap();
+    let partitions = seen["topics"][0]["partitions"].as_array().unwrap();
+    partitions.iter().map(|partition| partition["replicas"].as_array().unwrap().len()).collect()
+}
+
+/// How many brokers the cluster knows of.
+pub fn brokers_alive() -> usize {
+    let seen: Value = serde_json::from_str(&kcat(&["-L", "-J", "-t", Checkpoints::TOPIC])).unwrap();
+    seen["brokers"].as_array().unwrap().len()
+}
+
+fn kcat(arguments: &[&str]) -> String {
+    let output = Command::new("kcat").args(["-b", &super::kafka()]).args(arguments).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()
+    String::from_utf8(output.stdout).unwrap()
 }
