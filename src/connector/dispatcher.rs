@@ -67,6 +67,16 @@ impl Delivery for Acknowledgements {
     }
 }
 
+/// Whether a lane's broker knows this producer. It takes a producer's first message in a partition with any sequence number
+/// (<https://cwiki.apache.org/confluence/display/KAFKA/KIP-360>); only behind one that it took does it refuse a message whose forerunner it refused.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Standing {
+    Unknown,
+    /// The first message is on its way, the one at this position.
+    First(Position),
+    Known,
+}
+
 struct Lanes {
     topic: String,
     first: usize,
@@ -91,6 +101,7 @@ pub struct Dispatcher<'a> {
     lanes: Vec<Lanes>,
     /// The last position given to each lane: what is not behind it is there already.
     sent: Vec<Option<Position>>,
+    standing: Vec<Standing>,
     by_topic: HashMap<String, usize>,
     by_table: HashMap<Arc<Table>, usize>,
     newest: Option<Checkpoint>,
@@ -116,6 +127,7 @@ impl<'a> Dispatcher<'a> {
             added_headers: source.headers,
             lanes: Vec::new(),
             sent: Vec::new(),
+            standing: Vec::new(),
             by_topic: HashMap::new(),
             by_table: HashMap::new(),
             newest: saved.map(|saved| saved.checkpoint.clone()),
@@ -138,6 +150,7 @@ impl<'a> Dispatcher<'a> {
         let first = self.sent.len();
         for end in ends {
             self.sent.push(end.delivered);
+            self.standing.push(Standing::Unknown);
             self.acknowledgements.with(|state| state.in_flight.add_lane(*end));
         }
         self.lanes.push(Lanes { topic: topic.to_owned(), first, partitions: ends.len() as u32 });
@@ -204,6 +217,7 @@ impl<'a> Dispatcher<'a> {
                     self.repeats += 1;
                     continue;
                 }
+                self.introduce(lane, row.position)?;
                 self.sent[lane] = Some(row.position);
                 last_sent = Some((lane, row.position));
                 self.acknowledgements.with(|state| {
@@ -228,6 +242,19 @@ impl<'a> Dispatcher<'a> {
                 state.in_flight.reached(checkpoint.clone());
             }
         });
+        Ok(())
+    }
+
+    /// Nothing follows the first message of a lane before that one is acknowledged: were it refused, what is behind it would get ahead and be taken for all.
+    fn introduce(&mut self, lane: usize, position: Position) -> Result<()> {
+        match self.standing[lane] {
+            Standing::Known => return Ok(()),
+            Standing::Unknown => self.standing[lane] = Standing::First(position),
+            Standing::First(first) => {
+                self.wait_until("Kafka did not acknowledge the first change", |state| state.in_flight.end(lane).delivered >= Some(first))?;
+                self.standing[lane] = Standing::Known;
+            }
+        }
         Ok(())
     }
 
