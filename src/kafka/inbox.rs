@@ -62,6 +62,18 @@ impl Drop for Queue {
     }
 }
 
+/// Events that wait to be polled, without the messages that lie in an inbox.
+pub(super) fn waiting<C: ClientContext>(client: &Client<C>) -> usize {
+    // SAFETY: the client's handle is valid as long as `client`; the reference to its queue is given back.
+    #[allow(unsafe_code)]
+    unsafe {
+        let Some(queue) = NonNull::new(native::rd_kafka_queue_get_consumer(client.native_ptr())) else { return 0 };
+        let length = native::rd_kafka_queue_length(queue.as_ptr());
+        native::rd_kafka_queue_destroy(queue.as_ptr());
+        length
+    }
+}
+
 impl Inbox {
     /// Opens it for a client that has no partitions yet.
     pub fn open<C: ClientContext>(&self, client: &Client<C>) {

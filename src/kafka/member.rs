@@ -21,7 +21,7 @@ use super::client::Settings;
 use super::commit::{self, Outcome};
 use super::complaints::Complaints;
 use super::failure::{failure, refused_for_good};
-use super::inbox::{Fetched, Inbox};
+use super::inbox::{Fetched, Inbox, waiting};
 use super::lock;
 use super::revive::revive;
 use crate::{Error, Result};
@@ -31,6 +31,10 @@ const ANSWER: Duration = Duration::from_secs(15);
 
 /// How long a member that is to end waits for the answer to its last commit.
 const LAST_ANSWER: Duration = Duration::from_secs(5);
+
+/// How long the last rebalance may take before the client is closed all the same, and how often it is looked for.
+const LEAVING: Duration = Duration::from_secs(30);
+const LEAVING_LOOK: Duration = Duration::from_millis(5);
 
 /// How long brokers that refused us are asked whether they still do.
 const ASKING: Duration = Duration::from_secs(3);
@@ -201,8 +205,16 @@ pub struct Member<H: Holder> {
 }
 
 impl<H: Holder> Drop for Member<H> {
+    /// Leaves the group before the client is closed. While it closes, the library drops the answer to a rebalance that is handled too late, and whoever
+    /// handles it waits for ever (docs/decisions/0005-clients-without-brokers.md).
     fn drop(&mut self) {
         self.inbox.close();
+        self.consumer.unsubscribe();
+        let began = Instant::now();
+        // Without a subscription no other rebalance comes.
+        while (self.inbox.is_fed() || waiting(self.consumer.client()) > 0) && began.elapsed() < LEAVING {
+            let _ = self.consumer.poll(LEAVING_LOOK);
+        }
     }
 }
 
@@ -368,11 +380,68 @@ pub fn subscription(pattern: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::subscription;
+    use std::collections::BTreeMap;
+    use std::sync::mpsc;
+    use std::thread;
+
+    use super::*;
+    use crate::kafka::Topics;
 
     #[test]
     fn patterns_are_anchored_and_escaped() {
         assert_eq!(subscription("shop.public.*"), r"^shop\.public\..*$");
         assert_eq!(subscription("a-b_c"), r"^a\-b_c$");
+    }
+
+    struct Nothing;
+
+    impl Holder for Nothing {
+        fn finish(&mut self) -> Result<Vec<Claim>> {
+            Ok(Vec::new())
+        }
+
+        fn release(&mut self, _: Result<()>) {}
+    }
+
+    fn wait_for_an_event(member: &Member<Nothing>) {
+        let began = Instant::now();
+        while waiting(member.consumer.client()) == 0 {
+            assert!(began.elapsed() < Duration::from_mins(1), "no rebalance came");
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Sooner than the limit that [`Drop`] has. Dropped elsewhere: one that waits for ever must not hold up the test.
+    fn must_leave(member: Member<Nothing>) {
+        let (left, leaves) = mpsc::channel();
+        thread::spawn(move || {
+            drop(member);
+            left.send(()).unwrap();
+        });
+        leaves.recv_timeout(LEAVING / 2).expect("a member that leaves waits");
+    }
+
+    #[test]
+    fn live_a_member_leaves_with_a_rebalance_unhandled() {
+        // First the partitions it is given, then those it is to give back.
+        let known = std::env::var("LIST_SYNC_KAFKA").expect("LIST_SYNC_KAFKA is not set: eval \"$(scripts/services env)\"");
+        let brokers = known.split(',').map(str::to_owned).collect();
+        let settings = Settings { brokers, properties: BTreeMap::new(), partitions: 3, replication: None };
+        let name = format!("list_sync.test.leave.{}", std::process::id());
+        Topics::connect(&settings).unwrap().ensure(&name, false).unwrap();
+        let join = || {
+            let holder = Arc::new(Mutex::new(Nothing));
+            Member::join(&settings, &name, std::slice::from_ref(&name), false, holder, &Arc::default()).unwrap()
+        };
+        let first = join();
+        wait_for_an_event(&first);
+        must_leave(first);
+
+        let first = join();
+        while !matches!(first.poll(Duration::from_millis(100)).unwrap(), Event::Given(_)) {}
+        let second = join();
+        wait_for_an_event(&first);
+        must_leave(first);
+        must_leave(second);
     }
 }
