@@ -14,8 +14,8 @@ struct Options(*const std::ffi::c_char);
 #[allow(unsafe_code)]
 unsafe impl Sync for Options {}
 
-/// Few arenas, and memory given back after five seconds: a connector stays below the memory that we promise, and a hundred consumers in a process do not
+/// Few arenas, and memory given back after half a second: a process stays below the memory that we promise, and a hundred consumers in a process do not
 /// wait for each other.
 #[allow(unsafe_code)]
 #[unsafe(export_name = "malloc_conf")]
-static OPTIONS: Options = Options(c"narenas:4,dirty_decay_ms:5000,muzzy_decay_ms:0".as_ptr());
+static OPTIONS: Options = Options(c"narenas:4,dirty_decay_ms:500,muzzy_decay_ms:0".as_ptr());
