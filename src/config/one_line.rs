@@ -2,6 +2,7 @@
 
 use super::overrides::{Given, Override};
 use super::resolve::NAME_LENGTH_MAX;
+use crate::source::Dialect;
 
 /// What the flags say. It cannot be printed, since a URL may hold a password.
 #[derive(Clone, Default)]
@@ -58,19 +59,23 @@ impl OneLine {
         }
     }
 
-    /// The source's name, which names its slot, its saved position and its topics: product, database and tables, so that lines for other tables or
-    /// another server do not take over what this one made.
+    /// The source's name, which names its slot, its saved position and its topics: product, database and tables. Lines for other tables have other names, so
+    /// that none takes over what another made.
     fn name(&self, from: &str) -> String {
         let Ok(address) = super::address_of_flag(from) else { return "source".to_owned() };
-        let tables = self.tables.iter().map(|table| name_of(table.trim_matches('*'))).collect::<Vec<_>>().join("_");
-        let name = format!("{}_{}_{tables}", address.dialect.product().to_ascii_lowercase(), name_of(&address.database));
-        let name = name.trim_end_matches('_');
-        if name.len() <= NAME_LENGTH_MAX {
-            return name.to_owned();
+        let product = match address.dialect {
+            Dialect::Postgres => "postgres",
+            Dialect::Mysql => "mysql",
+            Dialect::Mariadb => "mariadb",
+        };
+        let said: Vec<&str> = std::iter::once(address.database.as_str()).chain(self.tables.iter().map(String::as_str)).collect();
+        let name = format!("{product}_{}", said.join("_")).replace(|letter: char| !letter.is_ascii_alphanumeric(), "_");
+        if name.len() <= NAME_LENGTH_MAX && is_told_apart(&said) {
+            return name;
         }
-        // What is cut off would be the same for many: its sum tells them apart.
+        // A sum of what was said tells apart what is cut off, and what a name cannot hold.
         let kept: String = name.chars().take(NAME_LENGTH_MAX - "_12345678".len()).collect();
-        format!("{kept}_{:08x}", crc32fast::hash(name.as_bytes()))
+        format!("{}_{:08x}", kept.trim_end_matches('_'), crc32fast::hash(said.join("\n").as_bytes()))
     }
 
     fn sink(&self, to: &str, said: &mut Vec<Override>, faults: &mut Vec<(&'static str, String)>) {
@@ -92,7 +97,13 @@ impl OneLine {
     }
 }
 
-/// What stands for a database and its tables in a name: letters, digits and `_`.
-fn name_of(text: &str) -> String {
-    text.chars().map(|letter| if letter.is_ascii_alphanumeric() { letter } else { '_' }).collect()
+/// Whether no other database and tables would have the same name: `shop` with `orders` or `public.order_items`. Slots are in lower case.
+fn is_told_apart(said: &[&str]) -> bool {
+    let is_word = |text: &str| !text.is_empty() && text.bytes().all(|letter| letter.is_ascii_lowercase() || letter.is_ascii_digit());
+    let [database, table] = said else { return false };
+    is_word(database)
+        && match table.split_once('.') {
+            None => is_word(table),
+            Some((schema, name)) => is_word(schema) && !name.is_empty() && name.split('_').all(|part| part.is_empty() || is_word(part)),
+        }
 }

@@ -1,5 +1,6 @@
 //! Each way to write a configuration wrongly, with the message it gets; and what a right one comes out as.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::time::Duration;
 
@@ -248,9 +249,9 @@ fn one_line_is_enough() {
     };
     let config = Config::from_flags(&flags, &[]).unwrap();
     let (source, sink) = (&config.sources[0], &config.sinks[0]);
-    assert_eq!((source.name.as_str(), source.snapshot), ("mysql_my_shop_test", Snapshot::Never));
-    assert_eq!((sink.name.as_str(), sink.group.as_str(), sink.path.as_str()), ("files", "mysql_my_shop_test", "/tmp/out/{table}"));
-    assert_eq!((config.need_kafka().unwrap().brokers.len(), sink.topics.join(",").as_str()), (2, "mysql_my_shop_test.*.*"));
+    assert_eq!((source.name.as_str(), source.snapshot), ("mysql_my_shop_test_086d084d", Snapshot::Never));
+    assert_eq!((sink.name.as_str(), sink.group.as_str(), sink.path.as_str()), ("files", "mysql_my_shop_test_086d084d", "/tmp/out/{table}"));
+    assert_eq!((config.need_kafka().unwrap().brokers.len(), sink.topics.join(",").as_str()), (2, "mysql_my_shop_test_086d084d.*.*"));
     let wrong = OneLine { from: Some("nonsense".to_owned()), to: Some("out".to_owned()), ..OneLine::default() };
     let told = Config::from_flags(&wrong, &[]).unwrap_err().to_string();
     assert_eq!(
@@ -271,16 +272,33 @@ fn one_line_is_enough() {
 /// A name names a slot and a saved position: two lines that shared one would leave out each other's changes.
 #[test]
 fn lines_for_other_tables_have_other_names() {
-    let name = |tables: &[&str]| {
+    let name = |url: &str, tables: &[&str]| {
         let tables = tables.iter().map(|table| (*table).to_owned()).collect();
-        let flags =
-            OneLine { from: Some("postgres://h/warehouse".to_owned()), tables, to: Some("csv:out".to_owned()), ..OneLine::default() };
+        let flags = OneLine { from: Some(url.to_owned()), tables, to: Some("csv:out".to_owned()), ..OneLine::default() };
         Config::from_flags(&flags, &[]).unwrap().sources[0].name.clone()
     };
-    let (first, second) = (name(&["public.customers", "public.orders"]), name(&["public.customers", "public.order_items"]));
-    assert_eq!((first.as_str(), first.len()), ("postgresql_warehouse_public_customers_p_5d898e45", 48));
-    assert_eq!((second.len(), &second[..39]), (48, &first[..39]));
-    assert_ne!(first, second);
+    assert_eq!(name("postgres://h/shop", &["orders"]), "postgres_shop_orders");
+    assert_eq!(name("mysql://h/shop", &["public.order_items"]), "mysql_shop_public_order_items");
+    let lines: [(&str, &[&str]); 15] = [
+        ("postgres://h/shop", &["public.orders"]),
+        ("postgres://h/shop", &["public_orders"]),
+        ("postgres://h/shop", &["public.*"]),
+        ("postgres://h/shop", &["public"]),
+        ("postgres://h/shop", &["orders"]),
+        ("postgres://h/shop", &["orders*"]),
+        ("postgres://h/shop", &["*orders"]),
+        ("postgres://h/shop", &["Orders"]),
+        ("postgres://h/shop", &["orders_"]),
+        ("postgres://h/shop", &["public", "orders"]),
+        ("postgres://h/shop_public", &["orders"]),
+        ("postgres://h/shop", &["a_b.c"]),
+        ("postgres://h/shop", &["a.b_c"]),
+        ("postgres://h/warehouse", &["public.customers", "public.orders"]),
+        ("postgres://h/warehouse", &["public.customers", "public.order_items"]),
+    ];
+    let names: BTreeSet<String> = lines.iter().map(|(url, tables)| name(url, tables)).collect();
+    assert_eq!(names.len(), lines.len(), "{names:#?}");
+    assert!(names.iter().all(|name| name.len() <= 48), "{names:#?}");
 }
 
 /// What is wrong in shape, in value, and between two sections: all ten in one answer, by place.

@@ -167,8 +167,7 @@ impl<'a> Dispatcher<'a> {
     /// Sends what is handed over, until the end.
     pub fn run(&mut self, handed: &Receiver<Box<Parcel>>, used: &Channel<Box<Parcel>>) -> Result<()> {
         loop {
-            let parcel = handed.recv_timeout(Duration::from_millis(100));
-            match parcel {
+            match handed.recv_timeout(Duration::from_millis(100)) {
                 Ok(parcel) => {
                     let is_first = self.acknowledgements.with(|state| state.flight.bytes == 0);
                     self.dispatch(&parcel)?;
