@@ -1,8 +1,10 @@
 //! SIGKILL of connector, consumer and a broker in mid-stream, on each database: every change is in the files exactly once, with no manual step.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::rig::{Counts, Pipeline, Program, Server, alone, services};
+use crate::bad_input::produce;
+use crate::rig::{Counts, Pipeline, Program, Server, alone, consume_topic, services};
 
 /// Changes, and changes a second: some ten seconds of load.
 const ROWS: u64 = 40_000;
@@ -98,4 +100,33 @@ fn stopped_in_mid_stream() {
     let counts = Counts::of_ended(load);
     settle(&pipeline, counts);
     pipeline.prove_topic_has_each_once(counts);
+}
+
+/// A topic may hold changes twice, after a connector that was killed or a tool that copied it: the files hold them once, whether they come again in the
+/// same run or were committed by one before.
+#[test]
+fn changes_that_come_again_in_the_topic() {
+    const AGAIN: usize = 5;
+    let pipeline = Pipeline::new("again", Server::postgres(), false);
+    let counts = pipeline.seed(300);
+    pipeline.run(&["connect", "--once"]);
+    let mut messages: BTreeMap<u32, Vec<[String; 3]>> = BTreeMap::new();
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    consume_topic(&pipeline.topic(), |partition, key, value, position| {
+        messages.entry(partition).or_default().push([text(key), text(value), text(position)]);
+    });
+    let mut written = 0;
+    for _ in 1..=2 {
+        for (partition, messages) in &messages {
+            for [key, value, position] in &messages[messages.len().saturating_sub(AGAIN)..] {
+                let (partition, header) = (partition.to_string(), format!("position={position}"));
+                produce(&pipeline.topic(), format!("{value}\n"), &["-p", &partition, "-k", key, "-H", &header]);
+                written += 1;
+            }
+        }
+        assert!(written > 0);
+        assert_eq!(pipeline.prove_topic(counts), counts.changes() + written, "messages in the topic");
+        pipeline.run(&["consume", "--once"]);
+        pipeline.prove(counts);
+    }
 }
