@@ -1,5 +1,7 @@
 //! `--log-format json`: every line of every command is one JSON object with the same keys, whatever happens.
 
+use std::fs::File;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -18,6 +20,21 @@ fn lines(log: &str) -> Vec<Value> {
         parsed
     };
     log.lines().map(parse).collect()
+}
+
+/// Nobody reads the log, or its disk is full: the work goes on.
+#[test]
+fn a_log_that_cannot_be_written() {
+    let pipeline = Pipeline::new("full_log", Server::postgres(), false);
+    let counts = pipeline.seed(300);
+    for command in ["connect", "consume"] {
+        let full = File::options().write(true).open("/dev/full").unwrap();
+        let mut program = Command::new(env!("CARGO_BIN_EXE_list_sync"));
+        program.args([command, "--once"]).current_dir(&pipeline.scratch.folder).stdout(Stdio::null()).stderr(full);
+        let status = program.status().unwrap();
+        assert!(status.success(), "{command}: {status}");
+    }
+    pipeline.prove(counts);
 }
 
 fn find<'a>(lines: &'a [Value], message: &str) -> &'a Value {

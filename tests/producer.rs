@@ -149,7 +149,7 @@ fn refused(server: &Server, value: &str, raise_limit: impl Fn(&Stream)) {
         "INSERT INTO {table} VALUES (2, 'b');\nINSERT INTO {table} VALUES (3, '{value}');\nINSERT INTO {table} VALUES (4, 'c');\n"
     ));
     for _ in 0..2 {
-        let hint = "hint: raise message.max.bytes of the topic and the brokers, and under [kafka] properties";
+        let hint = "hint: raise max.message.bytes of the topic (or message.max.bytes of the brokers), and message.max.bytes under [kafka] properties";
         stream.stops("a message is larger than Kafka takes", hint);
     }
     raise_limit(&stream);

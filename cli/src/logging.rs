@@ -18,7 +18,9 @@ pub fn start(flags: &Everywhere, bars: Option<&MultiProgress>) {
     };
     let bars = bars.cloned();
     let writer = move || Above { bars: bars.clone() };
-    let builder = tracing_subscriber::fmt().with_max_level(level).with_writer(writer).with_target(level > Level::INFO);
+    // A log that cannot be written (its disk is full, its reader has gone) must not end the program, as a complaint about it on stderr would.
+    let builder =
+        tracing_subscriber::fmt().with_max_level(level).with_writer(writer).with_target(level > Level::INFO).log_internal_errors(false);
     // A second logger in one process is no reason to stop.
     let _ = match flags.log_format {
         LogFormat::Text => tracing::subscriber::set_global_default(builder.with_ansi(false).finish()),

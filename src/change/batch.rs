@@ -270,13 +270,19 @@ impl Batch {
     /// Makes a row of the cells from mark `columns` to mark `identity` (new row) and from there to the end (old row), puts it at
     /// `position`, and moves `position` to the next ordinal.
     ///
-    /// An update whose key differs between the two becomes a delete and an insert, at two ordinals, so that each goes to the partition of its key.
+    /// An update whose key differs between the two becomes a delete and an insert, at two ordinals, so that each goes to the partition of its key. What the
+    /// new row does not say the insert takes from the old one: nothing that came before has its key.
     ///
     /// # Panics
     /// If the cells do not line up with the table's columns.
     pub fn push(&mut self, head: RowHead, columns: u32, identity: u32, position: &mut Position) {
         let end = self.check_width(&head, columns, identity);
         if head.operation == Operation::Update && self.key_differs(head.table, columns, identity) {
+            for (new, old) in (columns..identity).zip(identity..end) {
+                if self.cells[new as usize].kind == Kind::Missing {
+                    self.cells[new as usize] = self.cells[old as usize];
+                }
+            }
             self.push_row(RowHead { operation: Operation::Delete, ..head }, columns..columns, identity..end, position);
             self.push_row(RowHead { operation: Operation::Insert, ..head }, columns..identity, end..end, position);
         } else {

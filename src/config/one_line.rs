@@ -68,7 +68,9 @@ impl OneLine {
             Dialect::Mysql => "mysql",
             Dialect::Mariadb => "mariadb",
         };
-        let said: Vec<&str> = std::iter::once(address.database.as_str()).chain(self.tables.iter().map(String::as_str)).collect();
+        let mut said: Vec<&str> = std::iter::once(address.database.as_str()).chain(self.tables.iter().map(String::as_str)).collect();
+        // The same tables in another order are the same.
+        said[1..].sort_unstable();
         let name = format!("{product}_{}", said.join("_")).replace(|letter: char| !letter.is_ascii_alphanumeric(), "_");
         if name.len() <= NAME_LENGTH_MAX && is_told_apart(&said) {
             return name;

@@ -279,6 +279,7 @@ fn lines_for_other_tables_have_other_names() {
     };
     assert_eq!(name("postgres://h/shop", &["orders"]), "postgres_shop_orders");
     assert_eq!(name("mysql://h/shop", &["public.order_items"]), "mysql_shop_public_order_items");
+    assert_eq!(name("mysql://h/shop", &["a", "b"]), name("mysql://h/shop", &["b", "a"]));
     let lines: [(&str, &[&str]); 15] = [
         ("postgres://h/shop", &["public.orders"]),
         ("postgres://h/shop", &["public_orders"]),

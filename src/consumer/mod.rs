@@ -64,13 +64,11 @@ pub(crate) fn run_beside(
             topics.look_for(&sink.topics).map_err(|error| error.context(format!("sink {:?}", sink.name)))?;
         }
     }
-    let is_far = topics.is_far()?;
+    let common = Common { is_far: topics.is_far()?, settings, topics, control, producing, ends: Mutex::default() };
     let members: Vec<Attendance<'_>> = sinks
         .into_iter()
         .flat_map(|sink| (1..=instances).map(move |number| (sink, number)))
-        .map(|(sink, number)| {
-            Attendance::new(sink, (number, member_id(sink, number, instances)), &settings, &topics, is_far, control, producing)
-        })
+        .map(|(sink, number)| Attendance::new(sink, (number, member_id(sink, number, instances)), &common))
         .collect::<Result<_>>()?;
     std::thread::scope(|scope| {
         let running: Vec<_> = members.into_iter().map(|mut member| scope.spawn(move || member.supervise())).collect();
@@ -85,7 +83,8 @@ pub fn relay(config: &Config, receiver: Box<dyn Receiver>, control: &Control) ->
     let settings = crate::connector::settings(config)?;
     let sinks = config.need_sinks(&[])?;
     let topics = Topics::connect(&settings)?;
-    let mut member = Attendance::new(sinks[0], (1, None), &settings, &topics, topics.is_far()?, control, None)?;
+    let common = Common { is_far: topics.is_far()?, settings, topics, control, producing: None, ends: Mutex::default() };
+    let mut member = Attendance::new(sinks[0], (1, None), &common)?;
     member.desk().relay = Some(Relay::new(receiver));
     member.supervise()
 }
@@ -117,40 +116,39 @@ pub(crate) fn build(sink: &config::Sink, id: Option<&str>) -> Result<Box<dyn Sin
     Ok(Box::new(csv::CsvSink::new(settings)?))
 }
 
-/// One member's place in its group, over all the times it joins.
-struct Attendance<'a> {
-    sink: &'a config::Sink,
-    settings: &'a Settings,
-    topics: &'a Topics,
+/// What all members of the process share.
+struct Common<'a> {
+    settings: Settings,
+    topics: Topics,
     is_far: bool,
     control: &'a Control,
     producing: Option<&'a AtomicBool>,
+    /// With `once`: where the partitions of each topic ended when the run began; asked by the first member for all.
+    ends: Mutex<BTreeMap<String, Vec<(i64, i64)>>>,
+}
+
+/// One member's place in its group, over all the times it joins.
+struct Attendance<'a> {
+    sink: &'a config::Sink,
+    common: &'a Common<'a>,
     figures: Arc<SinkFigures>,
     patterns: Vec<String>,
     desk: Arc<Mutex<Desk>>,
-    /// With `once`: where each partition ended when the run began.
+    /// With `once`: where each partition ends that it is to read.
     ends: Option<BTreeMap<(String, u32), i64>>,
     quiet: Quiet,
 }
 
 impl<'a> Attendance<'a> {
-    fn new(
-        sink: &'a config::Sink,
-        (number, id): (u32, Option<String>),
-        settings: &'a Settings,
-        topics: &'a Topics,
-        is_far: bool,
-        control: &'a Control,
-        producing: Option<&'a AtomicBool>,
-    ) -> Result<Self> {
+    fn new(sink: &'a config::Sink, (number, id): (u32, Option<String>), common: &'a Common<'a>) -> Result<Self> {
         let patterns = sink.topics.iter().map(|pattern| subscription(pattern)).collect();
         let rejected = Rejected::new(&sink.path, id.as_deref(), &sink.name);
         let owned = sink.clone();
         let make_sink = Box::new(move || build(&owned, id.as_deref()));
-        let figures = control.progress.sink(&sink.name);
+        let figures = common.control.progress.sink(&sink.name);
         let told = Told::new(Arc::clone(&figures), number);
         let desk = Arc::new(Mutex::new(Desk::new(make_sink, rejected, told)?));
-        Ok(Self { sink, settings, topics, is_far, control, producing, figures, patterns, desk, ends: None, quiet: Quiet::new() })
+        Ok(Self { sink, common, figures, patterns, desk, ends: None, quiet: Quiet::new() })
     }
 
     fn supervise(&mut self) -> Result<()> {
@@ -163,11 +161,11 @@ impl<'a> Attendance<'a> {
             if error.kind() != Kind::Link {
                 self.figures.life.fail(error.to_string());
                 // The other members would take over and meet the same; a person is needed.
-                self.control.request_stop();
+                self.common.control.request_stop();
                 return Err(error);
             }
             tracing::warn!(sink = self.sink.name, "{error}; joining again");
-            if self.control.is_stopping() {
+            if self.common.control.is_stopping() {
                 return Err(error);
             }
             self.figures.restarts.inc();
@@ -179,15 +177,21 @@ impl<'a> Attendance<'a> {
     /// From joining the group to leaving it. Whatever fails: nothing that was not committed counts.
     fn attend(&mut self) -> Result<()> {
         self.desk().spoil();
-        if self.control.once && self.ends.is_none() && !self.is_producing() {
+        if self.common.control.once && self.ends.is_none() && !self.is_producing() {
             self.ends = Some(self.ends_now()?);
         }
         if self.figures.life.state().is_empty() {
-            let is_there = self.topics.names().is_ok_and(|names| names.iter().any(|name| self.sink.takes(name)));
+            let is_there = self.common.topics.names().is_ok_and(|names| names.iter().any(|name| self.sink.takes(name)));
             self.figures.life.set_state(if is_there { "joining" } else { SinkFigures::WAITING });
         }
-        let member =
-            Member::join(self.settings, &self.sink.group, &self.sink.topics, self.is_far, Arc::clone(&self.desk), &self.control.stop)?;
+        let member = Member::join(
+            &self.common.settings,
+            &self.sink.group,
+            &self.sink.topics,
+            self.common.is_far,
+            Arc::clone(&self.desk),
+            &self.common.control.stop,
+        )?;
         let served = self.serve(&member);
         if served.is_err() {
             self.desk().spoil();
@@ -203,7 +207,7 @@ impl<'a> Attendance<'a> {
         let relays = self.desk().relay.is_some();
         // With `once`: the end was reached and has been looked at.
         let mut has_seen_end = false;
-        while !self.control.is_stopping() {
+        while !self.common.control.is_stopping() {
             let event = member.poll(WAIT)?;
             let come = matches!(event, Event::Messages(_));
             if let Some(stopped) = self.desk().stopped.take() {
@@ -244,9 +248,10 @@ impl<'a> Attendance<'a> {
                 self.commit(member)?;
                 commits.done(now, Instant::now());
             }
-            let is_at_end = self.control.once && !has_seen_end && self.ends.as_ref().is_some_and(|ends| self.desk().has_read_to(ends));
+            let is_at_end =
+                self.common.control.once && !has_seen_end && self.ends.as_ref().is_some_and(|ends| self.desk().has_read_to(ends));
             has_seen_end |= is_at_end;
-            if self.control.once && (is_at_end || looks.is_due(now, come)) {
+            if self.common.control.once && (is_at_end || looks.is_due(now, come)) {
                 // What the commit took has nothing to do with it.
                 let began = Instant::now();
                 if self.has_caught_up(member)? {
@@ -260,7 +265,7 @@ impl<'a> Attendance<'a> {
 
     /// Whether a connector in this process may still send.
     fn is_producing(&self) -> bool {
-        self.producing.is_some_and(|producing| producing.load(Ordering::SeqCst))
+        self.common.producing.is_some_and(|producing| producing.load(Ordering::SeqCst))
     }
 
     fn desk(&self) -> MutexGuard<'_, Desk> {
@@ -300,9 +305,9 @@ impl<'a> Attendance<'a> {
         let wanted = self.patterns.iter().map(|pattern| Regex::new(pattern)).collect::<std::result::Result<Vec<_>, _>>();
         let wanted = wanted.map_err(|cause| Error::usage("bad topic pattern").cause(cause))?;
         let mut partitions = Vec::new();
-        for topic in self.topics.names()? {
+        for topic in self.common.topics.names()? {
             if wanted.iter().any(|pattern| pattern.is_match(&topic)) {
-                let count = self.topics.partitions(&topic)?;
+                let count = self.common.topics.partitions(&topic)?;
                 partitions.extend((0..count).map(|partition| (topic.clone(), partition)));
             }
         }
@@ -336,8 +341,12 @@ impl<'a> Attendance<'a> {
         for (topic, _) in self.partitions()? {
             *counts.entry(topic).or_default() += 1;
         }
+        let mut known = self.common.ends.lock().unwrap_or_else(PoisonError::into_inner);
         for (topic, count) in counts {
-            for (partition, (first, end)) in watermarks(self.settings, &topic, count)?.into_iter().enumerate() {
+            if known.get(&topic).is_none_or(|marks| marks.len() < count as usize) {
+                known.insert(topic.clone(), watermarks(&self.common.settings, &topic, count)?);
+            }
+            for (partition, &(first, end)) in known[&topic].iter().enumerate() {
                 ends.insert((topic.clone(), partition as u32), if first == end { 0 } else { end });
             }
         }

@@ -45,10 +45,10 @@ pub(super) fn failure(what: &str, needs: &[Acl<'_>], settings: &Settings, compla
         {
             denied_to_write(what, needs, settings)
         }
-        Some(Code::MessageSizeTooLarge | Code::InvalidMessageSize) => {
-            Error::stop(format!("cannot {what}: a message is larger than Kafka takes"))
-                .hint("raise message.max.bytes of the topic and the brokers, and under [kafka] properties")
-        }
+        Some(Code::MessageSizeTooLarge | Code::InvalidMessageSize) => Error::stop(format!(
+            "cannot {what}: a message is larger than Kafka takes"
+        ))
+        .hint("raise max.message.bytes of the topic (or message.max.bytes of the brokers), and message.max.bytes under [kafka] properties"),
         Some(Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition) => {
             Error::stop(format!("cannot {what}: the topic is not there"))
                 .cause(cause.to_string())

@@ -17,6 +17,9 @@ use crate::{Error, Result};
 /// How long the brokers may send nothing.
 const SILENCE: Duration = Duration::from_secs(30);
 
+/// How long each single broker may take to tell where a partition ends, once one has told.
+const EACH_BROKER: Duration = Duration::from_secs(2);
+
 /// Between two looks whether a reader is closed: the library's own wait is 100 ms.
 const CLOSING: Duration = Duration::from_millis(2);
 
@@ -40,17 +43,45 @@ impl Drop for Reader {
 }
 
 /// The first offset and the end offset (one past the last message) of each partition of a topic.
+///
+/// A broker that stood still or was cut off goes on as the leader it was until it hears of the new one, and whoever asks it who leads is told an end that is
+/// long past. So each broker is asked, and the largest end counts.
 pub fn watermarks(settings: &Settings, topic: &str, partitions: u32) -> Result<Vec<(i64, i64)>> {
     let (reader, complaints) = client(settings, &settings.asker())?;
     let needs = [Acl::topic("Describe", topic)];
     let fail = |cause| failure(&format!("ask for the end of topic {topic:?}"), &needs, settings, &complaints, &cause);
+    let mut found = patient_watermarks(&reader, topic, partitions).map_err(fail)?;
+    let known = reader.fetch_metadata(Some(topic), SILENCE).map_err(fail)?;
+    let brokers: Vec<String> = known.brokers().iter().map(|broker| format!("{}:{}", broker.host(), broker.port())).collect();
+    if brokers.len() < 2 {
+        return Ok(found);
+    }
+    let told = std::thread::scope(|scope| {
+        let asked: Vec<_> = brokers.into_iter().map(|broker| scope.spawn(|| watermarks_by(broker, settings, topic, partitions))).collect();
+        asked.into_iter().filter_map(|broker| broker.join().ok().flatten()).collect::<Vec<_>>()
+    });
+    for (mark, other) in told.iter().flat_map(|told| (0..).zip(told)) {
+        let (first, end): &mut (i64, i64) = &mut found[mark];
+        (*first, *end) = ((*first).max(other.0), (*end).max(other.1));
+    }
+    Ok(found)
+}
+
+/// What a client says that knows no other broker at first. One that does not answer is none that leads.
+fn watermarks_by(broker: String, settings: &Settings, topic: &str, partitions: u32) -> Option<Vec<(i64, i64)>> {
+    let settings = Settings { brokers: vec![broker], ..settings.clone() };
+    let (reader, _) = client(&settings, &settings.asker()).ok()?;
+    (0..partitions as i32).map(|partition| reader.fetch_watermarks(topic, partition, EACH_BROKER).ok()).collect()
+}
+
+fn patient_watermarks(reader: &BaseConsumer<Complaints>, topic: &str, partitions: u32) -> std::result::Result<Vec<(i64, i64)>, KafkaError> {
     let began = Instant::now();
     let mut found = Vec::with_capacity(partitions as usize);
     while found.len() < partitions as usize {
         match reader.fetch_watermarks(topic, found.len() as i32, SILENCE) {
             Ok(marks) => found.push(marks),
             Err(cause) if is_settling(&cause) && began.elapsed() < SILENCE => std::thread::sleep(Duration::from_millis(50)),
-            Err(cause) => return Err(fail(cause)),
+            Err(cause) => return Err(cause),
         }
     }
     Ok(found)

@@ -2,6 +2,7 @@
 
 use regex::Regex;
 
+use crate::finding::{Finding, listed};
 use crate::{Error, Result};
 
 /// The patterns of one source, in the order they were written; the last one that matches decides.
@@ -34,6 +35,32 @@ impl Tables {
         let name = format!("{schema}.{table}");
         self.patterns.iter().rev().find(|(_, pattern)| pattern.is_match(&name)).is_some_and(|(wanted, _)| *wanted)
     }
+
+    /// The patterns, as written, that match none of these tables (schema and name): misspelt, or of tables that are still to come.
+    pub fn unmatched<'a>(&self, tables: impl Iterator<Item = (&'a str, &'a str)>) -> Vec<&str> {
+        let names: Vec<String> = tables.map(|(schema, name)| format!("{schema}.{name}")).collect();
+        let is_idle = |(wanted, pattern): &(bool, Regex)| *wanted && !names.iter().any(|name| pattern.is_match(name));
+        self.patterns.iter().zip(&self.written).filter(|(pattern, _)| is_idle(pattern)).map(|(_, written)| written.as_str()).collect()
+    }
+
+    /// What `check` says of the tables that matched.
+    pub fn finding<'a>(&self, tables: impl Iterator<Item = (&'a str, &'a str)> + Clone) -> Finding {
+        let names: Vec<String> = tables.clone().map(|(schema, name)| format!("{schema}.{name}")).collect();
+        let fact = format!("{} matched: {}", names.len(), listed(&names));
+        match self.unmatched(tables)[..] {
+            [] => Finding::ok("tables", fact),
+            ref idle => {
+                Finding::warn("tables", format!("{fact}; nothing matches {}", listed(idle)), "correct the patterns, or create the tables")
+            }
+        }
+    }
+
+    /// Tells of them when a source starts.
+    pub fn warn_of_unmatched<'a>(&self, source: &str, tables: impl Iterator<Item = (&'a str, &'a str)>) {
+        for pattern in self.unmatched(tables) {
+            tracing::warn!(source, pattern, "no table matches this pattern");
+        }
+    }
 }
 
 #[cfg(test)]
@@ -52,5 +79,7 @@ mod tests {
             assert!(!captured(name), "{name}");
         }
         assert!(Tables::parse(&["!a.b".to_owned()], "public").is_err());
+        let there = [("public", "test"), ("shop", "o1")];
+        assert_eq!(tables.unmatched(there.into_iter()), ["public.audit_log", "Mixed"]);
     }
 }

@@ -24,13 +24,14 @@
 //! - Per key, inserts minus deletes over all files is 0 or 1, anything else is a problem. A key column that is NULL or not in a file is one too.
 //! - If it is 1, the row is the last insert of the key. With positions that is the greatest one. Without, each chain has a last insert, and which
 //!   of them is the newest is not to be told: all are candidates, and the table's row must be one of them.
-//! - A field that holds the placeholder, or has no column in its file, has the value of the chain's previous insert of that key.
+//! - A field that holds the placeholder, or has no column in its file, has the value of the key's insert before: with positions that of any chain, without
+//!   them the one of the same chain.
 //! - A table without a key: the whole row is the key, and it may be there more than once.
 
 use std::collections::HashMap;
 use std::path::Path;
 
-use super::packed::{FoldRow, Shapes, Stored, complete, key_of, pack, spell};
+use super::packed::{FoldRow, Shapes, Stored, Told, complete, key_of, pack, spell};
 use super::path::{Part, list};
 use super::read::{Action, FileRow, Reader};
 use crate::Result;
@@ -53,7 +54,8 @@ pub struct Fold {
 struct Entry {
     /// Inserts minus deletes.
     count: i64,
-    /// The last insert of each chain.
+    /// Without positions the last insert of each chain. With them the newest insert first, and behind it older ones as long as they tell a field that none
+    /// before them tells.
     rows: Vec<Stored>,
 }
 
@@ -175,7 +177,12 @@ impl Fold {
         }
         entry.count += 1;
         let mut stored = Stored { chain: input.chain, shape: shape.shape, position, fields: pack(row, shape.width, input.unchanged) };
-        let Some(previous) = entry.rows.iter_mut().find(|previous| previous.chain == input.chain) else {
+        if position.is_some() {
+            entry.place(stored, shapes);
+            return;
+        }
+        let is_before = |previous: &&mut Stored| previous.chain == input.chain && previous.position.is_none();
+        let Some(previous) = entry.rows.iter_mut().find(is_before) else {
             entry.rows.push(stored);
             return;
         };
@@ -197,11 +204,7 @@ impl Fold {
         self.problems.truncate(PROBLEMS_MAX);
         self.entries.retain(|_, entry| entry.count > 0);
         for entry in self.entries.values_mut() {
-            if entry.rows.iter().all(|row| row.position.is_some())
-                && let Some(newest) = entry.rows.iter().map(|row| row.position).max()
-            {
-                entry.rows.retain(|row| row.position == newest);
-            }
+            entry.join(&mut self.shapes);
             entry.rows.shrink_to_fit();
         }
     }
@@ -211,6 +214,30 @@ impl Fold {
         if self.problems.len() < PROBLEMS_MAX {
             self.problems.push(words());
         }
+    }
+}
+
+impl Entry {
+    /// Puts an insert that has a position among the others. Those that nobody needs any more go: each field is told by a newer one.
+    fn place(&mut self, row: Stored, shapes: &Shapes) {
+        let place = self.rows.iter().position(|other| other.position < row.position).unwrap_or(self.rows.len());
+        self.rows.insert(place, row);
+        let positioned = self.rows.iter().take_while(|row| row.position.is_some()).count();
+        let mut told = Told::default();
+        let mut place = 0;
+        self.rows.retain(|row| {
+            place += 1;
+            place > positioned || told.adds(row, shapes)
+        });
+    }
+
+    /// Makes one row of those with positions.
+    fn join(&mut self, shapes: &mut Shapes) {
+        let positioned = self.rows.iter().take_while(|row| row.position.is_some()).count();
+        let mut older = self.rows.drain(..positioned);
+        let Some(mut newest) = older.next() else { return };
+        older.for_each(|row| complete(&mut newest, &row, shapes));
+        self.rows.insert(0, newest);
     }
 }
 

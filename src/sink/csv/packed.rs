@@ -138,6 +138,38 @@ pub(super) fn spell(key: &[u8]) -> String {
     values.collect::<Vec<_>>().join(",")
 }
 
+/// The fields that some rows tell together.
+#[derive(Debug, Default)]
+pub(super) struct Told {
+    shape: Option<u32>,
+    columns: Vec<String>,
+}
+
+impl Told {
+    /// Whether the row tells a field that those before it do not; then its fields are told, too.
+    pub fn adds(&mut self, row: &Stored, shapes: &Shapes) -> bool {
+        let is_whole = !fields(&row.fields).any(|field| field == Field::Unknown);
+        match self.shape {
+            // By far the most: a whole row behind a whole row of the same columns.
+            Some(shape) if shape == row.shape => return false,
+            None if is_whole && self.columns.is_empty() => {
+                self.shape = Some(row.shape);
+                return true;
+            }
+            _ => {}
+        }
+        if let Some(columns) = self.shape.take().and_then(|shape| shapes.get(shape)) {
+            self.columns.extend(columns.iter().cloned());
+        }
+        let Some(columns) = shapes.get(row.shape) else { return false };
+        let told = columns.iter().zip(fields(&row.fields)).filter(|(_, field)| *field != Field::Unknown);
+        let before = self.columns.len();
+        let added: Vec<String> = told.map(|(name, _)| name).filter(|name| !self.columns.contains(name)).cloned().collect();
+        self.columns.extend(added);
+        self.columns.len() > before
+    }
+}
+
 /// Takes what the row does not tell from the one before it; columns that its file lacks are added behind.
 pub(super) fn complete(row: &mut Stored, previous: &Stored, shapes: &mut Shapes) {
     let same_shape = row.shape == previous.shape;

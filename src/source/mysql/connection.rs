@@ -1,10 +1,12 @@
 //! Connections: address, TLS, session settings, and what the server's errors mean for us.
 
 use std::io;
+use std::os::fd::{AsRawFd as _, BorrowedFd};
 use std::time::Duration;
 
 use mysql::prelude::Queryable as _;
 use mysql::{Conn, DriverError, OptsBuilder, SslOpts};
+use rustix::net::sockopt;
 use rustls::CertificateError;
 
 use super::super::{Address, Dialect};
@@ -23,22 +25,30 @@ const PACKET_BYTES_MAX: usize = 1 << 30;
 /// How long the server may think about an answer of plain SQL.
 pub(super) const SQL_TIMEOUT: Duration = Duration::from_mins(10);
 
-/// Opens a session in UTC and utf8mb4. `read_timeout`: the longest silence.
+/// Opens a session in UTC and utf8mb4. `read_timeout`: the longest silence once it is open; until then a server has the time of a connection.
 pub(super) fn connect(address: &Address, read_timeout: Duration) -> Result<Conn> {
     tls::options_are_known(address)?;
     let mode = Mode::of(address)?;
     let ssl = if mode == Mode::Disabled || address.is_socket() { None } else { Some(tls::options(address, mode)?) };
     let wanted = ssl.is_some();
-    let opened = tls::guarded(address, mode, || Conn::new(options(address, read_timeout, ssl)))?;
-    match opened {
-        Err(mysql::Error::DriverError(DriverError::TlsNotSupported)) if mode == Mode::Preferred && wanted => {
-            Conn::new(options(address, read_timeout, None)).map_err(|error| explain(address, error))
-        }
-        opened => opened.map_err(|error| explain(address, error)),
+    let mut opened = tls::guarded(address, mode, || Conn::new(options(address, ssl)))?;
+    if wanted && mode == Mode::Preferred && matches!(opened, Err(mysql::Error::DriverError(DriverError::TlsNotSupported))) {
+        opened = Conn::new(options(address, None));
     }
+    let conn = opened.map_err(|error| explain(address, error))?;
+    be_patient(&conn, read_timeout).map_err(|cause| unreachable_server(address).cause(cause))?;
+    Ok(conn)
 }
 
-fn options(address: &Address, read_timeout: Duration, ssl: Option<SslOpts>) -> OptsBuilder {
+/// The driver takes one time-out for its whole life, and offers no other way to its socket.
+fn be_patient(conn: &Conn, read_timeout: Duration) -> io::Result<()> {
+    // SAFETY: the connection keeps its socket open for as long as it is borrowed here.
+    #[allow(unsafe_code)]
+    let socket = unsafe { BorrowedFd::borrow_raw(conn.as_raw_fd()) };
+    Ok(sockopt::set_socket_timeout(socket, sockopt::Timeout::Recv, Some(read_timeout))?)
+}
+
+fn options(address: &Address, ssl: Option<SslOpts>) -> OptsBuilder {
     let options = OptsBuilder::new()
         .user(Some(&address.user))
         .pass(Some(address.password.reveal()))
@@ -46,7 +56,7 @@ fn options(address: &Address, read_timeout: Duration, ssl: Option<SslOpts>) -> O
         .prefer_socket(false)
         .tcp_keepalive_time_ms(Some(KEEP_ALIVE_MS))
         .tcp_connect_timeout(Some(CONNECT_TIMEOUT))
-        .read_timeout(Some(read_timeout))
+        .read_timeout(Some(CONNECT_TIMEOUT))
         .write_timeout(Some(WRITE_TIMEOUT))
         .max_allowed_packet(Some(PACKET_BYTES_MAX))
         .stmt_cache_size(Some(0))
@@ -65,6 +75,10 @@ pub(super) fn explain(address: &Address, error: mysql::Error) -> Error {
         return explained;
     }
     let product = address.dialect.product();
+    if is_time_out(&error) {
+        return Error::link(format!("{product} at \"{address}\" does not answer"))
+            .hint(format!("check that it is {product} that listens there, and that the network between lets answers through"));
+    }
     match error {
         mysql::Error::MySqlError(server) => explain_server(address, &server),
         mysql::Error::IoError(cause) => unreachable_server(address).cause(cause),
@@ -77,22 +91,26 @@ pub(super) fn explain(address: &Address, error: mysql::Error) -> Error {
     }
 }
 
-/// The driver wraps what broke a connection in several ways.
-fn tls_failure(error: &mysql::Error) -> Option<&rustls::Error> {
-    let mut next: Option<&(dyn std::error::Error + 'static)> = match error {
-        mysql::Error::TlsError(mysql::error::tls::TlsError::Tls(failure)) => return Some(failure),
+/// The input and output errors behind a failure; the driver wraps them in several ways.
+fn io_errors(error: &mysql::Error) -> impl Iterator<Item = &io::Error> {
+    let first: Option<&(dyn std::error::Error + 'static)> = match error {
         mysql::Error::CodecError(cause) => Some(cause),
         mysql::Error::IoError(cause) => Some(cause),
         _ => None,
     };
-    while let Some(one) = next {
-        let inner = one.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        if let Some(failure) = inner.and_then(|inner| inner.downcast_ref()) {
-            return Some(failure);
-        }
-        next = one.source();
+    std::iter::successors(first, |one| one.source()).filter_map(|one| one.downcast_ref())
+}
+
+fn tls_failure(error: &mysql::Error) -> Option<&rustls::Error> {
+    match error {
+        mysql::Error::TlsError(mysql::error::tls::TlsError::Tls(failure)) => Some(failure),
+        _ => io_errors(error).find_map(|one| one.get_ref()?.downcast_ref()),
     }
-    None
+}
+
+/// A time-out of the socket: Linux reports it as if the socket did not wait.
+fn is_time_out(error: &mysql::Error) -> bool {
+    io_errors(error).any(|one| matches!(one.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut))
 }
 
 fn explain_tls(address: &Address, failure: &rustls::Error) -> Option<Error> {
@@ -188,4 +206,22 @@ pub(super) fn quote(text: &str) -> String {
 /// A name as SQL writes it.
 pub(super) fn quote_name(name: &str) -> String {
     format!("`{}`", name.replace('`', "``"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+    use std::time::Instant;
+
+    use super::*;
+
+    #[test]
+    fn a_server_that_takes_the_connection_and_stays_silent_is_not_waited_for() {
+        let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = Address::parse(&format!("mysql://x@{}/db", silent.local_addr().unwrap())).unwrap();
+        let began = Instant::now();
+        let error = connect(&address, SQL_TIMEOUT).unwrap_err();
+        assert!(began.elapsed() < SQL_TIMEOUT / 10, "{error}");
+        assert!(error.kind() == crate::error::Kind::Link && error.to_string().contains("does not answer"), "{error}");
+    }
 }

@@ -34,8 +34,7 @@ pub(super) fn inspect(settings: &Settings, server_id: u32) -> Inspection {
     }
     match checks::check_tables(&mut catalog, &settings.tables) {
         Ok(tables) => {
-            let names: Vec<_> = tables.iter().map(|(schema, name)| format!("{schema}.{name}")).collect();
-            found.push(Finding::ok("tables", format!("{} matched: {}", names.len(), listed(&names))));
+            found.push(settings.tables.finding(tables.iter().map(|(schema, name)| (schema.as_str(), name.as_str()))));
             found.push(keys(&mut catalog, &tables).unwrap_or_else(|error| Finding::fail("keys", &error)));
             let readable = readable(&mut catalog, &tables);
             let can_read = readable.is_ok();
@@ -99,7 +98,7 @@ fn server_ids(catalog: &mut Catalog, server: &checks::Settings, ours: u32) -> Fi
 fn keys(catalog: &mut Catalog, tables: &[(String, String)]) -> Result<Finding> {
     let pairs: Vec<_> = tables.iter().map(|(schema, name)| format!("({}, {})", quote(schema), quote(name))).collect();
     let rows = catalog.query(&format!(
-        "SELECT TABLE_SCHEMA, TABLE_NAME FROM information_schema.STATISTICS WHERE INDEX_NAME = 'PRIMARY' AND (TABLE_SCHEMA, TABLE_NAME) IN ({}) GROUP BY 1, 2",
+        "SELECT TABLE_SCHEMA, TABLE_NAME FROM information_schema.STATISTICS WHERE INDEX_NAME = 'PRIMARY' AND (TABLE_SCHEMA, TABLE_NAME) IN ({})",
         pairs.join(", ")
     ))?;
     let keyed: Vec<Vec<String>> = rows.into_iter().map(|row| row.into_iter().flatten().collect()).collect();

@@ -185,6 +185,7 @@ impl Source for MysqlSource {
             checks::check_snapshot(&mut catalog, &tables, self.settings.snapshot)?;
             (tables, begin)
         };
+        self.settings.tables.warn_of_unmatched(&self.settings.name, tables.iter().map(|(schema, name)| (schema.as_str(), name.as_str())));
         let mut schemas: Vec<String> = tables.into_iter().map(|(schema, _)| schema).collect();
         schemas.dedup();
         let stream = Stream::open(&self.settings.address, self.server_id(), &stream_from(&reached, gtids.as_ref()))?;

@@ -95,16 +95,21 @@ pub(super) fn plugin_is_allowed(catalog: &mut Catalog, plugin: Plugin) -> Result
         .hint(format!("ALTER SYSTEM SET output_plugin_libraries = {longer}; SELECT pg_reload_conf(); or set plugin = \"pgoutput\"")))
 }
 
+/// Whether there is a row in it.
+pub(super) fn holds_rows(connection: &mut Connection, table: &Captured) -> Result<bool> {
+    let name = format!("{}.{}", quote_identifier(&table.schema), quote_identifier(&table.name));
+    let only = if table.partitioned { "" } else { "ONLY " };
+    let rows = connection.query(&format!("SELECT EXISTS (SELECT FROM {only}{name})"))?;
+    Ok(rows.first().and_then(|row| row.first()?.as_deref()) != Some("f"))
+}
+
 /// No captured table holds rows that a snapshot would have to read.
 pub(super) fn tables_are_empty(connection: &mut Connection, snapshot: Snapshot, captured: &[Captured]) -> Result<()> {
     if snapshot == Snapshot::Never {
         return Ok(());
     }
     for table in captured {
-        let name = format!("{}.{}", quote_identifier(&table.schema), quote_identifier(&table.name));
-        let only = if table.partitioned { "" } else { "ONLY " };
-        let rows = connection.query(&format!("SELECT EXISTS (SELECT FROM {only}{name})"))?;
-        if rows.first().and_then(|row| row.first()?.as_deref()) != Some("f") {
+        if holds_rows(connection, table)? {
             return Err(Error::stop(format!(
                 "table \"{}.{}\" already holds rows, and snapshots are not built yet",
                 table.schema, table.name

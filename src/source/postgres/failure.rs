@@ -87,7 +87,7 @@ impl ServerError {
             "53300" => (Link, Some("raise max_connections or max_wal_senders on the server, or end other connections".to_owned())),
             "53400" => (
                 Stop,
-                Some("drop slots that nobody reads, or ALTER SYSTEM SET max_replication_slots = 20 and restart the server".to_owned()),
+                Some("drop slots that nobody reads, or raise max_replication_slots (ALTER SYSTEM SET max_replication_slots = …) and restart the server".to_owned()),
             ),
             "55006" => (
                 Link,

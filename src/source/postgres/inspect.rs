@@ -119,8 +119,7 @@ fn wal2json(catalog: &mut Catalog, settings: &Settings) -> Result<Finding> {
 }
 
 fn tables(catalog: &mut Catalog, settings: &Settings, captured: &[Captured], found: &mut Vec<Finding>) {
-    let names: Vec<_> = captured.iter().map(|table| format!("{}.{}", table.schema, table.name)).collect();
-    found.push(Finding::ok("tables", format!("{} matched: {}", names.len(), listed(&names))));
+    found.push(settings.tables.finding(captured.iter().map(|table| (table.schema.as_str(), table.name.as_str()))));
     found.push(identities(settings, captured));
     found.push(readable(catalog, settings, captured).unwrap_or_else(|error| Finding::fail("select privilege", &error)));
     if settings.plugin == Plugin::Pgoutput {

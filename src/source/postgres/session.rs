@@ -40,6 +40,8 @@ pub(super) struct Session {
     pub asked: Instant,
     /// The first question since the server was last heard.
     pub unanswered_since: Option<Instant>,
+    /// When new tables were last looked for.
+    pub tables_looked_at: Instant,
 }
 
 #[derive(Debug)]

@@ -3,7 +3,7 @@
 use super::catalog::{Captured, Catalog, cells};
 use super::connection::Connection;
 use super::failure::{quote_identifier, quote_literal};
-use super::{Plugin, Settings};
+use super::{Plugin, Settings, checks};
 use crate::{Error, Result, error};
 
 /// `16/B374D848` as a number.
@@ -22,9 +22,12 @@ pub(super) fn print_lsn(lsn: u64) -> String {
 }
 
 /// Makes the publication, or sets its list of tables right. It comes before the slot: the server wants it to exist at each change that it decodes.
-pub(super) fn keep_publication(catalog: &mut Catalog, settings: &Settings, captured: &[Captured]) -> Result<()> {
+/// With `has_begun`, a table that comes in is told of: what it holds by now is in nobody's log.
+pub(super) fn keep_publication(catalog: &mut Catalog, settings: &Settings, captured: &[Captured], has_begun: bool) -> Result<()> {
     let name = &settings.publication;
-    for statement in publication_changes(catalog, settings, captured)? {
+    let changes = publication_changes(catalog, settings, captured)?;
+    let published = if changes.is_empty() || !has_begun { Vec::new() } else { published(catalog, name)? };
+    for statement in changes {
         if statement.starts_with("CREATE") {
             statement_of_owner(catalog, &statement).map_err(|error| error.context(format!("publication {name:?} cannot be made")))?;
         } else {
@@ -32,7 +35,35 @@ pub(super) fn keep_publication(catalog: &mut Catalog, settings: &Settings, captu
             tracing::info!(publication = name, tables = captured.len(), "the publication is set right");
         }
     }
+    if published.is_empty() {
+        return Ok(());
+    }
+    for table in captured.iter().filter(|table| !published.contains(&(table.schema.clone(), table.name.clone()))) {
+        let name = format!("{}.{}", table.schema, table.name);
+        // Who may not read it cannot be told that it is empty.
+        if checks::holds_rows(catalog.connection()?, table).unwrap_or(true) {
+            tracing::error!(
+                source = settings.name,
+                table = name,
+                "captured from now on, and it held rows before: those are in no message, and snapshots are not built yet; update them to have them sent"
+            );
+        } else {
+            tracing::info!(source = settings.name, table = name, "a new table is captured");
+        }
+    }
     Ok(())
+}
+
+/// The tables that a publication names one by one, in order.
+fn published(catalog: &mut Catalog, name: &str) -> Result<Vec<(String, String)>> {
+    let rows = catalog.ask(&format!(
+        "SELECT n.nspname, c.relname FROM pg_catalog.pg_publication p JOIN pg_catalog.pg_publication_rel r ON r.prpubid = p.oid JOIN \
+         pg_catalog.pg_class c ON c.oid = r.prrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE p.pubname = {}",
+        quote_literal(name)
+    ))?;
+    let mut published: Vec<(String, String)> = rows.into_iter().map(|row| cells::<2>(row).into()).collect();
+    published.sort();
+    Ok(published)
 }
 
 /// The statements that make the publication as it must be; none if it is.
@@ -49,7 +80,7 @@ pub(super) fn publication_changes(catalog: &mut Catalog, settings: &Settings, ca
         _ => (" AND pubgencols = 's'", "publish_via_partition_root = true, publish_generated_columns = stored"),
     };
     let found = catalog.ask(&format!(
-        "SELECT oid, puballtables, pubviaroot AND pubinsert AND pubupdate AND pubdelete AND pubtruncate{right} FROM \
+        "SELECT puballtables, pubviaroot AND pubinsert AND pubupdate AND pubdelete AND pubtruncate{right} FROM \
          pg_catalog.pg_publication WHERE pubname = {}",
         quote_literal(name)
     ))?;
@@ -57,7 +88,7 @@ pub(super) fn publication_changes(catalog: &mut Catalog, settings: &Settings, ca
     let Some(row) = found.into_iter().next() else {
         return Ok(vec![format!("CREATE PUBLICATION {quoted} FOR TABLE {} WITH ({options})", list(&wanted))]);
     };
-    let [oid, all_tables, right] = cells(row);
+    let [all_tables, right] = cells(row);
     let mut changes = Vec::new();
     if right != "t" {
         changes.push(format!("ALTER PUBLICATION {quoted} SET (publish = 'insert, update, delete, truncate', {options})"));
@@ -65,13 +96,7 @@ pub(super) fn publication_changes(catalog: &mut Catalog, settings: &Settings, ca
     if all_tables == "t" {
         return Ok(changes);
     }
-    let rows = catalog.ask(&format!(
-        "SELECT n.nspname, c.relname FROM pg_catalog.pg_publication_rel r JOIN pg_catalog.pg_class c ON c.oid = r.prrelid JOIN \
-         pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE r.prpubid = {oid}"
-    ))?;
-    let mut published: Vec<(String, String)> = rows.into_iter().map(|row| cells::<2>(row).into()).collect();
-    published.sort();
-    if published != wanted {
+    if published(catalog, name)? != wanted {
         changes.push(format!("ALTER PUBLICATION {quoted} SET TABLE {}", list(&wanted)));
     }
     Ok(changes)

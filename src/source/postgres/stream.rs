@@ -16,21 +16,53 @@ use crate::{Error, Result, error};
 /// How long another reader of the slot is waited for.
 const SLOT_BUSY_MAX: Duration = Duration::from_secs(10);
 
+/// How often tables are looked for that are new to the publication, and how long the server may take to answer.
+const LOOK_FOR_TABLES: Duration = Duration::from_secs(5);
+const LOOK_TIME_OUT: Duration = Duration::from_secs(10);
+
 /// The row changes of a PostgreSQL database.
 #[derive(Debug)]
 pub struct PostgresSource {
     settings: Settings,
     session: Option<Session>,
+    /// Why new tables could not be captured, so that it is told once.
+    told_of_tables: Option<String>,
 }
 
 impl PostgresSource {
     /// A source that is not connected yet.
     pub fn new(settings: Settings) -> Self {
-        Self { settings, session: None }
+        Self { settings, session: None, told_of_tables: None }
     }
 
     fn session(&mut self) -> Result<&mut Session> {
         self.session.as_mut().ok_or_else(|| Error::link(format!("source {:?} is not started", self.settings.name)))
+    }
+
+    /// Tables that were made, or took another's name, since the last look: a publication names tables one by one, and whatever it does not name the server
+    /// leaves out without a word. A failure is told and does not hold up the tables that are there.
+    fn look_for_tables(&mut self) {
+        let settings = &self.settings;
+        let Some(session) = self.session.as_mut() else { return };
+        // A link in doubt is not waited for here: whoever reads from it notices.
+        let is_due = session.tables_looked_at.elapsed() >= LOOK_FOR_TABLES && session.unanswered_since.is_none();
+        if settings.plugin != Plugin::Pgoutput || !is_due {
+            return;
+        }
+        session.tables_looked_at = Instant::now();
+        let catalog = &mut session.catalog;
+        let looked = catalog.connection().map(|connection| connection.time_out = Some(LOOK_TIME_OUT)).and_then(|()| {
+            let captured = catalog.captured(&settings.tables)?;
+            slot::keep_publication(catalog, settings, &captured, true)
+        });
+        match looked {
+            Err(error) if error.kind() == error::Kind::Stop && self.told_of_tables.as_ref() != Some(&error.to_string()) => {
+                tracing::error!(source = settings.name, hint = error.hint_text(), "new tables are not captured: {error}");
+                self.told_of_tables = Some(error.to_string());
+            }
+            Err(error) => tracing::debug!(source = settings.name, "new tables were not looked for: {error}"),
+            Ok(()) => self.told_of_tables = None,
+        }
     }
 
     /// Where the stream begins when nothing was saved: at the slot, which is made if it is missing.
@@ -125,6 +157,7 @@ impl Source for PostgresSource {
         checks::role_may_replicate(&mut catalog)?;
         checks::plugin_is_allowed(&mut catalog, settings.plugin)?;
         let captured = checks::tables_are_there(&mut catalog, settings)?;
+        settings.tables.warn_of_unmatched(&settings.name, captured.iter().map(|table| (table.schema.as_str(), table.name.as_str())));
         checks::warn_of_identities(&captured, settings.plugin);
         let mut wire = Connection::open(&settings.address, Purpose::Replication)?;
         let [system, ..] = wire.query("IDENTIFY_SYSTEM")?.into_iter().next().map(cells::<4>).unwrap_or_default();
@@ -135,7 +168,7 @@ impl Source for PostgresSource {
             checks::tables_are_empty(catalog.connection()?, settings.snapshot, &captured)?;
         }
         if settings.plugin == Plugin::Pgoutput {
-            slot::keep_publication(&mut catalog, settings, &captured)?;
+            slot::keep_publication(&mut catalog, settings, &captured, saved.is_some())?;
         }
         let lsn = known_lsn.map_or_else(|| self.first_lsn(&mut catalog, &mut wire, &captured), Ok)?;
         let command = self.start_command(&wire, &captured, lsn);
@@ -167,6 +200,7 @@ impl Source for PostgresSource {
             status_sent: now,
             asked: now,
             unanswered_since: None,
+            tables_looked_at: now,
         });
         Ok(checkpoint)
     }
@@ -180,6 +214,7 @@ impl Source for PostgresSource {
     }
 
     fn read(&mut self, batch: &mut Batch, wait: Duration) -> Result<()> {
+        self.look_for_tables();
         self.session()?.read(batch, wait)
     }
 

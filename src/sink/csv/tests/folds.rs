@@ -80,6 +80,21 @@ fn positions_choose_between_two_writers() {
     }
 }
 
+/// Partitions move, so a key's changes lie in several chains, and in one chain they need not lie in order.
+#[test]
+fn positions_tell_the_newest_row_and_its_values_in_any_chain() {
+    let folder = Folder::new();
+    let test = table("test", &["id*", "big", "v"]);
+    let settings = |id: &str| Settings { id: Some(id.into()), position: true, ..folder.settings("{table}") };
+    let update = |commit, big: &str, v: &str| batch(&test, commit, &[('U', &["1", big, v], &["1", "-", "-"])]);
+    write_all(&settings("a"), &[batch(&test, 1, &[('I', &["1", "old", "a"], &[])]), update(5, "-", "e")]);
+    write_all(&settings("b"), &[update(3, "new", "c"), update(4, "-", "d"), update(2, "between", "b")]);
+    let mut fold = read(&folder);
+    assert_eq!(fold.problems().count(), 0);
+    let row = fold.take(&[Some(b"1")]).unwrap();
+    assert_eq!((row.len(), row[0].value("big"), row[0].value("v")), (1, Field::Text(b"new"), Field::Text(b"e")));
+}
+
 /// What one partition brings: `(commit, operation, key, value)`.
 type Stream = Vec<(u64, char, u8, u64)>;
 

@@ -42,6 +42,51 @@ fn live_a_new_start_loses_and_repeats_nothing() {
     }
 }
 
+/// A publication names tables one by one: one that is made while the stream runs, or that takes another's name, is let in while it is empty.
+#[test]
+fn live_tables_that_come_later_are_captured() {
+    let mut stage = stage("later");
+    let mut source = PostgresSource::new(stage.settings(Plugin::Pgoutput));
+    source.start(None).unwrap();
+    stage.run("CREATE TABLE SCHEMA_.later (id int PRIMARY KEY, v text)");
+    stage.run("ALTER TABLE SCHEMA_.test RENAME TO before");
+    stage.run("CREATE TABLE SCHEMA_.test (id int PRIMARY KEY, v text)");
+    let listed = "SELECT count(*) FROM pg_publication_tables WHERE schemaname = 'SCHEMA_'".replace("SCHEMA_", &stage.schema);
+    let (mut batch, since) = (Batch::default(), Instant::now());
+    while stage.database.query(&listed).unwrap()[0][0].as_deref() != Some("3") {
+        assert!(since.elapsed() < Duration::from_mins(1), "the new tables are not published");
+        batch.clear();
+        source.read(&mut batch, Duration::from_millis(100)).unwrap();
+    }
+    stage.run("INSERT INTO SCHEMA_.later VALUES (1, 'a')");
+    insert(&mut stage, 1, 2);
+    let lines = read_to_head(&mut source).lines;
+    let of = |table: &str| lines.iter().filter(|line| line.contains(&format!("Insert {}.{table} ", stage.schema))).count();
+    assert_eq!((of("later"), of("test")), (1, 2), "{lines:#?}");
+}
+
+/// The old row of a table with `REPLICA IDENTITY FULL` tells the large value that the new one leaves out; nothing before has the new key.
+#[test]
+fn live_a_large_value_goes_along_when_the_key_changes() {
+    for plugin in [Plugin::Pgoutput, Plugin::Wal2json] {
+        let mut stage = Stage::new("large");
+        stage.run("CREATE TABLE SCHEMA_.test (id int PRIMARY KEY, big text, v int)");
+        stage.run("ALTER TABLE SCHEMA_.test REPLICA IDENTITY FULL");
+        let mut source = PostgresSource::new(stage.settings(plugin));
+        source.start(None).unwrap();
+        stage.run("INSERT INTO SCHEMA_.test SELECT 1, string_agg(md5(g::text), ''), 0 FROM generate_series(1, 2000) g");
+        stage.run("UPDATE SCHEMA_.test SET id = 9");
+        let lines = read_to_head(&mut source).lines;
+        let big = |line: &String| line.matches("big*:text=Text \"c4ca4238a0b923820dcc509a6f75849b").count();
+        assert_eq!(
+            lines.iter().map(big).collect::<Vec<_>>(),
+            [1, 1, 1],
+            "{plugin:?}: {:?}",
+            lines.iter().map(|line| &line[..90]).collect::<Vec<_>>()
+        );
+    }
+}
+
 #[test]
 fn live_an_interrupted_transaction_comes_again_with_the_same_positions() {
     let mut stage = stage("interrupted");
