@@ -6,7 +6,7 @@ mod same_rows;
 
 use std::time::{Duration, Instant};
 
-use super::{DEFAULT_SCHEMA, Plugin, PostgresDatabase, PostgresSource, Settings, open};
+use super::{DEFAULT_SCHEMA, Plugin, PostgresDatabase, PostgresSource, Settings, catalog, open, slot};
 use crate::change::{Batch, Cell, Checkpoint, Position, Row};
 use crate::source::{Address, Database, Snapshot, Source, Tables};
 

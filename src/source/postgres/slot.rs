@@ -96,7 +96,8 @@ pub(super) fn publication_changes(catalog: &mut Catalog, settings: &Settings, ca
     if all_tables == "t" {
         return Ok(changes);
     }
-    if published(catalog, name)? != wanted {
+    // A list cannot be empty: of tables that were all renamed or dropped while the source runs, nothing is wanted any more and nothing comes.
+    if !wanted.is_empty() && published(catalog, name)? != wanted {
         changes.push(format!("ALTER PUBLICATION {quoted} SET TABLE {}", list(&wanted)));
     }
     Ok(changes)

@@ -51,6 +51,7 @@ impl PostgresSource {
         }
         session.tables_looked_at = Instant::now();
         let catalog = &mut session.catalog;
+        // It stays so: no other question on this connection may hold up the stream longer either.
         let looked = catalog.connection().map(|connection| connection.time_out = Some(LOOK_TIME_OUT)).and_then(|()| {
             let captured = catalog.captured(&settings.tables)?;
             slot::keep_publication(catalog, settings, &captured, true)

@@ -63,6 +63,9 @@ fn live_tables_that_come_later_are_captured() {
     let lines = read_to_head(&mut source).lines;
     let of = |table: &str| lines.iter().filter(|line| line.contains(&format!("Insert {}.{table} ", stage.schema))).count();
     assert_eq!((of("later"), of("test")), (1, 2), "{lines:#?}");
+    // All of them gone: there is no statement for an empty list.
+    let mut catalog = catalog::Catalog::open(&address()).unwrap();
+    assert!(slot::publication_changes(&mut catalog, &stage.settings(Plugin::Pgoutput), &[]).unwrap().is_empty());
 }
 
 /// The old row of a table with `REPLICA IDENTITY FULL` tells the large value that the new one leaves out; nothing before has the new key.
@@ -127,7 +130,7 @@ fn live_an_idle_slot_moves_on() {
     std::thread::sleep(Duration::from_millis(300));
     let confirmed =
         stage.database.query("SELECT confirmed_flush_lsn FROM pg_replication_slots WHERE slot_name = 'pgsrc_idle_pgoutput'").unwrap();
-    let confirmed = super::super::slot::parse_lsn(confirmed[0][0].as_deref().unwrap()).unwrap();
+    let confirmed = slot::parse_lsn(confirmed[0][0].as_deref().unwrap()).unwrap();
     assert_eq!(Restart::Postgres { lsn: confirmed }, last.restart);
 }
 
