@@ -62,11 +62,13 @@ fn check(server: &Server) {
     let messages = messages_in(&sources[1]);
     assert_eq!((none.len(), json.len(), messages.len()), (4, 4, 4), "two inserts, an update and a truncate");
     for headers in &none {
-        assert!(headers.starts_with(&format!("position={}:", sources[0])) && !headers.contains(','), "{headers}");
+        let (shape, position) = headers.split_once(',').unwrap();
+        assert!(shape.starts_with("shape="), "{headers}");
+        assert!(position.starts_with(&format!("position={}:", sources[0])) && !position.contains(','), "{headers}");
     }
     let mut xids = Vec::new();
     for (headers, message) in json.iter().zip(&messages) {
-        let (position, added) = headers.split_once(',').unwrap();
+        let [_, position, added] = headers.splitn(3, ',').collect::<Vec<_>>()[..] else { panic!("{headers}") };
         let xid = value_of(message, "xid");
         assert!(position.starts_with(&format!("position={}:", sources[1])), "{headers}");
         assert_eq!(added, format!("xid={xid},snapshot=false,schema={}", server.schema()), "of {message}");

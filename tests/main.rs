@@ -24,5 +24,6 @@ mod producer;
 mod progress;
 mod retention;
 mod security;
+mod shapes;
 mod status;
 mod tidy;

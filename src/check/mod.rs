@@ -63,6 +63,8 @@ fn check_sources(sources: &[&config::Source]) -> (Vec<Found>, BTreeSet<String>) 
     for (source, inspection) in sources.iter().zip(inspections) {
         topics.extend(inspection.tables.iter().map(|(schema, table)| source.topic.of(schema, table)));
         let of_source = |finding| Found { subject: format!("source {}", source.name), finding, address: Some(source.address.clone()) };
+        let named = inspection.tables.iter().map(|(schema, table)| (schema.as_str(), table.as_str()));
+        found.extend(source.topic.check_tables(named).err().map(|error| of_source(Finding::fail("topics", &error))));
         found.extend(inspection.findings.into_iter().map(of_source));
     }
     (found, topics)

@@ -34,7 +34,7 @@ pub use one_line::OneLine;
 pub use options::SECTIONS;
 pub use settings::{Delivery, FileKind, Format, Headers, Include, Kafka, Monitor, Plugin, RowIdentity, Sink, Source};
 pub use template::{Template, TemplateFault};
-pub use topic::{TopicName, topic_matches};
+pub use topic::{TopicName, TopicOwners, topic_matches};
 pub use variables::Outside;
 
 /// The file that is read where no other is named.

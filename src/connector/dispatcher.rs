@@ -13,10 +13,11 @@ use super::headers::Headers;
 use super::in_flight::{InFlight, LaneEnd};
 use super::reader::Parcel;
 use super::saved::Saved;
+use super::shapes::Shapes;
 use crate::change::{Checkpoint, Operation, Position, Table};
-use crate::config::{self, TopicName};
-use crate::format::Encoding;
-use crate::kafka::{Checkpoints, Delivery, Outgoing, Sender, Settings, Topics, partition_of};
+use crate::config::{self, TopicName, TopicOwners};
+use crate::format::{Encoding, ShapeId};
+use crate::kafka::{self, Checkpoints, Delivery, Outgoing, Sender, Settings, Topics, partition_of};
 use crate::metrics::as_of_us;
 use crate::{Error, Result};
 
@@ -26,6 +27,8 @@ const SAVE_MOVING: Duration = Duration::from_secs(1);
 const SAVE_IDLE: Duration = Duration::from_secs(10);
 /// The tag of the message that saves the position; lanes count from 0.
 const SAVE_TAG: usize = usize::MAX;
+/// The tag of messages that say what a table's shape is.
+const SHAPE_TAG: usize = usize::MAX - 1;
 /// How long a stop waits for acknowledgements before it leaves the rest to the next start.
 const STOP_PATIENCE: Duration = Duration::from_secs(20);
 
@@ -39,6 +42,8 @@ struct State {
     flight: Flight,
     saving: Option<Checkpoint>,
     saved: Option<Checkpoint>,
+    /// Shapes of tables that are on their way.
+    shapes: usize,
     failed: Option<Error>,
 }
 
@@ -53,6 +58,8 @@ impl Delivery for Acknowledgements {
         self.with(|state| {
             if tag == SAVE_TAG {
                 state.saved = state.saving.take();
+            } else if tag == SHAPE_TAG {
+                state.shapes = state.shapes.saturating_sub(1);
             } else if state.failed.is_none() {
                 state.in_flight.delivered(tag, offset);
                 state.flight.delivered(tag, state.in_flight.end(tag).delivered, bytes);
@@ -83,6 +90,14 @@ struct Lanes {
     partitions: u32,
 }
 
+/// Where the rows of a table go, and what says which columns it has.
+#[derive(Debug, Clone, Copy)]
+struct Route {
+    /// Index into the lanes.
+    lanes: usize,
+    shape: ShapeId,
+}
+
 /// Messages of fewer bytes than this are few: a batch of them would be small at any rate.
 const FEW_BYTES: usize = 64 * 1024;
 /// How long the delivery of a few messages that are sent at once is waited for.
@@ -103,7 +118,9 @@ pub struct Dispatcher<'a> {
     sent: Vec<Option<Position>>,
     standing: Vec<Standing>,
     by_topic: HashMap<String, usize>,
-    by_table: HashMap<Arc<Table>, usize>,
+    by_table: HashMap<Arc<Table>, Route>,
+    owners: TopicOwners,
+    shapes: Shapes,
     newest: Option<Checkpoint>,
     saved_at: Instant,
     rows_since_save: bool,
@@ -130,12 +147,15 @@ impl<'a> Dispatcher<'a> {
             standing: Vec::new(),
             by_topic: HashMap::new(),
             by_table: HashMap::new(),
+            owners: TopicOwners::default(),
+            shapes: Shapes::new(super::options(source)),
             newest: saved.map(|saved| saved.checkpoint.clone()),
             saved_at: Instant::now(),
             rows_since_save: false,
             is_finished: false,
             repeats: 0,
         };
+        kafka::Shapes::ensure(&dispatcher.topics)?;
         if let Some(saved) = saved {
             for topic in saved.topics.keys() {
                 let partitions = dispatcher.topics.ensure(topic, false)?;
@@ -188,7 +208,7 @@ impl<'a> Dispatcher<'a> {
 
     fn dispatch(&mut self, parcel: &Parcel) -> Result<()> {
         let Parcel { batch, records } = parcel;
-        let of_table = batch.tables().iter().map(|table| self.lanes_of(table)).collect::<Result<Vec<usize>>>()?;
+        let of_table = self.routes_of(batch.tables())?;
         let mut position = self.shared.name.clone().into_bytes();
         position.push(b':');
         let name_length = position.len();
@@ -196,7 +216,8 @@ impl<'a> Dispatcher<'a> {
         let mut last_sent = None;
         for record in &records.records {
             let row = &batch.rows()[record.row as usize];
-            let lanes = &self.lanes[of_table[row.table as usize]];
+            let route = &of_table[row.table as usize];
+            let lanes = &self.lanes[route.lanes];
             let key = records.key(record);
             // A truncate concerns the keys of every partition.
             let partitions = if row.operation == Operation::Truncate {
@@ -207,9 +228,8 @@ impl<'a> Dispatcher<'a> {
             };
             position.truncate(name_length);
             position.extend_from_slice(&row.position.digits());
-            let headers = Headers::of(row, batch, &position, self.encoding, self.added_headers);
+            let headers = Headers::of(row, batch, &route.shape, &position, self.encoding, self.added_headers);
             let first = lanes.first;
-            let topic = of_table[row.table as usize];
             for partition in partitions {
                 let lane = first + partition as usize;
                 if self.sent[lane] >= Some(row.position) {
@@ -224,7 +244,7 @@ impl<'a> Dispatcher<'a> {
                     state.flight.sending(key.len() + records.value(record).len());
                 });
                 let timestamp_ms = batch.transaction(row).committed_us / 1000;
-                self.send(topic, partition, (key, records.value(record)), timestamp_ms, headers.as_slice(), lane)?;
+                self.send(route.lanes, partition, (key, records.value(record)), timestamp_ms, headers.as_slice(), lane)?;
             }
         }
         self.rows_since_save |= !records.records.is_empty();
@@ -268,11 +288,8 @@ impl<'a> Dispatcher<'a> {
     ) -> Result<()> {
         loop {
             let topic = &self.lanes[lanes].topic;
-            match self.sender.send(&Outgoing { topic, partition, key, value, timestamp_ms, headers, tag }) {
-                Ok(true) => return Ok(()),
-                Ok(false) => {}
-                // A producer that ended because of an earlier message says only that it ended; the cause was reported with that message.
-                Err(error) => return Err(self.acknowledgements.with(|state| state.failed.take()).unwrap_or(error)),
+            if self.has_sent(&Outgoing { topic, partition, key, value, timestamp_ms, headers, tag })? {
+                return Ok(());
             }
             // The producer's queue is full: Kafka is slower than the database, or away.
             std::thread::sleep(Duration::from_millis(1));
@@ -286,25 +303,58 @@ impl<'a> Dispatcher<'a> {
         }
     }
 
+    /// Whether the producer took a message; if not, its queue is full.
+    fn has_sent(&self, message: &Outgoing<'_>) -> Result<bool> {
+        // A producer that ended because of an earlier message says only that it ended; the cause was reported with that message.
+        self.sender.send(message).map_err(|error| self.acknowledgements.with(|state| state.failed.take()).unwrap_or(error))
+    }
+
+    /// Where the rows of each table go. The shapes of tables that are new here are written, and acknowledged, before this returns.
+    fn routes_of(&mut self, tables: &[Arc<Table>]) -> Result<Vec<Route>> {
+        let mut is_new = false;
+        for table in tables {
+            if self.by_table.contains_key(table) {
+                continue;
+            }
+            self.owners.add(&self.topic, &table.schema, &table.name)?;
+            let (shape, text) = self.shapes.of(table)?;
+            if let Some(text) = text {
+                self.write_shape(shape, &text)?;
+            }
+            let lanes = self.lanes_of(table)?;
+            self.by_table.insert(Arc::clone(table), Route { lanes, shape });
+            is_new = true;
+        }
+        if is_new {
+            self.wait_until("Kafka did not take the shapes of tables", |state| state.shapes == 0)?;
+        }
+        Ok(tables.iter().map(|table| self.by_table[table]).collect())
+    }
+
+    fn write_shape(&mut self, shape: ShapeId, text: &str) -> Result<()> {
+        self.acknowledgements.with(|state| state.shapes += 1);
+        let (key, value) = (shape.as_bytes(), text.as_bytes());
+        let topic = kafka::Shapes::TOPIC;
+        let message = Outgoing { topic, partition: 0, key, value, timestamp_ms: 0, headers: &[], tag: SHAPE_TAG };
+        while !self.has_sent(&message)? {
+            self.wait_until("Kafka did not take the shapes of tables", |state| state.in_flight.is_empty())?;
+        }
+        Ok(())
+    }
+
     /// The lanes of a table's topic; a topic met for the first time is made, and the state saved with it before anything is sent there, so that a
     /// restart knows where to look.
     fn lanes_of(&mut self, table: &Arc<Table>) -> Result<usize> {
-        if let Some(known) = self.by_table.get(table) {
+        let topic = self.topic.of(&table.schema, &table.name);
+        if let Some(known) = self.by_topic.get(&topic) {
             return Ok(*known);
         }
-        let topic = self.topic.of(&table.schema, &table.name);
-        let lanes = if let Some(known) = self.by_topic.get(&topic) {
-            *known
-        } else {
-            let partitions = self.topics.ensure(&topic, false)?;
-            let ends = crate::kafka::watermarks(self.settings, &topic, partitions)?;
-            let ends: Vec<LaneEnd> = ends.into_iter().map(|(_, end)| LaneEnd { delivered: None, end_offset: end }).collect();
-            let added = self.add_lanes(&topic, &ends);
-            self.save_and_wait()?;
-            added
-        };
-        self.by_table.insert(Arc::clone(table), lanes);
-        Ok(lanes)
+        let partitions = self.topics.ensure(&topic, false)?;
+        let ends = kafka::watermarks(self.settings, &topic, partitions)?;
+        let ends: Vec<LaneEnd> = ends.into_iter().map(|(_, end)| LaneEnd { delivered: None, end_offset: end }).collect();
+        let added = self.add_lanes(&topic, &ends);
+        self.save_and_wait()?;
+        Ok(added)
     }
 
     /// What is to be done now and then: report a failure, publish what was saved, save what is finished.

@@ -1,12 +1,13 @@
-//! The record headers of a message: its position always, its format where that is not JSON, and what the source's option `headers` adds.
+//! The record headers of a message: its table's shape and its position always, its format where that is not JSON, and what the source's option
+//! `headers` adds. The shape comes first: it is the same in most messages, as are the bytes before and behind it, so that compression takes it for nothing.
 
 use super::saved::POSITION_HEADER;
 use crate::change::{Batch, Row};
 use crate::config;
-use crate::format::Encoding;
+use crate::format::{Encoding, ShapeId};
 
 /// Headers that a message can have.
-const MAX: usize = 5;
+const MAX: usize = 6;
 
 /// What `snapshot` says. Snapshots are not built yet: every row comes from the log.
 const FROM_SNAPSHOT: &[u8] = b"false";
@@ -23,8 +24,9 @@ pub struct Headers<'a> {
 
 impl<'a> Headers<'a> {
     /// Of the message of `row`. A transaction without a GTID has no `xid`, where the message itself would say `null`.
-    pub fn of(row: &Row, batch: &'a Batch, position: &'a [u8], encoding: Encoding, added: config::Headers) -> Self {
-        let mut headers = Self { all: [(POSITION_HEADER, position); MAX], count: 1 };
+    pub fn of(row: &Row, batch: &'a Batch, shape: &'a ShapeId, position: &'a [u8], encoding: Encoding, added: config::Headers) -> Self {
+        let mut headers = Self { all: [(ShapeId::HEADER, shape.as_bytes()); MAX], count: 1 };
+        headers.add(POSITION_HEADER, position);
         if let Some(format) = encoding.header() {
             headers.add(Encoding::HEADER, format);
         }
@@ -60,7 +62,7 @@ mod tests {
     use super::Headers;
     use crate::change::{Batch, Operation, Position, RowHead, Table, Transaction};
     use crate::config;
-    use crate::format::Encoding;
+    use crate::format::{Encoding, ShapeId};
 
     #[track_caller]
     fn check(xid: &str, encoding: Encoding, added: config::Headers, expected: &str) {
@@ -69,9 +71,10 @@ mod tests {
         let transaction = batch.add_transaction(Transaction { xid: xid.into(), ..Transaction::default() });
         let head = RowHead { operation: Operation::Truncate, table, transaction, lsn: 1 };
         batch.push(head, 0, 0, &mut Position::first_of(0, 1));
-        let headers = Headers::of(&batch.rows()[0], &batch, b"here", encoding, added);
+        let shape = ShapeId::from_digits(b"0123456789abcdef").unwrap();
+        let headers = Headers::of(&batch.rows()[0], &batch, &shape, b"here", encoding, added);
         let told = headers.as_slice().iter().map(|(name, value)| format!("{name}={}", String::from_utf8_lossy(value)));
-        assert_eq!(told.collect::<Vec<_>>().join(" "), expected);
+        assert_eq!(told.collect::<Vec<_>>().join(" "), format!("shape=0123456789abcdef {expected}"));
     }
 
     #[test]

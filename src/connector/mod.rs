@@ -14,6 +14,7 @@ mod headers;
 mod in_flight;
 mod reader;
 mod saved;
+mod shapes;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -155,6 +156,9 @@ fn run_source(settings_of: &config::Source, settings: &Settings, control: &Contr
     let topics = Topics::connect(settings)?;
     let saved = Checkpoints::load(settings, &topics, settings_of.name.as_bytes())?;
     let saved = saved.map(|bytes| Saved::from_bytes(&settings_of.name, &bytes)).transpose()?;
+    if !*started {
+        refuse_shared_topics(settings_of)?;
+    }
     let mut source = build(settings_of);
     let began = source.start(saved.as_ref().map(|saved| &saved.checkpoint))?;
     let mut dispatcher = Dispatcher::new(settings, &shared, settings_of, saved.as_ref(), topics)?;
@@ -179,6 +183,12 @@ fn run_source(settings_of: &config::Source, settings: &Settings, control: &Contr
         // The reader's failure is the cause where both fail.
         read.and(sent)
     })
+}
+
+/// Tables that would share a topic by accident are told before anything is made; one that appears later is told when its first row comes.
+fn refuse_shared_topics(source: &config::Source) -> Result<()> {
+    let tables = source::open(&source.address)?.tables(&source.tables)?;
+    source.topic.check_tables(tables.iter().map(|(schema, table)| (schema.as_str(), table.as_str())))
 }
 
 fn encoding(source: &config::Source) -> format::Encoding {

@@ -4,15 +4,17 @@
 //! nothing on the desk counts any more: the next assignment begins from what the group has committed, and the sink cuts the rest.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::lane::Lane;
 use super::rejected::Rejected;
 use super::relay::Relay;
+use super::shapes::Shapes;
 use super::told::Told;
-use crate::change::{Batch, Position};
+use crate::change::{Batch, Position, Table};
 use crate::error::Kind;
-use crate::format::{Decoder, Encoding};
+use crate::format::{Decoder, Encoding, ShapeId};
 use crate::kafka::{Claim, Holder, Message};
 use crate::sink::{Marks, Sink};
 use crate::{Error, Result};
@@ -25,6 +27,11 @@ pub struct Desk {
     /// In place of batch and sink, where a program takes the messages.
     pub relay: Option<Relay>,
     decoder: Decoder,
+    shapes: Arc<Shapes>,
+    /// Those that its messages have named.
+    tables: HashMap<ShapeId, Arc<Table>>,
+    /// What the decoder takes messages for: their format, and their table's shape if they name one.
+    decoding: Option<(Encoding, Option<ShapeId>)>,
     /// Space for a message in another format.
     text: Vec<u8>,
     batch: Batch,
@@ -44,13 +51,21 @@ pub struct Desk {
 
 impl Desk {
     /// An empty desk.
-    pub fn new(make_sink: Box<dyn Fn() -> Result<Box<dyn Sink>> + Send>, rejected: Rejected, told: Told) -> Result<Self> {
+    pub fn new(
+        make_sink: Box<dyn Fn() -> Result<Box<dyn Sink>> + Send>,
+        rejected: Rejected,
+        told: Told,
+        shapes: Arc<Shapes>,
+    ) -> Result<Self> {
         Ok(Self {
             sink: make_sink()?,
             make_sink,
             rejected,
             relay: None,
             decoder: Decoder::default(),
+            shapes,
+            tables: HashMap::new(),
+            decoding: None,
             text: Vec::new(),
             batch: Batch::default(),
             channel: String::new(),
@@ -117,6 +132,7 @@ impl Desk {
         if self.channel != topic {
             debug_assert!(self.batch.rows().is_empty(), "the caller writes before another topic's message is taken");
             topic.clone_into(&mut self.channel);
+            self.decoding = None;
             self.mates.clear();
             self.mates.extend(self.by_topic.get(topic).into_iter().flatten());
         }
@@ -129,7 +145,7 @@ impl Desk {
         {
             self.told.unread(&self.lanes[place], next, first.min(offset));
         }
-        let [named, format] = message.headers(["position", Encoding::HEADER]);
+        let [shape, named, format] = message.headers([ShapeId::HEADER, "position", Encoding::HEADER]);
         let named = named.map(super::claims::position_of);
         let (source, position) = match named {
             Some(Some((source, position))) => (source, position),
@@ -161,13 +177,43 @@ impl Desk {
         }
         match Encoding::of_header(format) {
             None => self.rejected.add(message, "its format header names no format that is known")?,
-            Some(encoding) => {
+            Some(encoding) if self.prepare_decoder(encoding, shape)? => {
                 if let Err(error) = self.decoder.decode(encoding, message.value(), position, &mut self.batch) {
                     self.rejected.add(message, &error.to_string())?;
                 }
             }
+            Some(_) => self.rejected.add(message, "its shape header cannot be read")?,
         }
         Ok(self.batch.is_full())
+    }
+
+    /// Lets the decoder know which table the next message is of; false if its header is malformed.
+    #[inline]
+    fn prepare_decoder(&mut self, encoding: Encoding, shape: Option<&[u8]>) -> Result<bool> {
+        if let Some((known, id)) = &self.decoding
+            && *known == encoding
+            && id.as_ref().map(ShapeId::as_bytes) == shape
+        {
+            return Ok(true);
+        }
+        self.change_decoder(encoding, shape)
+    }
+
+    fn change_decoder(&mut self, encoding: Encoding, shape: Option<&[u8]>) -> Result<bool> {
+        let Some(digits) = shape else {
+            self.decoder.of_topic(encoding, &self.channel);
+            self.decoding = Some((encoding, None));
+            return Ok(true);
+        };
+        let Some(id) = ShapeId::from_digits(digits) else { return Ok(false) };
+        if !self.tables.contains_key(&id) {
+            self.tables.insert(id, self.shapes.table(id, &self.channel)?);
+        }
+        if let Some(table) = self.tables.get(&id) {
+            self.decoder.of_table(encoding, table);
+            self.decoding = Some((encoding, Some(id)));
+        }
+        Ok(true)
     }
 
     /// Whether a message of `topic` can join the batch.

@@ -10,6 +10,7 @@ mod lane;
 mod quiet;
 mod rejected;
 mod relay;
+mod shapes;
 mod told;
 mod turn;
 
@@ -32,6 +33,7 @@ use quiet::Quiet;
 use rejected::Rejected;
 use relay::Relay;
 pub use relay::{Messages, Receiver};
+use shapes::Shapes;
 use told::Told;
 use turn::Turn;
 
@@ -57,14 +59,14 @@ pub(crate) fn run_beside(
 ) -> Result<()> {
     let settings = crate::connector::settings(config)?;
     let sinks = config.need_sinks(names)?;
-    let topics = Topics::connect(&settings)?;
+    let topics = Arc::new(Topics::connect(&settings)?);
     // A connector in this process makes its topics itself.
     if producing.is_none() {
         for sink in &sinks {
             topics.look_for(&sink.topics).map_err(|error| error.context(format!("sink {:?}", sink.name)))?;
         }
     }
-    let common = Common { is_far: topics.is_far()?, settings, topics, control, producing, ends: Mutex::default() };
+    let common = Common::new(settings, topics, control, producing)?;
     let members: Vec<Attendance<'_>> = sinks
         .into_iter()
         .flat_map(|sink| (1..=instances).map(move |number| (sink, number)))
@@ -82,8 +84,8 @@ pub(crate) fn run_beside(
 pub fn relay(config: &Config, receiver: Box<dyn Receiver>, control: &Control) -> Result<()> {
     let settings = crate::connector::settings(config)?;
     let sinks = config.need_sinks(&[])?;
-    let topics = Topics::connect(&settings)?;
-    let common = Common { is_far: topics.is_far()?, settings, topics, control, producing: None, ends: Mutex::default() };
+    let topics = Arc::new(Topics::connect(&settings)?);
+    let common = Common::new(settings, topics, control, None)?;
     let mut member = Attendance::new(sinks[0], (1, None), &common)?;
     member.desk().relay = Some(Relay::new(receiver));
     member.supervise()
@@ -119,12 +121,20 @@ pub(crate) fn build(sink: &config::Sink, id: Option<&str>) -> Result<Box<dyn Sin
 /// What all members of the process share.
 struct Common<'a> {
     settings: Settings,
-    topics: Topics,
+    topics: Arc<Topics>,
+    shapes: Arc<Shapes>,
     is_far: bool,
     control: &'a Control,
     producing: Option<&'a AtomicBool>,
     /// With `once`: where the partitions of each topic ended when the run began; asked by the first member for all.
     ends: Mutex<BTreeMap<String, Vec<(i64, i64)>>>,
+}
+
+impl<'a> Common<'a> {
+    fn new(settings: Settings, topics: Arc<Topics>, control: &'a Control, producing: Option<&'a AtomicBool>) -> Result<Self> {
+        let (is_far, shapes) = (topics.is_far()?, Arc::new(Shapes::new(&settings, &topics)));
+        Ok(Self { settings, topics, shapes, is_far, control, producing, ends: Mutex::default() })
+    }
 }
 
 /// One member's place in its group, over all the times it joins.
@@ -147,7 +157,7 @@ impl<'a> Attendance<'a> {
         let make_sink = Box::new(move || build(&owned, id.as_deref()));
         let figures = common.control.progress.sink(&sink.name);
         let told = Told::new(Arc::clone(&figures), number);
-        let desk = Arc::new(Mutex::new(Desk::new(make_sink, rejected, told)?));
+        let desk = Arc::new(Mutex::new(Desk::new(make_sink, rejected, told, Arc::clone(&common.shapes))?));
         Ok(Self { sink, common, figures, patterns, desk, ends: None, quiet: Quiet::new() })
     }
 

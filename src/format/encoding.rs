@@ -1,8 +1,10 @@
 //! Which format a message is in: what a source writes, and what a consumer recognises by a header.
 
+use std::sync::Arc;
+
 use super::{Options, Records, json, protobuf};
 use crate::Result;
-use crate::change::{Batch, Position};
+use crate::change::{Batch, Position, Table};
 
 /// How a change is written as a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -71,6 +73,23 @@ pub struct Decoder {
 }
 
 impl Decoder {
+    /// The messages that follow are of this table, which their shape names.
+    #[inline]
+    pub fn of_table(&mut self, encoding: Encoding, table: &Arc<Table>) {
+        match encoding {
+            Encoding::Json => self.json.of_table(table),
+            Encoding::Protobuf => self.protobuf.of_table(table),
+        }
+    }
+
+    /// The messages that follow are of this topic and name no shape: their tables are guessed from their names.
+    pub fn of_topic(&mut self, encoding: Encoding, topic: &str) {
+        match encoding {
+            Encoding::Json => self.json.of_topic(topic),
+            Encoding::Protobuf => self.protobuf.of_topic(topic),
+        }
+    }
+
     /// Adds the row of a message to `batch`, at `position`. A message that is no row change is a `Stop` and leaves the batch's rows as they were.
     pub fn decode(&mut self, encoding: Encoding, message: &[u8], position: Position, batch: &mut Batch) -> Result<()> {
         match encoding {

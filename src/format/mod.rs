@@ -7,9 +7,11 @@ mod parts;
 pub mod protobuf;
 mod rows;
 mod shape;
+mod table;
 mod template;
 
 pub use encoding::{Decoder, Encoder, Encoding};
+pub use table::{ShapeId, shape_of_text, shape_text};
 
 /// Which of wal2json's own keys are added, each in wal2json's own place and format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]

@@ -1,16 +1,44 @@
 //! The parts of a message to a row of a batch: the same for every format.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use super::parts::{List, NO_TABLE, Parts, Reason};
-use super::shape::{Known, Shape, Shapes};
-use crate::change::{Batch, Kind, Operation, Position, RowHead, Transaction};
+use super::shape::{Known, Origin, OriginId, Shape, Shapes};
+use crate::change::{Batch, Kind, Operation, Position, RowHead, Table, Transaction};
 
 /// Adds rows; keeps what it learned of tables.
 #[derive(Debug, Default)]
 pub(super) struct Rows {
     shapes: Shapes,
+    /// Of the messages that come now.
+    origin: Origin,
+    topics: HashMap<String, u32>,
 }
 
 impl Rows {
+    /// The messages that follow are of this table, which a shape names.
+    pub fn of_table(&mut self, table: &Arc<Table>) {
+        if self.origin.id() != OriginId::Table(Arc::as_ptr(table).addr()) {
+            self.origin = Origin::Table(Arc::clone(table));
+        }
+    }
+
+    /// The messages that follow are of this topic, and name no shape.
+    pub fn of_topic(&mut self, topic: &str) {
+        let number = self.topics.get(topic).copied().unwrap_or_else(|| {
+            let number = self.topics.len() as u32 + 1;
+            self.topics.insert(topic.to_owned(), number);
+            number
+        });
+        self.origin = Origin::Topic(number);
+    }
+
+    /// What the messages that come now are of.
+    pub fn origin(&self) -> OriginId {
+        self.origin.id()
+    }
+
     /// Adds the row of a message. What its action needs and it lacks is the reason of a refusal, which leaves the batch's rows as they were.
     pub fn add(
         &mut self,
@@ -28,7 +56,7 @@ impl Rows {
         } else if old && !parts.identity.given {
             return Err("it has no identity");
         }
-        let known = self.shapes.of(operation, message, parts)?;
+        let known = self.shapes.of(&self.origin, operation, message, parts)?;
         let shape = self.shapes.get(known).ok_or("its columns are unknown")?;
         push(shape, operation, message, parts, position, batch);
         Ok(known)

@@ -1,4 +1,7 @@
-//! Which table a message's column names mean. A message tells names only; tables are made once and shared by all rows with these names.
+//! Which table a message's column names mean; tables are made once and shared by all rows with these names.
+//!
+//! A message that names its table's shape (header `shape`) belongs to that table, and its names only say which values it carries. A message of somebody
+//! else names no shape: its table is guessed from the names, among the messages of its topic alone.
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -6,6 +9,38 @@ use std::sync::Arc;
 
 use super::parts::{List, Parts, Reason, Span};
 use crate::change::{Column, Operation, Table};
+
+/// What says which table a message is of.
+#[derive(Debug, Clone)]
+pub(super) enum Origin {
+    /// A message without a shape: its names are all there is. Messages of another topic (by its number here) are of other tables.
+    Topic(u32),
+    /// Its shape says it.
+    Table(Arc<Table>),
+}
+
+impl Default for Origin {
+    fn default() -> Self {
+        Self::Topic(0)
+    }
+}
+
+impl Origin {
+    /// Tells origins apart, as long as those that are compared live.
+    pub fn id(&self) -> OriginId {
+        match self {
+            Self::Topic(number) => OriginId::Topic(*number),
+            Self::Table(table) => OriginId::Table(Arc::as_ptr(table).addr()),
+        }
+    }
+}
+
+/// See [`Origin::id`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum OriginId {
+    Topic(u32),
+    Table(usize),
+}
 
 /// A table, and where its cells lie in a message.
 #[derive(Debug)]
@@ -17,21 +52,21 @@ pub(super) struct Shape {
     pub identity: Vec<Option<usize>>,
     /// The names in the order of a message, escaped as they came, by which the next message is recognised.
     names: Vec<u8>,
-    /// [`Family::version`] when it was made.
-    version: u32,
-    family: usize,
+    /// For a guessed table: its family, and [`Family::version`] when it was made.
+    guess: Option<(usize, u32)>,
 }
 
-/// A shape that was found, and the operation that it was found for.
+/// A shape that was found, and the operation and origin that it was found for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Known {
     pub operation: Operation,
+    pub origin: OriginId,
     place: usize,
     /// [`Shapes::generation`] at that time.
     generation: u32,
 }
 
-/// What is known of a table by its name.
+/// What is known of a table by its topic and name, where no message names a shape.
 ///
 /// An update leaves an unchanged out-of-line value out of `columns`, so its names alone look like another table. An insert never does: its
 /// columns are all there are, and an update with some of them belongs to the same table, the others not sent.
@@ -53,7 +88,7 @@ pub(super) struct Shapes {
     known: Vec<Shape>,
     by_hash: HashMap<u64, Vec<usize>>,
     families: Vec<Family>,
-    by_name: HashMap<Vec<u8>, usize>,
+    by_name: HashMap<(u32, Vec<u8>), usize>,
     /// The shape of the last message of each operation.
     last: [usize; 4],
     /// Counts how often all were forgotten.
@@ -64,24 +99,25 @@ pub(super) struct Shapes {
 
 impl Shapes {
     /// The shape of a message.
-    pub fn of(&mut self, operation: Operation, message: &[u8], parts: &Parts) -> Result<Known, Reason> {
+    pub fn of(&mut self, origin: &Origin, operation: Operation, message: &[u8], parts: &Parts) -> Result<Known, Reason> {
         let mut names = std::mem::take(&mut self.names);
-        write_names(operation, message, parts, &mut names);
+        write_names(origin.id(), operation, message, parts, &mut names);
         let found = self.find(operation, &names);
-        let found = if let Some(found) = found { Ok(found) } else { self.make(operation, message, parts, &names) };
+        let found = if let Some(found) = found { Ok(found) } else { self.make(origin, operation, message, parts, &names) };
         self.names = names;
         let found = found?;
         self.last[operation as usize] = found;
-        Ok(Known { operation, place: found, generation: self.generation })
+        Ok(Known { operation, origin: origin.id(), place: found, generation: self.generation })
     }
 
     /// A shape that was found before. `None` if the table has changed since, or it was forgotten.
     pub fn get(&self, known: Known) -> Option<&Shape> {
         let shape = self.known.get(known.place).filter(|_| known.generation == self.generation)?;
-        let family = self.families.get(shape.family)?;
+        let Some((family, version)) = shape.guess else { return Some(shape) };
+        let family = self.families.get(family)?;
         let holds = match known.operation {
             Operation::Insert => family.names == shape.names,
-            Operation::Update => shape.version == family.version,
+            Operation::Update => version == family.version,
             Operation::Delete | Operation::Truncate => true,
         };
         holds.then_some(shape)
@@ -93,33 +129,36 @@ impl Shapes {
         let last = last[operation as usize];
         let found = if fits(last) { last } else { by_hash.get(&hash(names))?.iter().copied().find(|&place| fits(place))? };
         let shape = known.get(found)?;
-        let family = families.get_mut(shape.family)?;
+        let Some((family, version)) = shape.guess else { return Some(found) };
+        let family = families.get_mut(family)?;
         match operation {
             Operation::Insert if family.names != names => {
                 family.full.clone_from(&shape.table.columns);
                 family.names = names.to_vec();
                 family.version += 1;
             }
-            Operation::Update if shape.version != family.version => return None,
+            Operation::Update if version != family.version => return None,
             _ => {}
         }
         Some(found)
     }
 
-    fn make(&mut self, operation: Operation, message: &[u8], parts: &Parts, names: &[u8]) -> Result<usize, Reason> {
+    fn make(&mut self, origin: &Origin, operation: Operation, message: &[u8], parts: &Parts, names: &[u8]) -> Result<usize, Reason> {
         if self.known.len() >= SHAPES_MAX {
             *self = Self { generation: self.generation + 1, ..Self::default() };
         }
-        let family = self.family(message, parts);
-        let kin = self.families.get_mut(family).ok_or("its table is unknown")?;
-        let table = Arc::new(make_table(operation, message, parts, &kin.full)?);
-        if operation == Operation::Insert {
-            kin.full.clone_from(&table.columns);
-            kin.names = names.to_vec();
-            kin.version += 1;
-        }
+        let (table, guess) = match origin {
+            Origin::Table(table) => (Arc::clone(table), None),
+            Origin::Topic(topic) => {
+                let (table, family, version) = self.guess(*topic, operation, message, parts, names)?;
+                (table, Some((family, version)))
+            }
+        };
         let (columns, identity) = (places(&table, message, &parts.columns), places(&table, message, &parts.identity));
-        let shape = Shape { columns, identity, names: names.to_vec(), version: kin.version, family, table };
+        if guess.is_none() && !(has_all(&columns, &parts.columns) && has_all(&identity, &parts.identity)) {
+            return Err("it has a column that its table's shape does not have");
+        }
+        let shape = Shape { columns, identity, names: names.to_vec(), guess, table };
         let same = self.by_hash.entry(hash(names)).or_default();
         // One that lost its validity when the table changed is replaced.
         if let Some(&old) = same.iter().find(|&&place| self.known.get(place).is_some_and(|old| old.names == names)) {
@@ -131,10 +170,30 @@ impl Shapes {
         Ok(self.known.len() - 1)
     }
 
-    fn family(&mut self, message: &[u8], parts: &Parts) -> usize {
+    /// The table that the names of a message mean, its family, and the family's version.
+    fn guess(
+        &mut self,
+        topic: u32,
+        operation: Operation,
+        message: &[u8],
+        parts: &Parts,
+        names: &[u8],
+    ) -> Result<(Arc<Table>, usize, u32), Reason> {
+        let family = self.family(topic, message, parts);
+        let kin = self.families.get_mut(family).ok_or("its table is unknown")?;
+        let table = Arc::new(make_table(operation, message, parts, &kin.full)?);
+        if operation == Operation::Insert {
+            kin.full.clone_from(&table.columns);
+            kin.names = names.to_vec();
+            kin.version += 1;
+        }
+        Ok((table, family, kin.version))
+    }
+
+    fn family(&mut self, topic: u32, message: &[u8], parts: &Parts) -> usize {
         // No database has a NUL in a name.
         let name = [parts.schema.unwrap_or_default().raw(message), parts.table.unwrap_or_default().raw(message)].join(&0);
-        *self.by_name.entry(name).or_insert_with(|| {
+        *self.by_name.entry((topic, name)).or_insert_with(|| {
             self.families.push(Family::default());
             self.families.len() - 1
         })
@@ -148,9 +207,15 @@ fn hash(names: &[u8]) -> u64 {
 }
 
 /// Everything but the values, each part behind its length.
-fn write_names(operation: Operation, message: &[u8], parts: &Parts, out: &mut Vec<u8>) {
+fn write_names(origin: OriginId, operation: Operation, message: &[u8], parts: &Parts, out: &mut Vec<u8>) {
     out.clear();
     out.push(operation as u8);
+    let (kind, number) = match origin {
+        OriginId::Topic(number) => (0, number as usize),
+        OriginId::Table(address) => (1, address),
+    };
+    out.push(kind);
+    out.extend_from_slice(&number.to_le_bytes());
     write_name(parts.schema.unwrap_or_default(), message, out);
     write_name(parts.table.unwrap_or_default(), message, out);
     for list in [&parts.columns, &parts.identity, &parts.pk] {
@@ -222,7 +287,13 @@ fn is_part(columns: &[Column], full: &[Column]) -> bool {
     columns.iter().all(|column| rest.any(|other| other.name == column.name))
 }
 
+/// For each column of the table its place in a list of the message.
 fn places(table: &Table, message: &[u8], list: &List) -> Vec<Option<usize>> {
     let names: Vec<_> = list.fields.iter().map(|field| field.name.text(message)).collect();
     table.columns.iter().map(|column| names.iter().position(|name| name.as_deref() == Some(&column.name))).collect()
+}
+
+/// Whether each entry of a list has a place of its own in the table: none is strange to it, and none is named twice.
+fn has_all(places: &[Option<usize>], list: &List) -> bool {
+    places.iter().flatten().count() == list.fields.len()
 }

@@ -10,8 +10,8 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use super::acl::Acl;
-use super::checkpoints::Checkpoints;
 use super::client::Settings;
+use super::compacted::{Checkpoints, Shapes};
 use super::complaints::Complaints;
 use super::failure::failure;
 use super::topics::Topics;
@@ -42,7 +42,9 @@ pub fn inspect(settings: &Settings, wanted: &Wanted) -> Vec<Finding> {
     let mut found =
         vec![Finding::ok("connection", format!("{brokers} brokers, asked at {}", settings.address())), replication(settings, brokers)];
     if wanted.positions {
-        found.push(positions(settings, &topics).unwrap_or_else(|error| Finding::fail("positions", &error)));
+        for (check, topic, what) in [("positions", Checkpoints::TOPIC, "saved positions"), ("tables", Shapes::TOPIC, "shapes of tables")] {
+            found.push(compacted(settings, &topics, check, topic, what).unwrap_or_else(|error| Finding::fail(check, &error)));
+        }
     }
     for topic in &wanted.topics {
         found.push(topic_is_there(&topics, topic).unwrap_or_else(|error| Finding::fail("topic", &error)));
@@ -79,24 +81,23 @@ fn topic_is_there(topics: &Topics, topic: &str) -> Result<Finding> {
     Ok(Finding::ok("topic", format!("{topic:?} will be made at the start")).fix(Fix::Topic { name: topic.to_owned(), compacted: false }))
 }
 
-/// The topic of saved positions must keep the newest of each source.
-fn positions(settings: &Settings, topics: &Topics) -> Result<Finding> {
-    let name = Checkpoints::TOPIC;
+/// A topic of ours must keep the newest message of each key.
+fn compacted(settings: &Settings, topics: &Topics, check: &'static str, name: &str, what: &str) -> Result<Finding> {
     if topics.partitions(name)? == 0 {
         topics.try_create(name, true)?;
-        return Ok(Finding::ok("positions", format!("topic {name:?} will be made at the start"))
+        return Ok(Finding::ok(check, format!("topic {name:?} will be made at the start"))
             .fix(Fix::Topic { name: name.to_owned(), compacted: true }));
     }
     match cleanup_policy(settings, name)?.as_deref() {
         Some(policy) if policy != "compact" => Err(Error::stop(format!(
-            "topic {name:?} has cleanup.policy {policy:?}: saved positions would be deleted"
+            "topic {name:?} has cleanup.policy {policy:?}: {what} would be deleted"
         ))
         .hint(format!(
             "kafka-configs.sh --bootstrap-server {} --alter --entity-type topics --entity-name {name} --add-config cleanup.policy=compact",
             settings.address()
         ))),
-        Some(_) => Ok(Finding::ok("positions", format!("topic {name:?} is there, compacted"))),
-        None => Ok(Finding::ok("positions", format!("topic {name:?} is there; this user may not read its settings"))),
+        Some(_) => Ok(Finding::ok(check, format!("topic {name:?} is there, compacted"))),
+        None => Ok(Finding::ok(check, format!("topic {name:?} is there; this user may not read its settings"))),
     }
 }
 

@@ -1,9 +1,9 @@
 //! Carries bytes through Kafka. Knows no change, no table and no position: keys, messages, headers and saved states are bytes here.
 
 mod acl;
-mod checkpoints;
 mod client;
 mod commit;
+mod compacted;
 mod complaints;
 mod ends;
 mod failure;
@@ -21,8 +21,8 @@ mod topics;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-pub use checkpoints::Checkpoints;
 pub use client::Settings;
+pub use compacted::{Checkpoints, Shapes};
 pub use ends::{Ends, Offsets};
 pub use inbox::{Fetched, Message};
 pub use inspect::{Wanted, inspect};

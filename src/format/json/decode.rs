@@ -1,8 +1,10 @@
 //! JSON messages to rows of a batch: those of list_sync with any `include`, and those of plain wal2json format-version 2.
 
+use std::sync::Arc;
+
 use super::parse::{Cursor, Skipped, check, parse};
 use crate::Error;
-use crate::change::{Batch, Kind, Operation, Position};
+use crate::change::{Batch, Kind, Operation, Position, Table};
 use crate::format::parts::{List, Parts, Reason, Span};
 use crate::format::rows::Rows;
 use crate::format::template::{Slot, Templates, Value};
@@ -39,6 +41,16 @@ impl Decoder {
         })
     }
 
+    /// The messages that follow are of this table, which their shape names.
+    pub fn of_table(&mut self, table: &Arc<Table>) {
+        self.rows.of_table(table);
+    }
+
+    /// The messages that follow are of this topic and name no shape: their tables are guessed from their names.
+    pub fn of_topic(&mut self, topic: &str) {
+        self.rows.of_topic(topic);
+    }
+
     /// What it learned of the text of messages.
     #[cfg(test)]
     pub fn forget_templates(&mut self) {
@@ -50,6 +62,7 @@ impl Decoder {
         check(message)?;
         let action = message.strip_prefix(b"{\"action\":\"").and_then(<[u8]>::first_chunk::<1>);
         if let Some(template) = action.and_then(|action| templates.get(operation_of(action).ok()??))
+            && template.known.origin == rows.origin()
             && template.fit(message, parts, |_, _, at| value_at(message, at))
             && rows.add_known(template.known, message, parts, position, batch)
         {

@@ -189,6 +189,54 @@ prop_compose! {
     }
 }
 
+/// Messages of two topics whose tables have the same name, and no shape.
+#[test]
+fn what_is_guessed_of_one_topic_says_nothing_of_another() {
+    let (mut decoder, mut batch) = (Decoder::default(), Batch::default());
+    let insert = |columns: &str| format!("{{\"action\":\"I\",\"table\":\"t\",\"columns\":[{columns}],\"pk\":[{{\"name\":\"id\"}}]}}");
+    let update = |columns: &str| {
+        format!(
+            "{{\"action\":\"U\",\"table\":\"t\",\"columns\":[{columns}],\"identity\":[{{\"name\":\"id\",\"value\":1}}],\"pk\":[{{\"name\":\"id\"}}]}}"
+        )
+    };
+    let (id, x, note) = (r#"{"name":"id","value":1}"#, r#"{"name":"x","value":1}"#, r#"{"name":"note","value":"a"}"#);
+    for _ in 0..3 {
+        for (topic, message) in
+            [("one", insert(&[id, x, note].join(","))), ("two", insert(&[id, x].join(","))), ("two", update(&[id, x].join(",")))]
+        {
+            decoder.of_topic(topic);
+            decoder.decode(message.as_bytes(), Position::START, &mut batch).unwrap();
+        }
+    }
+    let widths: Vec<usize> = batch.rows().iter().map(|row| batch.table(row).columns.len()).collect();
+    assert_eq!(widths, [3, 2, 2, 3, 2, 2, 3, 2, 2]);
+}
+
+/// A message with a shape: the table is the shape's, whatever the message leaves out and whatever came before.
+#[test]
+fn a_shape_says_which_table_a_message_is_of() {
+    let (mut decoder, mut batch) = (Decoder::default(), Batch::default());
+    let column = |name: &str, identity| Column { name: name.into(), type_name: "text".into(), identity };
+    let whole = [column("id", true), column("large", false), column("n", false)];
+    let wide = Arc::new(Table { schema: "s".into(), name: "t".into(), columns: whole.to_vec(), key: vec![0] });
+    let narrow = Arc::new(Table { columns: vec![column("id", true), column("n", false)], ..(*wide).clone() });
+    let update = br#"{"action":"U","table":"t","columns":[{"name":"id","value":1},{"name":"n","value":2}],"identity":[{"name":"id","value":1}],"pk":[{"name":"id"}]}"#;
+    for table in [&wide, &wide, &wide, &narrow, &wide, &narrow] {
+        decoder.of_table(table);
+        decoder.decode(update, Position::START, &mut batch).unwrap();
+        let row = batch.rows().last().unwrap();
+        assert!(Arc::ptr_eq(batch.table(row), table));
+        let kinds: Vec<Kind> = batch.columns(row).iter().map(|cell| cell.kind).collect();
+        let expected: &[Kind] =
+            if Arc::ptr_eq(table, &wide) { &[Kind::Literal, Kind::Missing, Kind::Literal] } else { &[Kind::Literal, Kind::Literal] };
+        assert_eq!(kinds, expected);
+    }
+    decoder.of_table(&narrow);
+    let strange = br#"{"action":"I","table":"t","columns":[{"name":"id","value":1},{"name":"large","value":"x"}],"pk":[{"name":"id"}]}"#;
+    let error = decoder.decode(strange, Position::START, &mut batch).unwrap_err();
+    assert!(error.to_string().contains("a column that its table's shape does not have"), "{error}");
+}
+
 proptest! {
     #[test]
     fn there_and_back_gives_the_same_bytes(batch in batch()) {

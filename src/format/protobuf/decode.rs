@@ -1,8 +1,10 @@
 //! Messages to rows of a batch. Input is not trusted: whatever it is, the answer is a row or a reason.
 
+use std::sync::Arc;
+
 use super::wire::{BYTES, Reader, VARINT, change, kind, unzigzag};
 use crate::Error;
-use crate::change::{Batch, Kind, Operation, Position};
+use crate::change::{Batch, Kind, Operation, Position, Table};
 use crate::format::json::{is_literal, write_message};
 use crate::format::parts::{BYTES_MAX, Extras, Field, List, NO_TABLE, Parts, Reason, Span};
 use crate::format::rows::Rows;
@@ -46,6 +48,7 @@ impl Decoder {
         let action = message.first_chunk::<2>().filter(|start| u32::from(start[0]) == change::ACTION << 3 | VARINT);
         if let Some(template) = action.and_then(|start| self.templates.get(operation_of(start[1].into()).ok()?))
             && message.len() <= BYTES_MAX
+            && template.known.origin == self.rows.origin()
             && template.fit(message, &mut self.parts, |field, slot, at| value_at(message, field.kind, slot, at))
             && self.rows.add_known(template.known, message, &self.parts, position, batch)
         {
@@ -59,6 +62,16 @@ impl Decoder {
             values(&parts.columns, columns, Slot::Column).chain(values(&parts.identity, identity, Slot::Identity)).chain(skipped).collect()
         });
         Ok(())
+    }
+
+    /// The messages that follow are of this table, which their shape names.
+    pub fn of_table(&mut self, table: &Arc<Table>) {
+        self.rows.of_table(table);
+    }
+
+    /// The messages that follow are of this topic and name no shape: their tables are guessed from their names.
+    pub fn of_topic(&mut self, topic: &str) {
+        self.rows.of_topic(topic);
     }
 
     /// What it learned of the bytes of messages.

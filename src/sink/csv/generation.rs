@@ -105,6 +105,8 @@ pub(super) struct Chain {
     /// `PATH[_ID]`.
     pub stem: String,
     pub table: String,
+    /// Empty as long as no row told it.
+    pub schema: String,
     pub style: RowStyle,
     /// By number.
     pub generations: Vec<Generation>,

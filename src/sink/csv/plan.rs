@@ -145,7 +145,23 @@ impl CsvSink {
             let fact = format!("tables {:?} of {channel:?} and of {:?} would share the files \"{stem}\"", table.name, other.channel);
             return Err(Error::stop(fact).hint("write {source}, {schema} or {topic} in the sink's path"));
         }
+        self.keep_schemas_apart(chain, channel, table)?;
         Ok(chain)
+    }
+
+    /// One topic may hold the tables of several schemas, of which some have the same name.
+    fn keep_schemas_apart(&mut self, chain: usize, channel: &str, table: &Table) -> Result<()> {
+        let Chain { stem, schema, .. } = &mut self.chains[chain];
+        if schema.is_empty() {
+            schema.clone_from(&table.schema);
+        }
+        if table.schema.is_empty() || *schema == table.schema {
+            return Ok(());
+        }
+        let (first, second) = (format!("{schema}.{}", table.name), table.qualified_name());
+        Err(Error::stop(format!("tables {first:?} and {second:?} of topic {channel:?} would share the files \"{stem}\"")).hint(
+            "write {schema} in the sink's path, and give the sink a new group, so that it writes all files from the start of the topic",
+        ))
     }
 
     /// The same where the stem is known.
@@ -161,6 +177,7 @@ impl CsvSink {
                 channel: channel.to_owned(),
                 stem,
                 table: table.to_owned(),
+                schema: String::new(),
                 style,
                 generations: Vec::new(),
                 truncated: None,
