@@ -26,4 +26,5 @@ mod retention;
 mod security;
 mod shapes;
 mod status;
+mod taken;
 mod tidy;

@@ -109,14 +109,25 @@ impl Files {
         };
         let sink = self.sinks.entry(stem).or_insert(sink);
         if sink.prepare(CHANNEL, &self.batch)? {
-            sink.flush()?;
+            flush(sink)?;
         }
         sink.write(CHANNEL, &self.batch)?;
-        sink.write_out()
+        sink.write_out()?;
+        // Its file was moved or truncated: the row waits for the next one.
+        if sink.holds_back_rows() { flush(sink) } else { Ok(()) }
     }
 
     fn flush(&mut self) -> Result<()> {
-        self.sinks.values_mut().try_for_each(|sink| sink.flush().map(drop))
+        self.sinks.values_mut().try_for_each(flush)
+    }
+}
+
+fn flush(sink: &mut csv::CsvSink) -> Result<()> {
+    loop {
+        sink.flush()?;
+        if !sink.holds_back() {
+            return Ok(());
+        }
     }
 }
 

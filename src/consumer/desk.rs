@@ -222,7 +222,7 @@ impl Desk {
     }
 
     /// Writes the batch. `commit` is called first if it needs files that no commit names yet.
-    pub fn write(&mut self, commit: impl FnOnce(&[Claim]) -> Result<()>) -> Result<()> {
+    pub fn write(&mut self, commit: impl FnMut(&[Claim]) -> Result<()>) -> Result<()> {
         if let Some(relay) = &mut self.relay {
             relay.hand_over(&mut self.lanes, &mut |topic, messages| self.told.wrote(topic, messages))?;
             self.told.count(self.repeats, self.rejected.count);
@@ -255,12 +255,18 @@ impl Desk {
     }
 
     /// Flushes the sink and commits what was written: offsets and lengths as one.
-    pub fn commit(&mut self, commit: impl FnOnce(&[Claim]) -> Result<()>) -> Result<()> {
-        let marks = self.flush()?;
-        let claims = self.claims(&marks)?;
-        if let Err(error) = commit(&claims) {
-            self.spoilt = true;
-            return Err(error);
+    pub fn commit(&mut self, mut commit: impl FnMut(&[Claim]) -> Result<()>) -> Result<()> {
+        let mut marks = self.flush()?;
+        loop {
+            let claims = self.claims(&marks)?;
+            if let Err(error) = commit(&claims) {
+                self.spoilt = true;
+                return Err(error);
+            }
+            if !self.sink.holds_back() {
+                break;
+            }
+            marks = self.flush()?;
         }
         self.committed(&marks);
         Ok(())
@@ -275,7 +281,11 @@ impl Desk {
 
     fn claims(&mut self, marks: &BTreeMap<String, Marks>) -> Result<Vec<Claim>> {
         self.rejected.flush()?;
-        let claim = |lane: &Lane| lane.claim(marks.get(&lane.topic)).transpose();
+        let again = self.sink.holds_back();
+        let claim = |lane: &Lane| {
+            let own = marks.get(&lane.topic);
+            if again { lane.claim_again(own) } else { lane.claim(own) }.transpose()
+        };
         self.lanes.iter().filter_map(claim).collect()
     }
 

@@ -28,7 +28,7 @@ pub struct Lane {
     pub carried: Marks,
     read: Reach,
     written: Reach,
-    committed: Option<i64>,
+    committed: Reach,
 }
 
 impl Lane {
@@ -41,8 +41,8 @@ impl Lane {
             partition: claim.partition,
             carried: text.files,
             read: reach.clone(),
-            written: reach,
-            committed: claim.offset,
+            written: reach.clone(),
+            committed: reach,
         })
     }
 
@@ -94,7 +94,7 @@ impl Lane {
 
     /// Something was written that is not committed.
     pub fn is_ahead(&self) -> bool {
-        self.written.offset != self.committed
+        self.written.offset != self.committed.offset
     }
 
     /// Whether everything before this offset has been read.
@@ -104,13 +104,22 @@ impl Lane {
 
     /// The next message that the group would read; 0 before the first commit.
     pub fn committed_offset(&self) -> i64 {
-        self.committed.unwrap_or(0)
+        self.committed.offset.unwrap_or(0)
     }
 
     /// What a commit says of it, given the sink's own files for its topic. `None`: there is nothing to say yet.
     pub fn claim(&self, own: Option<&Marks>) -> Result<Option<Claim>> {
-        let Some(offset) = self.written.offset else { return Ok(None) };
-        let positions: BTreeMap<String, Position> = self.written.positions.iter().cloned().collect();
+        self.claim_of(&self.written, own)
+    }
+
+    /// What the last commit said, with these files.
+    pub fn claim_again(&self, own: Option<&Marks>) -> Result<Option<Claim>> {
+        self.claim_of(&self.committed, own)
+    }
+
+    fn claim_of(&self, reach: &Reach, own: Option<&Marks>) -> Result<Option<Claim>> {
+        let Some(offset) = reach.offset else { return Ok(None) };
+        let positions: BTreeMap<String, Position> = reach.positions.iter().cloned().collect();
         let mut files = self.carried.clone();
         files.extend(own.into_iter().flatten().map(|(file, length)| (file.clone(), *length)));
         let text = Text::new(positions, files).to_json()?;
@@ -124,7 +133,7 @@ impl Lane {
 
     /// The commit held.
     pub fn committed(&mut self, own: Option<&Marks>) {
-        self.committed = self.written.offset;
+        self.committed.clone_from(&self.written);
         // From now on the sink's own lengths are the newer ones.
         for file in own.into_iter().flatten() {
             self.carried.remove(file.0);

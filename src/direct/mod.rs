@@ -11,7 +11,7 @@ use crate::change::{Batch, Checkpoint, Position};
 use crate::config::{self, Config};
 use crate::control::Control;
 use crate::error::Kind;
-use crate::sink::Sink;
+use crate::sink::{Marks, Sink};
 use crate::source::Source;
 use crate::{Error, Result};
 pub use feed::Feed;
@@ -186,12 +186,7 @@ impl<'a> Direct<'a> {
     /// Flushes every sink and moves position and lengths as one; then the database may release its log.
     fn save(&mut self) -> Result<()> {
         self.saved_at = Instant::now();
-        let mut files = BTreeMap::new();
-        for (place, output) in self.outputs.iter_mut().enumerate() {
-            let began = Instant::now();
-            files.insert(output.settings.name.clone(), output.sink.flush()?);
-            self.told.flushed(place, began.elapsed(), output.sink.files());
-        }
+        let files = self.flush()?;
         if self.state.checkpoint == self.reached && self.state.written == self.written && self.state.files == files {
             return Ok(());
         }
@@ -206,6 +201,29 @@ impl<'a> Direct<'a> {
                 Ok(())
             }
             confirmed => confirmed,
+        }
+    }
+
+    fn flush(&mut self) -> Result<BTreeMap<String, BTreeMap<String, Marks>>> {
+        loop {
+            let (mut files, mut names) = (BTreeMap::new(), self.state.files.clone());
+            let mut holds_back = false;
+            for (place, output) in self.outputs.iter_mut().enumerate() {
+                let began = Instant::now();
+                let marks = output.sink.flush()?;
+                self.told.flushed(place, began.elapsed(), output.sink.files());
+                if output.sink.holds_back() {
+                    holds_back = true;
+                    names.insert(output.settings.name.clone(), marks.clone());
+                }
+                files.insert(output.settings.name.clone(), marks);
+            }
+            if !holds_back {
+                return Ok(files);
+            }
+            // The next files are named first, with the position that is saved.
+            self.state.files = names;
+            self.file.save(&self.state)?;
         }
     }
 

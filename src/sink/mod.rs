@@ -39,6 +39,8 @@ pub struct Files {
 /// no living process holds. A file that no mark names is not the sink's: it is never touched, and the wish to write to its name is a `Stop`.
 /// **New files.** A file is made only after a saved mark names it with length 0, so that no crash leaves a file nobody answers for: when
 /// `prepare` says that a batch needs new files, the caller flushes, saves the marks (which name them), and then writes.
+/// **Files that were taken away.** Where somebody moved or truncated a file, a flush begins the next one and `holds_back`: the caller saves these marks
+/// with the position that it saved last, and flushes again before it saves another.
 /// **Errors.** `Stop` (disk full, no permission): nothing after the last flush is vouched for; the caller drops the sink and recovers a new one.
 pub trait Sink: Send {
     /// Takes over the files of all channels and cuts what lies behind the marks.
@@ -53,6 +55,11 @@ pub trait Sink: Send {
 
     /// Brings all that was written to the disk.
     fn flush(&mut self) -> Result<BTreeMap<String, Marks>>;
+
+    /// Whether rows that were written before the last flush wait for the next one: its marks belong to the position that was saved before.
+    fn holds_back(&self) -> bool {
+        false
+    }
 
     /// What is open and was written; a sink without files has nothing to say.
     fn files(&self) -> Files {

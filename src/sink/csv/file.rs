@@ -1,4 +1,7 @@
 //! One file that is appended to: its buffer, its length, its lock. It is locked (`flock`) as long as it is open.
+//!
+//! Somebody may move, remove or truncate it meanwhile. So before bytes go to it, and after each sync, its path must still lead to the open file,
+//! and the file must be as long as we wrote it. If not it is lost: the next file takes over what no marks name yet (`succeed`).
 
 use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
@@ -8,6 +11,7 @@ use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock};
 
+use super::lost::{Carried, Lost, look};
 use crate::{Error, Result};
 
 /// A buffer with more bytes than this is written to its file.
@@ -21,7 +25,15 @@ pub(super) struct Appended {
     buffer: Vec<u8>,
     /// Bytes in the file, without the buffer.
     written: u64,
+    /// Bytes that the last marks named.
+    marked: u64,
     handle: Option<File>,
+    /// Whether the path led to the open file when it was opened: some network file systems number files anew all the time.
+    has_number: bool,
+    /// What became of the file in other hands.
+    lost: Option<Lost>,
+    /// Rows of the file before this one that go first into this one.
+    carried: Option<Carried>,
     /// Written since the last sync.
     dirty: bool,
     /// When it was last used, in the caller's count.
@@ -43,7 +55,18 @@ pub(super) enum Taken {
 impl Appended {
     /// A file that is made when its first bytes are written.
     pub fn new(path: String) -> Self {
-        Self { path, buffer: Vec::new(), written: 0, handle: None, dirty: false, used: 0 }
+        Self {
+            path,
+            buffer: Vec::new(),
+            written: 0,
+            marked: 0,
+            handle: None,
+            has_number: false,
+            lost: None,
+            carried: None,
+            dirty: false,
+            used: 0,
+        }
     }
 
     /// Locks a file that lies there and cuts what lies behind its mark. `patient`: waits a moment for one that is held.
@@ -64,8 +87,9 @@ impl Appended {
             file.set_len(mark).and_then(|()| file.sync_data()).map_err(|cause| failure("cut", path, cause))?;
             tracing::info!(file = path, bytes = length - mark, "cut what no saved position vouches for");
         }
-        let handle = Some(file);
-        Ok(Taken::Locked(Self { path: path.to_owned(), buffer: Vec::new(), written: mark, handle, dirty: false, used: 0 }))
+        let has_number = look(path, &file, mark, true)?.is_none();
+        let own = Self::new(path.to_owned());
+        Ok(Taken::Locked(Self { written: mark, marked: mark, handle: Some(file), has_number, ..own }))
     }
 
     /// Where rows are appended.
@@ -75,7 +99,23 @@ impl Appended {
 
     /// Bytes written and buffered: the length after the next sync.
     pub fn length(&self) -> u64 {
-        self.written + self.buffer.len() as u64
+        self.written + self.buffer.len() as u64 + self.carried.as_ref().map_or(0, |carried| carried.bytes)
+    }
+
+    /// Bytes that the last marks named.
+    pub fn marked(&self) -> u64 {
+        self.marked
+    }
+
+    /// Marks are handed out that name its whole length.
+    pub fn mark(&mut self) -> u64 {
+        self.marked = self.length();
+        self.marked
+    }
+
+    /// Whether the file is no longer what was written.
+    pub fn is_lost(&self) -> bool {
+        self.lost.is_some()
     }
 
     /// Bytes buffered.
@@ -88,62 +128,116 @@ impl Appended {
         self.handle.as_ref().map(|_| self.used)
     }
 
-    /// Writes the buffer to the file, which is made or opened if need be; its folders are added to `folders` if it is made.
+    /// Writes the buffer to the file, which is made or opened if need be; its folders are added to `folders` if it is made. The buffer of a file
+    /// that is lost stays.
     pub fn spill(&mut self, used: u64, folders: &mut BTreeSet<PathBuf>) -> Result<()> {
         self.used = used;
-        if self.buffer.is_empty() {
-            return Ok(());
+        if self.buffer.is_empty() || self.is_lost() {
+            return self.check_room();
         }
-        let mut file = match self.handle.take() {
-            Some(file) => file,
-            None => self.open(folders)?,
-        };
-        file.write_all(&self.buffer).map_err(|cause| failure("write", &self.path, cause))?;
-        self.handle = Some(file);
+        if self.handle.is_none() {
+            self.handle = self.open(folders)?;
+        }
+        self.look()?;
+        let Some(file) = self.handle.as_mut().filter(|_| self.lost.is_none()) else { return Ok(()) };
+        let failed = |cause| failure("write", &self.path, cause);
+        let (head, rows) = self.buffer.split_at(self.carried.as_ref().map_or(0, |carried| carried.after));
+        file.write_all(head).map_err(failed)?;
+        if let Some(carried) = &mut self.carried {
+            carried.copy_to(file).map_err(failed)?;
+        }
+        file.write_all(rows).map_err(failed)?;
         self.dirty = true;
-        self.written += self.buffer.len() as u64;
+        self.written = self.length();
+        self.carried = None;
         self.buffer.clear();
         self.buffer.shrink_to(2 * BUFFER_BYTES);
         Ok(())
     }
 
-    /// Brings what was written to the disk.
-    pub fn sync(&mut self) -> Result<()> {
-        if let (true, Some(file)) = (self.dirty, &self.handle) {
-            file.sync_data().map_err(|cause| failure("sync", &self.path, cause))?;
-            self.dirty = false;
+    /// Rows for a file that is lost wait in memory until the next flush, which begins the next file.
+    fn check_room(&self) -> Result<()> {
+        if self.buffer.len() <= LOST_BYTES_MAX {
+            return Ok(());
+        }
+        Err(Error::link(format!("file {:?} was taken away, and too much waits for the next commit", self.path))
+            .hint("set a shorter commit_interval_ms, or take away finished files only"))
+    }
+
+    /// Looks whether somebody else changed the file.
+    fn look(&mut self) -> Result<()> {
+        if let (None, Some(file)) = (self.lost, &self.handle) {
+            self.lost = look(&self.path, file, self.written, self.has_number)?;
         }
         Ok(())
     }
 
-    /// Gives its descriptor, its lock and its memory back, after a sync: an error of a later sync would not reach us.
-    pub fn close(&mut self) -> Result<()> {
-        self.sync()?;
-        self.handle = None;
-        self.buffer.shrink_to(0);
+    /// Brings what was written to the disk; after it the file is looked at, so that what was taken away before is noticed now.
+    pub fn sync(&mut self) -> Result<()> {
+        if let (true, Some(file)) = (self.dirty, &self.handle) {
+            file.sync_data().map_err(|cause| failure("sync", &self.path, cause))?;
+            self.dirty = false;
+            self.look()?;
+        }
         Ok(())
     }
 
-    fn open(&mut self, folders: &mut BTreeSet<PathBuf>) -> Result<File> {
+    /// Gives its descriptor, its lock and its memory back, after a sync: an error of a later sync would not reach us. False: it is lost, and kept
+    /// open for its rows.
+    pub fn close(&mut self) -> Result<bool> {
+        self.sync()?;
+        if self.is_lost() {
+            return Ok(false);
+        }
+        self.handle = None;
+        self.buffer.shrink_to(0);
+        Ok(true)
+    }
+
+    /// Takes over what a lost file held behind its last marks. `header` is written before it, if it goes to a file of its own.
+    pub fn succeed(&mut self, lost: &mut Self, header: impl FnOnce(&mut Vec<u8>)) -> Result<()> {
+        let Some(how) = lost.lost else { return Ok(()) };
+        tracing::warn!(file = lost.path, next = self.path, "the file {how}; its next rows go to the next file");
+        let rows = std::mem::take(&mut lost.buffer);
+        // Without a descriptor: they were in the file before it was taken away.
+        let behind = lost.handle.take().map(|file| (file, lost.written - lost.marked)).filter(|(_, bytes)| *bytes > 0);
+        if behind.is_none() && rows.is_empty() {
+            return Ok(());
+        }
+        if lost.written > 0 && (lost.marked > 0 || behind.is_none()) {
+            header(&mut self.buffer);
+        }
+        if let Some((file, bytes)) = behind {
+            if let Lost::Shorter(length) = how {
+                return Err(super::lost::cut_off(&lost.path, length, lost.written));
+            }
+            self.carried = Some(Carried { path: lost.path.clone(), file, from: lost.marked, bytes, after: self.buffer.len() });
+        }
+        self.buffer.extend_from_slice(&rows);
+        Ok(())
+    }
+
+    /// `None`: the file is lost.
+    fn open(&mut self, folders: &mut BTreeSet<PathBuf>) -> Result<Option<File>> {
         let path = &self.path;
         let create = self.written == 0;
         if create {
             make_folders(path, folders)?;
         }
-        let opened = OpenOptions::new().append(true).create_new(create).open(path);
+        let opened = OpenOptions::new().read(true).append(true).create_new(create).open(path);
         let file = match opened {
             Err(cause) if create && cause.kind() == ErrorKind::AlreadyExists => return Err(foreign(path)),
+            Err(cause) if !create && cause.kind() == ErrorKind::NotFound => {
+                self.lost = Some(Lost::Away);
+                return Ok(None);
+            }
             opened => opened.map_err(|cause| failure("open", path, cause))?,
         };
         if !lock(&file, path, true)? {
             return Err(held(path));
         }
-        let length = file.metadata().map_err(|cause| failure("read", path, cause))?.len();
-        if length != self.written {
-            return Err(Error::stop(format!("file {path:?} has {length} bytes instead of {}: something else wrote to it", self.written))
-                .hint("stop what writes to it, then start again"));
-        }
-        Ok(file)
+        self.has_number = look(path, &file, self.written, true)?.is_none();
+        Ok(Some(file))
     }
 }
 
@@ -186,6 +280,9 @@ fn lock(file: &File, path: &str, patient: bool) -> Result<bool> {
     }
     Ok(false)
 }
+
+/// Rows that wait in memory for the file after one that is lost, bytes.
+const LOST_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 const LOCK_TRIES: u32 = 10;
 const LOCK_PAUSE: Duration = Duration::from_millis(50);

@@ -13,11 +13,13 @@
 mod file;
 mod fold;
 mod generation;
+mod lost;
 mod packed;
 mod path;
 mod plan;
 mod read;
 mod recover;
+mod renew;
 mod row;
 #[cfg(test)]
 mod tests;
@@ -101,6 +103,10 @@ pub struct CsvSink {
     plan: plan::Plan,
     /// Batches that were prepared and are not written yet, by channel.
     prepared: HashMap<String, plan::Plan>,
+    /// Generations whose files were taken away; they go when their rows are in the next ones.
+    replaced: Vec<(usize, generation::Generation)>,
+    /// Files that were written before and are not there any more, by channel: they keep their number from being used again.
+    gone: BTreeMap<String, Marks>,
     /// Folders whose entries changed since the last flush.
     folders: BTreeSet<PathBuf>,
     /// Bytes in all buffers.
@@ -125,6 +131,8 @@ impl CsvSink {
             numbers: HashMap::new(),
             plan: plan::Plan::default(),
             prepared: HashMap::new(),
+            replaced: Vec::new(),
+            gone: BTreeMap::new(),
             folders: BTreeSet::new(),
             buffered: 0,
             open: 0,
@@ -134,12 +142,12 @@ impl CsvSink {
     }
 
     fn marks(&mut self) -> BTreeMap<String, Marks> {
-        let mut marks: BTreeMap<String, Marks> = BTreeMap::new();
+        let mut marks = self.marks_of_the_gone();
         for chain in &mut self.chains {
             let files = marks.entry(chain.channel.clone()).or_default();
             for slot in chain.generations.iter_mut().flat_map(generation::Generation::slots_mut) {
                 slot.marked = true;
-                files.insert(slot.file.path.clone(), slot.file.length());
+                files.insert(slot.file.path.clone(), slot.file.mark());
             }
         }
         marks
@@ -176,11 +184,19 @@ impl Sink for CsvSink {
 
     fn flush(&mut self) -> Result<BTreeMap<String, Marks>> {
         self.sync_all()?;
+        self.drop_replaced();
+        if self.replace_lost()? {
+            return Ok(self.marks_before());
+        }
         // A prepared batch names generations by their index, so they stay until it is written.
         if self.prepared.values().all(plan::Plan::is_empty) {
             self.retire();
         }
         Ok(self.marks())
+    }
+
+    fn holds_back(&self) -> bool {
+        !self.replaced.is_empty()
     }
 
     fn files(&self) -> Files {

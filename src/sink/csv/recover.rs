@@ -104,6 +104,8 @@ fn take_over(sink: &mut CsvSink, marked: &Marked) -> Result<Step> {
         (Taken::Short(bytes), _) => Err(short(path, bytes, length)),
         (Taken::Absent, _) if length > 0 => {
             tracing::info!(file = path, "a file that was written before is not there any more; the next one is started");
+            // Named until one with a higher number holds rows: numbers are never used twice.
+            sink.gone.entry(channel.to_owned()).or_default().insert(path.to_owned(), length);
             Ok(Step::Gone)
         }
         (Taken::Absent, _) => Ok(Step::Done),

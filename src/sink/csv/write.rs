@@ -82,8 +82,8 @@ impl CsvSink {
         for slot in self.chains[chain].generations[generation].slots_mut().filter(|slot| slot.file.buffered() >= bytes) {
             let (buffered, was_open) = (slot.file.buffered(), slot.file.open_since().is_some());
             slot.file.spill(self.clock, &mut self.folders)?;
-            self.buffered = self.buffered.saturating_sub(buffered);
-            self.open += usize::from(!was_open);
+            self.buffered = self.buffered.saturating_sub(buffered - slot.file.buffered());
+            self.open += usize::from(!was_open && slot.file.open_since().is_some());
         }
         Ok(())
     }
@@ -99,8 +99,7 @@ impl CsvSink {
             .collect();
         open.sort_by_key(|(used, _)| *used);
         for (_, slot) in open.into_iter().take(CLOSED_AT_ONCE) {
-            slot.file.close()?;
-            self.open -= 1;
+            self.open -= usize::from(slot.file.close()?);
         }
         Ok(())
     }

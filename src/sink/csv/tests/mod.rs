@@ -4,6 +4,7 @@ mod crash;
 mod files;
 mod folds;
 mod live;
+mod taken;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -118,9 +119,20 @@ pub fn feed(sink: &mut CsvSink, saved: &mut Saved, batch: &Batch) -> Result<()> 
 
 pub fn feed_channel(sink: &mut CsvSink, saved: &mut Saved, channel: &str, batch: &Batch) -> Result<()> {
     if sink.prepare(channel, batch)? {
-        *saved = sink.flush()?;
+        save(sink, saved)?;
     }
     sink.write(channel, batch)
+}
+
+/// Flushes and saves; answers how many flushes it took.
+pub fn save(sink: &mut CsvSink, saved: &mut Saved) -> Result<usize> {
+    for flushes in 1.. {
+        *saved = sink.flush()?;
+        if !sink.holds_back() {
+            return Ok(flushes);
+        }
+    }
+    unreachable!()
 }
 
 /// A recovered sink.
