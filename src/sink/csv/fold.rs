@@ -26,7 +26,8 @@
 //!   of them is the newest is not to be told: all are candidates, and the table's row must be one of them.
 //! - A field that holds the placeholder, or has no column in its file, has the value of the key's insert before: with positions that of any chain, without
 //!   them the one of the same chain.
-//! - A table without a key: the whole row is the key, and it may be there more than once.
+//! - A table without a key: the whole row is the key, and it may be there more than once. Of a row that was written before a column was added or dropped,
+//!   only the columns that the table has now count, and one that it lacks is NULL.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -48,6 +49,7 @@ pub struct Fold {
     problems: Vec<String>,
     problem_count: u64,
     without_key: bool,
+    files: usize,
 }
 
 #[derive(Debug, Default)]
@@ -64,12 +66,22 @@ impl Fold {
     ///
     /// `key`: names of the key columns, empty for a table without; `unchanged`: the placeholder the files were written with.
     pub fn read(stem: &Path, key: &[String], unchanged: &str) -> Result<Self> {
-        Self::build(stem, None, key, unchanged)
+        Self::build(stem, None, key, key.is_empty(), unchanged)
     }
 
     /// As [`Fold::read`], but only the rows of the table of this name (without schema).
     pub fn read_table(stem: &Path, table: &str, key: &[String], unchanged: &str) -> Result<Self> {
-        Self::build(stem, Some(table), key, unchanged)
+        Self::build(stem, Some(table), key, key.is_empty(), unchanged)
+    }
+
+    /// As [`Fold::read_table`] for a table without a key that has these columns now: `take` gets the values of all of them.
+    pub fn read_without_key(stem: &Path, table: &str, columns: &[String], unchanged: &str) -> Result<Self> {
+        Self::build(stem, Some(table), columns, true, unchanged)
+    }
+
+    /// How many files were found.
+    pub fn files(&self) -> usize {
+        self.files
     }
 
     /// Rows that were not taken yet.
@@ -111,11 +123,11 @@ impl Fold {
         left.map(|entry| entry.rows.iter().map(|row| self.shapes.show(row)).collect())
     }
 
-    fn build(stem: &Path, table: Option<&str>, key: &[String], unchanged: &str) -> Result<Self> {
+    fn build(stem: &Path, table: Option<&str>, key: &[String], whole: bool, unchanged: &str) -> Result<Self> {
         let parts = list(stem)?;
         let firsts = first_truncates(&parts, table)?;
         let newest = firsts.iter().flatten().max().copied();
-        let mut fold = Self { without_key: key.is_empty(), ..Self::default() };
+        let mut fold = Self { without_key: whole, files: parts.len(), ..Self::default() };
         let mut chains: Vec<&str> = Vec::new();
         for (place, part) in parts.iter().enumerate() {
             if chains.last() != Some(&part.id.as_str()) {
@@ -126,7 +138,7 @@ impl Fold {
             if parts.iter().zip(&firsts).skip(place).any(truncated_later) {
                 continue;
             }
-            let input = Input { table, key, unchanged, chain: chains.len() as u32 - 1, newest_truncate: newest };
+            let input = Input { table, key, whole, unchanged, chain: chains.len() as u32 - 1, newest_truncate: newest };
             fold.read_file(&part.path, &input)?;
         }
         fold.settle();
@@ -142,7 +154,12 @@ impl Fold {
                 continue;
             }
             if shape.is_none() {
-                shape = Some(self.file_shape(&names, &row, input));
+                let found = self.file_shape(&names, &row, input);
+                if let Some(lacking) = found.lacking(input) {
+                    self.problem(|| lacks_key(path, lacking));
+                    return Ok(());
+                }
+                shape = Some(found);
             }
             let Some(shape) = &shape else { continue };
             let position = shape.positioned.then(|| row.value(shape.width).and_then(Position::from_digits)).flatten();
@@ -165,7 +182,7 @@ impl Fold {
         let columns = &names[..width];
         let place = |name: &String| columns.iter().position(|column| column == name);
         let key = if input.key.is_empty() { (0..width).map(Some).collect() } else { input.key.iter().map(place).collect() };
-        FileShape { shape: self.shapes.index(columns), width, positioned, key, whole: input.key.is_empty() }
+        FileShape { shape: self.shapes.index(columns), width, positioned, key, whole: input.whole }
     }
 
     fn count(&mut self, row: &FileRow, key: Box<[u8]>, shape: &FileShape, position: Option<Position>, input: &Input) {
@@ -245,6 +262,8 @@ impl Entry {
 struct Input<'a> {
     table: Option<&'a str>,
     key: &'a [String],
+    /// There is no key: `key` are all columns, or none if those of each file count.
+    whole: bool,
     unchanged: &'a str,
     chain: u32,
     newest_truncate: Option<Position>,
@@ -261,14 +280,28 @@ struct FileShape {
 }
 
 impl FileShape {
+    /// The first column of the key that the file does not have.
+    fn lacking<'a>(&self, input: &Input<'a>) -> Option<&'a str> {
+        let lacks = input.key.iter().zip(&self.key).find(|(_, place)| place.is_none() && !self.whole);
+        lacks.map(|(name, _)| name.as_str())
+    }
+
     /// The key of a row; `None` if it has none.
     fn key(&self, row: &FileRow) -> Option<Box<[u8]>> {
-        let complete = |place: &Option<usize>| place.is_some_and(|place| self.whole || row.value(place).is_some());
+        let complete = |place: &Option<usize>| self.whole || place.is_some_and(|place| row.value(place).is_some());
         if !self.key.iter().all(complete) {
             return None;
         }
         Some(key_of(self.key.iter().map(|place| place.and_then(|place| row.value(place)))))
     }
+}
+
+fn lacks_key(path: &Path, column: &str) -> String {
+    format!(
+        "file \"{}\" has no column {column:?}, which is in the table's key now: the key was changed, or its column renamed, after the file was \
+         begun, and its rows cannot be compared",
+        path.display()
+    )
 }
 
 /// The truncate that each file begins with.

@@ -114,7 +114,7 @@ pub(super) fn pack(row: &FileRow, width: usize, unchanged: &str) -> Box<[u8]> {
         put(
             match row.value(place) {
                 None => Field::Null,
-                Some(text) if text == unchanged.as_bytes() => Field::Unknown,
+                Some(_) if row.is_bare(place, unchanged.as_bytes()) => Field::Unknown,
                 Some(text) => Field::Text(text),
             },
             &mut out,

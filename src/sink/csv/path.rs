@@ -152,12 +152,11 @@ pub struct Part {
 
 /// The files of `PATH`, of all ids and generations: by id, then generation, inserts before deletes. A folder that is not there has none.
 pub fn list(stem: &Path) -> Result<Vec<Part>> {
-    let folder = match stem.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
+    // A path may end in "/": then the files have no name before `_insert`.
+    let whole = stem.to_str().ok_or_else(|| Error::stop(format!("the path \"{}\" is not UTF-8", stem.display())))?;
+    let (folder, name) = whole.rsplit_once('/').map_or((".", whole), |(folder, name)| (if folder.is_empty() { "/" } else { folder }, name));
+    let folder = Path::new(folder);
     let unreadable = |cause: std::io::Error| Error::stop(format!("cannot read the folder \"{}\"", folder.display())).cause(cause);
-    let name = stem.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     let entries = match std::fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),

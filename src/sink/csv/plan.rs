@@ -170,8 +170,7 @@ impl CsvSink {
         *self.by_name.entry(name).or_insert_with(|| {
             let mut field = Vec::new();
             write_field(table.as_bytes(), &mut field);
-            let mut unchanged = Vec::new();
-            write_field(self.settings.unchanged.as_bytes(), &mut unchanged);
+            let unchanged = self.settings.unchanged.clone().into_bytes();
             let style = RowStyle { table: field, unchanged, position: self.settings.position };
             self.chains.push(Chain {
                 channel: channel.to_owned(),

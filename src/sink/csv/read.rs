@@ -39,6 +39,8 @@ struct Record {
     text: Vec<u8>,
     /// Where each field lies in `text`; `None` is NULL.
     fields: Vec<Option<Range<usize>>>,
+    /// Which fields stand in quotes, rising.
+    quoted: Vec<usize>,
 }
 
 /// A row of a file.
@@ -60,6 +62,11 @@ impl<'a> FileRow<'a> {
     /// The field of a column; `None` is NULL.
     pub fn value(&self, column: usize) -> Option<&'a [u8]> {
         self.record.field(column + 2)
+    }
+
+    /// Whether the field of a column is this text without quotes: a placeholder, and no value.
+    pub fn is_bare(&self, column: usize, text: &[u8]) -> bool {
+        self.value(column) == Some(text) && self.record.quoted.binary_search(&(column + 2)).is_err()
     }
 }
 
@@ -150,9 +157,10 @@ impl Record {
 
     /// Takes the raw record apart; `None` if it is malformed.
     fn split(&mut self) -> Option<()> {
-        let Self { raw, text, fields } = self;
+        let Self { raw, text, fields, quoted: in_quotes } = self;
         text.clear();
         fields.clear();
+        in_quotes.clear();
         let mut rest = raw.strip_suffix(b"\n")?;
         loop {
             let start = text.len();
@@ -166,6 +174,7 @@ impl Record {
                     text.push(b'"');
                     rest = more;
                 }
+                in_quotes.push(fields.len());
                 fields.push(Some(start..text.len()));
             } else {
                 let end = memchr::memchr(b',', rest).unwrap_or(rest.len());

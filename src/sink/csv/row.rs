@@ -9,17 +9,21 @@ pub(super) fn write_field(text: &[u8], out: &mut Vec<u8>) {
     } else if !needs_quotes(text) {
         out.extend_from_slice(text);
     } else {
-        out.push(b'"');
-        let mut rest = text;
-        while let Some(place) = memchr::memchr(b'"', rest) {
-            let (head, tail) = rest.split_at(place + 1);
-            out.extend_from_slice(head);
-            out.push(b'"');
-            rest = tail;
-        }
-        out.extend_from_slice(rest);
-        out.push(b'"');
+        write_quoted(text, out);
     }
+}
+
+fn write_quoted(text: &[u8], out: &mut Vec<u8>) {
+    out.push(b'"');
+    let mut rest = text;
+    while let Some(place) = memchr::memchr(b'"', rest) {
+        let (head, tail) = rest.split_at(place + 1);
+        out.extend_from_slice(head);
+        out.push(b'"');
+        rest = tail;
+    }
+    out.extend_from_slice(rest);
+    out.push(b'"');
 }
 
 /// Eight bytes at a time: a byte of `word ^ pattern` is zero where the pattern's byte stands.
@@ -56,7 +60,7 @@ pub(super) fn write_header(columns: &[String], position: bool, out: &mut Vec<u8>
 pub(super) struct RowStyle {
     /// The table's name as a field.
     pub table: Vec<u8>,
-    /// What stands for a value that is not known.
+    /// What stands for a value that is not known; without quotes, which tells it from a value of the same text.
     pub unchanged: Vec<u8>,
     /// Whether the row's position is its last field.
     pub position: bool,
@@ -72,11 +76,11 @@ impl RowStyle {
             out.push(b',');
             if cell.kind == Kind::Missing {
                 match identity.get(place) {
-                    Some(old) if old.kind != Kind::Missing => write_cell(batch, old, out),
+                    Some(old) if old.kind != Kind::Missing => self.write_cell(batch, old, out),
                     _ => out.extend_from_slice(&self.unchanged),
                 }
             } else {
-                write_cell(batch, cell, out);
+                self.write_cell(batch, cell, out);
             }
         }
         self.end(row, out);
@@ -90,7 +94,7 @@ impl RowStyle {
         for place in places {
             out.push(b',');
             if let Some(cell) = place.and_then(|place| identity.get(place as usize)) {
-                write_cell(batch, cell, out);
+                self.write_cell(batch, cell, out);
             }
         }
         self.end(row, out);
@@ -106,22 +110,23 @@ impl RowStyle {
         self.end(row, out);
     }
 
+    #[inline]
+    fn write_cell(&self, batch: &Batch, cell: &Cell, out: &mut Vec<u8>) {
+        match cell.kind {
+            Kind::Missing | Kind::Null => {}
+            Kind::Literal | Kind::Text if batch.text(cell) == self.unchanged => write_quoted(&self.unchanged, out),
+            // Digits, `true` or `false`: nothing to quote.
+            Kind::Literal => out.extend_from_slice(batch.text(cell)),
+            Kind::Text => write_field(batch.text(cell), out),
+        }
+    }
+
     fn end(&self, row: &Row, out: &mut Vec<u8>) {
         if self.position {
             out.push(b',');
             out.extend_from_slice(&row.position.digits());
         }
         out.push(b'\n');
-    }
-}
-
-#[inline]
-fn write_cell(batch: &Batch, cell: &Cell, out: &mut Vec<u8>) {
-    match cell.kind {
-        Kind::Missing | Kind::Null => {}
-        // Digits, `true` or `false`: nothing to quote.
-        Kind::Literal => out.extend_from_slice(batch.text(cell)),
-        Kind::Text => write_field(batch.text(cell), out),
     }
 }
 
