@@ -68,11 +68,18 @@ fn prefix(sources: &[&Source], sinks: &[&Sink], source: &Source, sink: &Sink) ->
 }
 
 fn report(prefix: &str, proof: &Proof) -> Result<()> {
-    let name = format!("{prefix}{}.{}", proof.schema, proof.table);
+    let schema = if proof.schema.is_empty() { String::new() } else { format!("{}.", proof.schema) };
+    let name = format!("{prefix}{schema}{}", proof.table);
+    if let Some(reason) = &proof.not_compared {
+        return say(&format!("{name}: not compared: {reason}"));
+    }
     let (missing, extra, different) = (&proof.missing, &proof.extra, &proof.different);
     say(&format!("{name}: {} rows, {} missing, {} extra, {} different", proof.rows, missing.count, extra.count, different.count))?;
     for (class, found) in [("missing", missing), ("extra", extra), ("different", different)] {
         keys(&name, class, found);
+    }
+    for difference in &proof.differences {
+        tracing::warn!("{name}: {difference}");
     }
     for problem in &proof.problems {
         tracing::warn!("{name}: {problem}");

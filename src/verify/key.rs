@@ -1,28 +1,51 @@
-//! The primary key of a table, asked of the catalog: an empty table has no row that could tell it.
+//! What tells a table's rows apart, asked of the catalog: an empty table has no row that could tell it.
 
 use crate::Result;
 use crate::source::{Database, Dialect, write_literal};
 
-/// The columns of the primary key in its order; empty without one.
+/// The columns of the primary key in its order; empty without one. PostgreSQL: of `REPLICA IDENTITY USING INDEX` the index's, since old rows
+/// carry no others.
 pub fn primary_key(database: &mut dyn Database, dialect: Dialect, schema: &str, table: &str) -> Result<Vec<String>> {
-    let quoted = |name| {
-        let mut literal = String::new();
-        write_literal(&mut literal, name, dialect);
-        literal
-    };
-    let (schema, table) = (quoted(schema), quoted(table));
+    let (schema, table) = (quoted(schema, dialect), quoted(table, dialect));
     let query = match dialect {
         Dialect::Postgres => format!(
             "SELECT a.attname FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indrelid \
              JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
              CROSS JOIN LATERAL unnest(i.indkey) WITH ORDINALITY AS k (number, place) \
              JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.number \
-             WHERE i.indisprimary AND k.place <= i.indnkeyatts AND n.nspname = {schema} AND c.relname = {table} ORDER BY k.place"
+             WHERE CASE c.relreplident WHEN 'i' THEN i.indisreplident ELSE i.indisprimary END \
+             AND k.place <= i.indnkeyatts AND n.nspname = {schema} AND c.relname = {table} ORDER BY k.place"
         ),
         Dialect::Mysql | Dialect::Mariadb => format!(
             "SELECT column_name FROM information_schema.key_column_usage \
              WHERE constraint_name = 'PRIMARY' AND table_schema = {schema} AND table_name = {table} ORDER BY ordinal_position"
         ),
     };
-    Ok(database.query(&query)?.into_iter().flatten().flatten().collect())
+    first_column(database, &query)
+}
+
+/// All columns in the table's order.
+pub fn columns(database: &mut dyn Database, dialect: Dialect, schema: &str, table: &str) -> Result<Vec<String>> {
+    let (schema, table) = (quoted(schema, dialect), quoted(table, dialect));
+    let query = match dialect {
+        Dialect::Postgres => format!(
+            "SELECT a.attname FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid \
+             JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = {schema} AND c.relname = {table} \
+             AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '' ORDER BY a.attnum"
+        ),
+        Dialect::Mysql | Dialect::Mariadb => format!(
+            "SELECT column_name FROM information_schema.columns WHERE table_schema = {schema} AND table_name = {table} ORDER BY ordinal_position"
+        ),
+    };
+    first_column(database, &query)
+}
+
+fn first_column(database: &mut dyn Database, query: &str) -> Result<Vec<String>> {
+    Ok(database.query(query)?.into_iter().flatten().flatten().collect())
+}
+
+fn quoted(name: &str, dialect: Dialect) -> String {
+    let mut literal = String::new();
+    write_literal(&mut literal, name, dialect);
+    literal
 }

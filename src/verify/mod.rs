@@ -1,5 +1,7 @@
-//! The proof that files fold to what a table holds: each row of the table is looked up in the folded files, and what is left over is extra.
+//! The proof that files fold to what a table holds: each row of the table is looked up in the folded files, and what is left over is extra. A table
+//! that could not be read is no proof: it is told with the reason, and counts as a failure.
 
+mod difference;
 mod key;
 
 #[cfg(test)]
@@ -9,10 +11,11 @@ use std::path::Path;
 
 use crate::change::{Batch, Kind, Row, Table};
 use crate::config::{FileKind, Sink, Source};
+use crate::error::Kind as ErrorKind;
 use crate::sink::csv::{self, Field, Fold, FoldRow};
-use crate::source::Database;
+use crate::source::{Database, Dialect};
 use crate::{Error, Result};
-use key::primary_key;
+use key::{columns, primary_key};
 
 /// Keys that are kept of each class, for the message; all are counted.
 pub const KEYS_TOLD: usize = 10;
@@ -26,6 +29,10 @@ pub struct Proof {
     pub table: String,
     /// The columns of the primary key; without one whole rows are compared, each as often as it is there.
     pub key: Vec<String>,
+    /// Without a key: all columns.
+    pub columns: Vec<String>,
+    /// Why nothing was compared.
+    pub not_compared: Option<String>,
     /// Rows that the table holds.
     pub rows: u64,
     /// Rows of the table that the files lack.
@@ -34,6 +41,8 @@ pub struct Proof {
     pub extra: Found,
     /// Rows of which a value differs.
     pub different: Found,
+    /// Of the first of those: the column, and both values.
+    pub differences: Vec<String>,
     /// What is wrong with the files themselves.
     pub problems: Vec<String>,
 }
@@ -62,7 +71,9 @@ impl Found {
 impl Proof {
     /// Whether the files are the table.
     pub fn is_equal(&self) -> bool {
-        self.problems.is_empty() && [&self.missing, &self.extra, &self.different].iter().all(|found| found.count == 0)
+        self.not_compared.is_none()
+            && self.problems.is_empty()
+            && [&self.missing, &self.extra, &self.different].iter().all(|found| found.count == 0)
     }
 }
 
@@ -71,22 +82,55 @@ pub fn verify(database: &mut dyn Database, source: &Source, sink: &Sink) -> Resu
     if sink.kind != FileKind::Csv {
         return Err(Error::usage(format!("sink {:?} writes no CSV files", sink.name)).hint("choose another with --sink"));
     }
-    let mut proofs = Vec::new();
-    for (schema, name) in database.tables(&source.tables)? {
+    let found = database.tables(&source.tables)?;
+    let mut proofs = unseen(source, &found);
+    for (schema, name) in found {
         let topic = source.topic.of(&schema, &name);
         if sink.takes(&topic) {
-            let key = primary_key(database, source.address.dialect, &schema, &name)?;
-            let stem = csv::stem(&sink.path, &topic, &Table { schema: schema.clone(), name: name.clone(), ..Table::default() })?;
-            let proof = Proof { schema, table: name, key, ..Proof::default() };
-            proofs.push(prove(database, proof, &stem, &sink.unchanged)?);
+            proofs.push(prove_table(database, source, sink, &topic, (schema, name))?);
         }
     }
     Ok(proofs)
 }
 
+/// What the patterns name and the database does not show. MySQL and MariaDB hide tables that a user may not read.
+fn unseen(source: &Source, found: &[(String, String)]) -> Vec<Proof> {
+    let is_hidden_silently = source.address.dialect != Dialect::Postgres;
+    let unmatched = source.tables.unmatched(found.iter().map(|(schema, name)| (schema.as_str(), name.as_str())));
+    let unmatched = unmatched.into_iter().filter(|pattern| is_hidden_silently || !pattern.contains(['*', '?']));
+    let proof = |pattern: &str| {
+        let reason = format!("no such table is there, or user {:?} may not see it", source.address.user);
+        Proof { table: pattern.to_owned(), not_compared: Some(reason), ..Proof::default() }
+    };
+    unmatched.map(proof).collect()
+}
+
+fn prove_table(database: &mut dyn Database, source: &Source, sink: &Sink, topic: &str, (schema, name): (String, String)) -> Result<Proof> {
+    let stem = csv::stem(&sink.path, topic, &Table { schema: schema.clone(), name: name.clone(), ..Table::default() })?;
+    let asked = Proof { schema, table: name, ..Proof::default() };
+    let dialect = source.address.dialect;
+    let mut compare = || {
+        let key = primary_key(database, dialect, &asked.schema, &asked.table)?;
+        let columns = if key.is_empty() { columns(database, dialect, &asked.schema, &asked.table)? } else { Vec::new() };
+        prove(database, Proof { key, columns, ..asked.clone() }, &stem, &sink.unchanged)
+    };
+    match compare() {
+        // The other tables may well be compared.
+        Err(error) if error.kind() == ErrorKind::Stop => {
+            let hint = error.hint_text().map_or_else(String::new, |hint| format!(" ({hint})"));
+            Ok(Proof { not_compared: Some(format!("{error}{hint}")), ..asked.clone() })
+        }
+        proof => proof,
+    }
+}
+
 /// Fills in what was found. The files are read first: what they hold by then, a table that stands still holds as well.
 fn prove(database: &mut dyn Database, mut proof: Proof, stem: &Path, unchanged: &str) -> Result<Proof> {
-    let mut files = Fold::read_table(stem, &proof.table, &proof.key, unchanged)?;
+    let mut files = if proof.key.is_empty() {
+        Fold::read_without_key(stem, &proof.table, &proof.columns, unchanged)?
+    } else {
+        Fold::read_table(stem, &proof.table, &proof.key, unchanged)?
+    };
     proof.problems = files.problems().collect();
     let (schema, table) = (proof.schema.clone(), proof.table.clone());
     database.scan(&schema, &table, &mut |batch| batch.rows().iter().try_for_each(|row| look_up(&mut proof, &mut files, batch, row)))?;
@@ -97,41 +141,57 @@ fn prove(database: &mut dyn Database, mut proof: Proof, stem: &Path, unchanged: 
         };
         proof.extra.add(proof.key.iter().map(text));
     }
+    if files.files() == 0 && proof.rows > 0 {
+        proof.problems.push(format!(
+            "no file \"{}….csv\" is there: was the table renamed since (its rows then lie under the old name), or is the folder another one?",
+            stem.display()
+        ));
+    }
     Ok(proof)
 }
 
 fn look_up(proof: &mut Proof, files: &mut Fold, batch: &Batch, row: &Row) -> Result<()> {
-    let places = places(batch, row, &proof.key)?;
+    let places = places(batch, row, proof)?;
     let cells = batch.columns(row);
-    let value = |place: &usize| cells.get(*place).filter(|cell| cell.kind != Kind::Null).map(|cell| batch.text(cell));
+    let value = |place: &Option<usize>| {
+        let cell = place.and_then(|place| cells.get(place));
+        cell.filter(|cell| cell.kind != Kind::Null).map(|cell| batch.text(cell))
+    };
     let key: Vec<_> = places.iter().map(value).collect();
     proof.rows += 1;
     let told = key.iter().copied().take(proof.key.len());
     match files.take(&key) {
         None => proof.missing.add(told),
-        Some(candidates) if !candidates.iter().any(|candidate| is_same(batch, row, candidate)) => proof.different.add(told),
+        Some(candidates) if !candidates.iter().any(|candidate| is_same(batch, row, candidate)) => {
+            proof.different.add(told);
+            if let (true, Some(key), Some(candidate)) =
+                (proof.differences.len() < KEYS_TOLD, proof.different.keys.last(), candidates.first())
+            {
+                proof.differences.push(difference::describe(key, batch, row, candidate));
+            }
+        }
         Some(_) => {}
     }
     Ok(())
 }
 
 /// Where the key's columns stand in a row; all columns without a key.
-fn places(batch: &Batch, row: &Row, key: &[String]) -> Result<Vec<usize>> {
+fn places(batch: &Batch, row: &Row, proof: &Proof) -> Result<Vec<Option<usize>>> {
     let table = batch.table(row);
-    if key.is_empty() {
-        return Ok((0..table.columns.len()).collect());
-    }
     let place = |name: &String| table.columns.iter().position(|column| column.name == *name);
-    let places: Option<Vec<_>> = key.iter().map(place).collect();
-    places.ok_or_else(|| Error::stop(format!("the key of table {:?} changed during the comparison", table.name)).hint("run it again"))
+    if proof.key.is_empty() {
+        return Ok(proof.columns.iter().map(place).collect());
+    }
+    let places: Vec<_> = proof.key.iter().map(place).collect();
+    if places.iter().all(Option::is_some) {
+        return Ok(places);
+    }
+    Err(Error::stop(format!("the rows of table {:?} have no column of its key", table.name))
+        .hint("the key has a column that the server computes, or it changed during the comparison: then run it again"))
 }
 
 /// Whether each column of the table has the same value in the files; a column that was dropped since is in the files alone, and one that was
 /// added since is NULL in the rows that were there.
 fn is_same(batch: &Batch, row: &Row, candidate: &FoldRow) -> bool {
-    batch.table(row).columns.iter().zip(batch.columns(row)).all(|(column, cell)| {
-        let expected = if cell.kind == Kind::Null { Field::Null } else { Field::Text(batch.text(cell)) };
-        let was_added = cell.kind == Kind::Null && !candidate.columns().contains(&column.name);
-        was_added || candidate.value(&column.name) == expected
-    })
+    difference::first(batch, row, candidate).is_none()
 }

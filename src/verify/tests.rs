@@ -61,7 +61,8 @@ fn files(test: &str, inserts: &[&str], deletes: &[&str]) -> PathBuf {
 fn proof_by(key: &[&str], test: &str, table: &[(&'static str, Option<&'static str>)], inserts: &[&str], deletes: &[&str]) -> Proof {
     let stem = files(test, inserts, deletes);
     let key = key.iter().map(|name| (*name).to_owned()).collect();
-    let asked = Proof { schema: "public".into(), table: "test".into(), key, ..Proof::default() };
+    let columns = vec!["name".to_owned(), "id".to_owned()];
+    let asked = Proof { schema: "public".into(), table: "test".into(), key, columns, ..Proof::default() };
     let proof = prove(&mut Pretended(table.to_vec()), asked, &stem, csv::UNCHANGED).unwrap();
     std::fs::remove_dir_all(stem.parent().unwrap()).unwrap();
     proof
@@ -74,6 +75,7 @@ fn equal_is_equal_and_null_is_not_the_empty_string() {
     assert!(equal.is_equal() && equal.rows == 3, "{equal:?}");
     let other = proof_by(&["id"], "null", &table, &["I,test,1,\"a,b\",", "I,test,2,\"\",", "I,test,3,,"], &[]);
     assert_eq!((other.is_equal(), other.different.count, other.different.keys.join(",")), (false, 2, "2,3".to_owned()));
+    assert_eq!(other.differences[0], "key 2: column \"name\" is NULL in the table, and in the files \"\"");
 }
 
 #[test]
@@ -103,4 +105,37 @@ fn no_files_at_all_are_an_empty_table() {
     let asked = Proof { table: "test".into(), key: vec!["id".into()], ..Proof::default() };
     let found = prove(&mut Pretended(vec![]), asked, Path::new("/nowhere/at/all"), "").unwrap();
     assert!(found.is_equal());
+}
+
+/// The files have a column `dropped` that the table has no more, and rows from before a column was added have none of it.
+#[test]
+fn without_a_key_the_columns_of_now_count() {
+    let table = [("1", Some("a")), ("1", Some("a")), ("2", None)];
+    let found = proof_by(&[], "keyless", &table, &["I,test,1,a,x", "I,test,1,a,", "I,test,2,,y", "I,test,3,,z"], &["D,test,3,,"]);
+    assert!(found.is_equal() && found.rows == 3, "{found:?}");
+    let found = proof_by(&[], "keyless_other", &table, &["I,test,1,a,x", "I,test,2,,y"], &[]);
+    assert_eq!((found.missing.count, found.extra.count), (1, 0));
+}
+
+/// What stands for a value that was not sent is no value, unless it is in quotes.
+#[test]
+fn the_text_of_the_placeholder_may_be_a_value() {
+    let table = [("1", Some(csv::UNCHANGED))];
+    let quoted = proof_by(&["id"], "quoted", &table, &["I,test,1,\"__list_sync_unchanged__\","], &[]);
+    assert!(quoted.is_equal(), "{quoted:?}");
+    let bare = proof_by(&["id"], "bare", &table, &["I,test,1,__list_sync_unchanged__,"], &[]);
+    assert_eq!(
+        bare.differences,
+        [
+            "key 1: column \"name\" is \"__list_sync_unchanged__\" in the table, and in the files not known: the database did not send it, and no \
+          row before holds it"
+        ]
+    );
+}
+
+#[test]
+fn a_key_that_the_files_do_not_have_is_said_once_a_file() {
+    let found = proof_by(&["other"], "moved", &[], &["I,test,1,a,", "I,test,2,b,"], &[]);
+    assert_eq!(found.problems.len(), 1);
+    assert!(found.problems[0].contains("has no column \"other\", which is in the table's key now"), "{:?}", found.problems);
 }

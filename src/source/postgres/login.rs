@@ -19,7 +19,7 @@ pub(super) const TIME_OUT: Duration = Duration::from_secs(15);
 /// The URL's options that are understood.
 const OPTIONS: [&str; 6] = ["sslmode", "sslrootcert", "sslcert", "sslkey", "connect_timeout", "application_name"];
 /// What every value's printed form depends on, so that the same value prints the same on every server.
-const SESSION: &str = "-c datestyle=ISO -c intervalstyle=postgres -c timezone=UTC -c extra_float_digits=1 -c bytea_output=hex -c statement_timeout=0 -c lock_timeout=0";
+const SESSION: &str = "-c datestyle=ISO -c intervalstyle=postgres -c timezone=UTC -c extra_float_digits=1 -c bytea_output=hex -c statement_timeout=0 -c lock_timeout=0 -c row_security=off";
 const SSL_REQUEST: u32 = 80_877_103;
 const PROTOCOL_3_0: u32 = 0x0003_0000;
 
