@@ -123,6 +123,11 @@ impl Appended {
         self.buffer.len()
     }
 
+    /// Whether a flush has something to write.
+    pub fn has_unwritten(&self) -> bool {
+        !self.buffer.is_empty() || self.carried.is_some()
+    }
+
     /// Whether it takes a file descriptor, and when it was last used.
     pub fn open_since(&self) -> Option<u64> {
         self.handle.as_ref().map(|_| self.used)
@@ -132,7 +137,7 @@ impl Appended {
     /// that is lost stays.
     pub fn spill(&mut self, used: u64, folders: &mut BTreeSet<PathBuf>) -> Result<()> {
         self.used = used;
-        if self.buffer.is_empty() || self.is_lost() {
+        if !self.has_unwritten() || self.is_lost() {
             return self.check_room();
         }
         if self.handle.is_none() {

@@ -154,17 +154,16 @@ impl Fold {
                 continue;
             }
             if shape.is_none() {
-                let found = self.file_shape(&names, &row, input);
-                if let Some(lacking) = found.lacking(input) {
-                    self.problem(|| lacks_key(path, lacking));
-                    return Ok(());
-                }
-                shape = Some(found);
+                shape = Some(self.file_shape(&names, &row, input));
             }
             let Some(shape) = &shape else { continue };
             let position = shape.positioned.then(|| row.value(shape.width).and_then(Position::from_digits)).flatten();
             if matches!(row.action, Action::Truncate(_)) || position.is_some_and(|position| Some(position) < input.newest_truncate) {
                 continue;
+            }
+            if let Some(lacking) = shape.lacking(input) {
+                self.problem(|| lacks_key(path, lacking));
+                return Ok(());
             }
             let Some(key) = shape.key(&row) else {
                 self.problem(|| format!("a row of file \"{}\" has no value in a key column", path.display()));

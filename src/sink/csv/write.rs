@@ -68,18 +68,20 @@ impl CsvSink {
     fn spill_all(&mut self) -> Result<()> {
         for chain in 0..self.chains.len() {
             for generation in 0..self.chains[chain].generations.len() {
-                self.spill(chain, generation, 1)?;
+                self.spill(chain, generation, 0)?;
             }
         }
         Ok(())
     }
 
-    /// Writes out the buffers of a generation that hold at least so many bytes.
+    /// Writes out what a generation has in buffers of at least so many bytes, or all if `bytes` is 0.
     fn spill(&mut self, chain: usize, generation: usize, bytes: usize) -> Result<()> {
         if self.open + 2 > OPEN_MAX {
             self.close_oldest()?;
         }
-        for slot in self.chains[chain].generations[generation].slots_mut().filter(|slot| slot.file.buffered() >= bytes) {
+        for slot in
+            self.chains[chain].generations[generation].slots_mut().filter(|slot| slot.file.has_unwritten() && slot.file.buffered() >= bytes)
+        {
             let (buffered, was_open) = (slot.file.buffered(), slot.file.open_since().is_some());
             slot.file.spill(self.clock, &mut self.folders)?;
             self.buffered = self.buffered.saturating_sub(buffered - slot.file.buffered());

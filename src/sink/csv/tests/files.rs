@@ -247,3 +247,24 @@ fn more_tables_than_open_files() {
     assert_eq!(files.len(), 300);
     assert!(files.values().all(|text| text.lines().count() == 4));
 }
+
+/// A path that ends in `/` has files without a name of their own in it, and they are found again.
+#[test]
+fn a_path_that_ends_in_a_slash() {
+    let folder = Folder::new();
+    let settings = Settings { path: format!("{}/{{table}}/", folder.0.display()), ..Settings::default() };
+    write_all(&settings, &[batch(&table("test", ID), 1, &[('I', &["1", "a"], &[]), ('D', &[], &["1", "-"])])]);
+    assert_eq!(folder.files().into_keys().collect::<Vec<_>>(), ["test/_delete.csv", "test/_insert.csv"]);
+    let stem = crate::sink::csv::stem(&settings.path, "c", &table("test", ID)).unwrap();
+    assert_eq!(crate::sink::csv::list(&stem).unwrap().len(), 2);
+}
+
+/// What stands for a value that was not sent stands bare; a value of the same text is quoted.
+#[test]
+fn a_value_with_the_text_of_the_placeholder() {
+    let folder = Folder::new();
+    let settings = Settings { unchanged: "7".into(), ..folder.settings("{table}") };
+    let rows: &[(char, &[&str], &[&str])] = &[('I', &["1", "7"], &[]), ('U', &["2", "-"], &["2", "-"])];
+    write_all(&settings, &[batch(&table("test", ID), 1, rows)]);
+    assert_eq!(folder.files()["test_insert.csv"], "action,table,id,v\nI,test,1,\"7\"\nI,test,2,7\n");
+}
