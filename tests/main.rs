@@ -17,6 +17,7 @@ mod faults;
 mod groups;
 mod headers;
 mod imports;
+mod keep_alive;
 mod log;
 mod monitor;
 mod one_line;

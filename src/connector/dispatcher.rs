@@ -417,6 +417,9 @@ impl<'a> Dispatcher<'a> {
             Outgoing { topic: Checkpoints::TOPIC, partition: 0, key, value: &value, timestamp_ms: 0, headers: &[], tag: SAVE_TAG };
         while !self.sender.send(&message)? {
             std::thread::sleep(Duration::from_millis(1));
+            // The queue may be full because Kafka refuses what is in it: then it never empties.
+            self.sender.check()?;
+            self.acknowledgements.with(|state| state.failed.take().map_or(Ok(()), Err))?;
             if self.shared.stopping() && self.shared.stopped_for() > STOP_PATIENCE {
                 return Err(Error::link("Kafka did not take the position in time"));
             }

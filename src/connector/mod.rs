@@ -20,6 +20,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use crossbeam_channel::RecvTimeoutError;
+
 use crate::change::Checkpoint;
 use crate::config::{self, Config};
 use crate::control::Control;
@@ -27,7 +29,7 @@ use crate::error::Kind;
 use crate::format;
 use crate::kafka::{Checkpoints, Settings, Topics};
 use crate::metrics::{SourceFigures, now_us};
-use crate::source::{self, Source};
+use crate::source::{self, KEEP_ALIVE, Source};
 use crate::{Error, Result};
 use dispatcher::Dispatcher;
 use reader::Reader;
@@ -161,7 +163,8 @@ fn run_source(settings_of: &config::Source, settings: &Settings, control: &Contr
     }
     let mut source = build(settings_of);
     let began = source.start(saved.as_ref().map(|saved| &saved.checkpoint))?;
-    let mut dispatcher = Dispatcher::new(settings, &shared, settings_of, saved.as_ref(), topics)?;
+    // Reading the ends of many topics takes longer than the server waits for its reader.
+    let mut dispatcher = kept_alive(&mut *source, || Dispatcher::new(settings, &shared, settings_of, saved.as_ref(), topics))?;
     let as_of_us = saved.as_ref().and_then(|saved| saved.as_of_us).unwrap_or_else(now_us);
     shared.figures.finish(saved.as_ref().map_or(&began, |saved| &saved.checkpoint), as_of_us);
     // A new source's beginning, or that an old one no longer stands still where it ended.
@@ -182,6 +185,25 @@ fn run_source(settings_of: &config::Source, settings: &Settings, control: &Contr
         let read = reading.join().unwrap_or_else(|_| Err(Error::stop("the reading thread died")));
         // The reader's failure is the cause where both fail.
         read.and(sent)
+    })
+}
+
+/// Runs `work`, however long it takes, and tells the source's server meanwhile that its reader lives. A link that breaks meanwhile is for the next
+/// read to report.
+pub(crate) fn kept_alive<T>(source: &mut dyn Source, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    let (done, is_done) = crossbeam_channel::bounded::<()>(0);
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            while is_done.recv_timeout(KEEP_ALIVE / 4) == Err(RecvTimeoutError::Timeout) {
+                if let Err(error) = source.keep_alive() {
+                    tracing::debug!("{error}");
+                    break;
+                }
+            }
+        });
+        let worked = work();
+        drop(done);
+        worked
     })
 }
 

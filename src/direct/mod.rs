@@ -204,27 +204,31 @@ impl<'a> Direct<'a> {
         }
     }
 
+    /// Flushes every sink, which a slow disk may take long for: the server is told meanwhile that its reader lives.
     fn flush(&mut self) -> Result<BTreeMap<String, BTreeMap<String, Marks>>> {
-        loop {
-            let (mut files, mut names) = (BTreeMap::new(), self.state.files.clone());
-            let mut holds_back = false;
-            for (place, output) in self.outputs.iter_mut().enumerate() {
-                let began = Instant::now();
-                let marks = output.sink.flush()?;
-                self.told.flushed(place, began.elapsed(), output.sink.files());
-                if output.sink.holds_back() {
-                    holds_back = true;
-                    names.insert(output.settings.name.clone(), marks.clone());
+        let Self { source, outputs, told, state, file, .. } = self;
+        crate::connector::kept_alive(&mut **source, || {
+            loop {
+                let (mut files, mut names) = (BTreeMap::new(), state.files.clone());
+                let mut holds_back = false;
+                for (place, output) in outputs.iter_mut().enumerate() {
+                    let began = Instant::now();
+                    let marks = output.sink.flush()?;
+                    told.flushed(place, began.elapsed(), output.sink.files());
+                    if output.sink.holds_back() {
+                        holds_back = true;
+                        names.insert(output.settings.name.clone(), marks.clone());
+                    }
+                    files.insert(output.settings.name.clone(), marks);
                 }
-                files.insert(output.settings.name.clone(), marks);
+                if !holds_back {
+                    return Ok(files);
+                }
+                // The next files are named first, with the position that is saved.
+                state.files = names;
+                file.save(state)?;
             }
-            if !holds_back {
-                return Ok(files);
-            }
-            // The next files are named first, with the position that is saved.
-            self.state.files = names;
-            self.file.save(&self.state)?;
-        }
+        })
     }
 
     fn start_again(&mut self, error: &Error) -> Result<()> {
