@@ -80,6 +80,10 @@ fn sink(entry: &Entry, topics_of_sources: &[String], alone: bool, faults: &mut F
     if entry.text("id").is_some_and(|id| id.contains('/')) {
         faults.add(entry.span("id"), "\"id\" stands in file names and cannot have a \"/\"");
     }
+    if entry.text("unchanged").is_some_and(|text| text.contains([',', '"', '\n', '\r'])) {
+        let what = "\"unchanged\" cannot hold a comma, a quote or a line end: it stands without quotes, which tell a value from it";
+        faults.add(entry.span("unchanged"), what);
+    }
     Some(Sink {
         group: entry.text("group").unwrap_or(&name).to_owned(),
         name,

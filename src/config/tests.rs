@@ -104,6 +104,10 @@ fn each_fault_of_a_sink() {
         ("splitt = true", "c.toml:5:1: unknown option \"splitt\" in [[sink]]; did you mean \"split\"?"),
         ("split = 1", "c.toml:5:9: \"split\" is 1; expected true or false"),
         ("id = \"a/b\"", "c.toml:5:6: \"id\" stands in file names and cannot have a \"/\""),
+        (
+            "unchanged = \"a,b\"",
+            "c.toml:5:13: \"unchanged\" cannot hold a comma, a quote or a line end: it stands without quotes, which tell a value from it",
+        ),
         ("id = \"\"", "c.toml:5:6: \"id\" is empty; leave it out or give it a value"),
         ("commit_interval_ms = 5", "c.toml:5:22: \"commit_interval_ms\" is 5; expected a whole number of ms from 10 to 600000"),
         (
