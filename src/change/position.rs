@@ -94,6 +94,9 @@ pub enum Restart {
         file: String,
         /// Byte in the file.
         offset: u64,
+        /// When the file was begun, seconds since 1970: another one of the same name has another time. `None` if that is not known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        begun: Option<u32>,
     },
 }
 

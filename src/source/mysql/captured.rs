@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::super::{Dialect, Tables};
 use super::catalog::Catalog;
 use super::cursor::{Cursor, Malformed, Parsed};
+use super::effect::Seen;
 use super::place::Place;
 use super::shape::{self, Shape};
 use super::table_map::TableName;
@@ -23,17 +24,23 @@ struct Mapped {
 
 /// What is captured, and how it looks.
 pub(super) struct Captured {
-    patterns: Tables,
+    /// The source's name, for messages.
+    pub source: String,
+    pub patterns: Tables,
     pub catalog: Catalog,
     /// Schemas with a captured table, as far as known.
-    schemas: Vec<String>,
+    pub schemas: Vec<String>,
+    /// The server holds names in lower case, whatever a statement says.
+    pub lower_case: bool,
+    pub seen: Seen,
     shapes: HashMap<u64, Mapped>,
     truncated: HashMap<(String, String), Arc<Table>>,
 }
 
 impl Captured {
-    pub fn new(patterns: Tables, catalog: Catalog, schemas: Vec<String>) -> Self {
-        Self { patterns, catalog, schemas, shapes: HashMap::new(), truncated: HashMap::new() }
+    pub fn new(source: &str, patterns: Tables, catalog: Catalog, schemas: Vec<String>, lower_case: bool) -> Self {
+        let (shapes, truncated) = (HashMap::new(), HashMap::new());
+        Self { source: source.to_owned(), patterns, catalog, schemas, lower_case, seen: Seen::default(), shapes, truncated }
     }
 
     /// Between two transactions no form is needed: each statement describes its tables anew.
@@ -89,21 +96,8 @@ impl Captured {
         self.truncated.insert(key, Arc::clone(&table));
         Ok(Some(table))
     }
-
-    /// A statement that changed rows of a captured schema left no rows in the log.
-    pub fn refuse_statement(&self, schema: &str, text: &str) -> Result<()> {
-        let names_schema = |captured: &String| captured == schema || text.contains(captured.as_str());
-        if self.schemas.iter().any(names_schema) { Err(changed_by_statement("a statement")) } else { Ok(()) }
-    }
 }
 
 fn table_id(event_body: &[u8]) -> Parsed<u64> {
     Cursor::new(event_body).number(6)
-}
-
-/// The log holds what was done instead of what became of it.
-pub(super) fn changed_by_statement(what: &str) -> Error {
-    Error::stop(format!("{what} changed rows of a captured schema, and the binary log holds the statement instead of the rows")).hint(
-        "SET PERSIST binlog_format = ROW (MariaDB: SET GLOBAL), and in sessions that set it, then start this source anew with a snapshot",
-    )
 }

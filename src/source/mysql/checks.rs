@@ -21,7 +21,7 @@ impl Settings {
     pub fn read(catalog: &mut Catalog) -> Result<Self> {
         let rows = catalog.query(
             "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('log_bin', 'binlog_format', 'binlog_row_image', 'binlog_row_metadata', \
-             'binlog_row_value_options', 'gtid_mode', 'server_uuid', 'server_id', 'gtid_binlog_pos', 'version')",
+             'binlog_row_value_options', 'gtid_mode', 'server_uuid', 'server_id', 'gtid_binlog_pos', 'version', 'lower_case_table_names')",
         )?;
         let pairs = rows.into_iter().filter_map(|row| match &row[..] {
             [Some(name), Some(value), ..] => Some((name.to_ascii_lowercase(), value.clone())),
@@ -100,6 +100,11 @@ impl Settings {
     /// The server's own number.
     pub fn server_id(&self) -> &str {
         self.get("server_id")
+    }
+
+    /// Whether names of tables are the same in any case, and lower-case in the log.
+    pub fn has_lower_case_names(&self) -> bool {
+        !matches!(self.get("lower_case_table_names"), "" | "0")
     }
 
     /// Whether every transaction has a GTID.

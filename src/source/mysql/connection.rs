@@ -160,7 +160,11 @@ fn explain_server(address: &Address, server: &mysql::MySqlError) -> Error {
 }
 
 /// The way out when the log was purged.
-pub(super) const PURGED: &str = "give the source another name and start it afresh: what was purged is lost to the stream";
+pub(super) const PURGED: &str = "what is not in the log is lost to the stream: give the source another name and set snapshot = \"never\", and it streams \
+    from now on; the rows that are there must be copied by hand";
+
+/// The way out when rows are missing in the log.
+pub(super) const BEGIN_AGAIN: &str = "give the source another name and set snapshot = \"never\": it then streams from now on, and the rows that are there must be copied by hand";
 
 /// The statement that keeps the log longer.
 pub(super) fn keep_longer(dialect: Dialect) -> &'static str {

@@ -15,6 +15,8 @@ pub(super) mod kind {
     pub const USER_VAR: u8 = 14;
     pub const FORMAT_DESCRIPTION: u8 = 15;
     pub const XID: u8 = 16;
+    pub const APPEND_BLOCK: u8 = 9;
+    pub const DELETE_FILE: u8 = 11;
     pub const BEGIN_LOAD_QUERY: u8 = 17;
     pub const EXECUTE_LOAD_QUERY: u8 = 18;
     pub const TABLE_MAP: u8 = 19;
@@ -47,12 +49,16 @@ pub(super) mod kind {
     pub const MARIADB_DELETE_ROWS_COMPRESSED: u8 = 171;
 }
 
+/// The statement is about a temporary table of its session.
+pub(super) const FLAG_OF_SESSION: u16 = 0x4;
 /// A reader that does not know the event may skip it.
 pub(super) const FLAG_IGNORABLE: u16 = 0x80;
 /// Bytes of an event's header.
 pub(super) const HEADER_BYTES: usize = 19;
 /// The group of a MariaDB GTID is one statement, which no COMMIT ends.
 pub(super) const MARIADB_STANDALONE: u8 = 1;
+/// MySQL: statements may stand in the transaction, and then a ROLLBACK may end it. Without, only rows and a commit do.
+pub(super) const MYSQL_MAY_HOLD_STATEMENTS: u8 = 1;
 /// The group of a MariaDB GTID is an XA transaction that is prepared, not committed.
 pub(super) const MARIADB_PREPARED_XA: u8 = 64;
 
@@ -91,8 +97,18 @@ pub(super) struct Opening {
     pub gtid: Option<Gtid>,
     /// Microseconds since 1970; 0 where the event does not say.
     pub committed_us: i64,
-    /// MariaDB's flags.
+    /// The server's own flags, which differ between MySQL and MariaDB.
     pub flags: u8,
+}
+
+/// Row events of all kinds but partial JSON updates.
+pub(super) fn is_rows(event_kind: u8) -> bool {
+    matches!(
+        event_kind,
+        kind::WRITE_ROWS_V1..=kind::DELETE_ROWS_V1
+            | kind::WRITE_ROWS..=kind::DELETE_ROWS
+            | kind::MARIADB_WRITE_ROWS_COMPRESSED_V1..=kind::MARIADB_DELETE_ROWS_COMPRESSED
+    )
 }
 
 /// Events that are read past.
@@ -103,7 +119,9 @@ pub(super) fn carries_no_rows(event_kind: u8) -> bool {
             | kind::INTVAR
             | kind::RAND
             | kind::USER_VAR
-            | kind::FORMAT_DESCRIPTION
+            | kind::APPEND_BLOCK
+            | kind::DELETE_FILE
+            | kind::BEGIN_LOAD_QUERY
             | kind::IGNORABLE
             | kind::ROWS_QUERY
             | kind::PREVIOUS_GTIDS
@@ -128,7 +146,7 @@ pub(super) fn parse_opening(event: &Event) -> Parsed<Opening> {
 /// GTID and `ANONYMOUS_GTID`, as of MySQL 5.6 (commit times as of 8.0.1).
 fn parse_gtid(kind: u8, body: &[u8]) -> Parsed<Opening> {
     let mut cursor = Cursor::new(body);
-    let _flags = cursor.u8()?;
+    let flags = cursor.u8()?;
     let server = cursor.array::<16>()?;
     let number = cursor.u64()?;
     let mut committed_us = 0;
@@ -141,7 +159,7 @@ fn parse_gtid(kind: u8, body: &[u8]) -> Parsed<Opening> {
         }
     }
     let gtid = (kind != kind::ANONYMOUS_GTID).then(|| Gtid::Mysql { server, tag: String::new(), number });
-    Ok(Opening { gtid, committed_us: committed_us.cast_signed(), flags: 0 })
+    Ok(Opening { gtid, committed_us: committed_us.cast_signed(), flags })
 }
 
 /// `GTID_TAGGED_LOG_EVENT` of MySQL 8.3: numbered fields of variable length, in the order of their numbers.
@@ -153,7 +171,7 @@ fn parse_tagged_gtid(body: &[u8]) -> Parsed<Opening> {
     }
     let _size = variable(&mut cursor)?;
     let _last_needed_field = variable(&mut cursor)?;
-    let (mut server, mut tag, mut number, mut committed_us) = ([0; 16], String::new(), None, 0);
+    let (mut server, mut tag, mut number, mut committed_us, mut flags) = ([0; 16], String::new(), None, 0, 0);
     while !cursor.is_empty() {
         match variable(&mut cursor)? {
             1 => {
@@ -166,13 +184,14 @@ fn parse_tagged_gtid(body: &[u8]) -> Parsed<Opening> {
                 let length = usize::try_from(variable(&mut cursor)?).map_err(|_| Malformed)?;
                 String::from_utf8(cursor.take(length)?.to_vec()).map_err(|_| Malformed)?.clone_into(&mut tag);
             }
-            0 | 4 | 5 => _ = variable(&mut cursor)?,        // flags, logical clock
+            0 => flags = variable(&mut cursor)? as u8,
+            4 | 5 => _ = variable(&mut cursor)?,            // logical clock
             6 | 7 => committed_us = variable(&mut cursor)?, // at this server, then at the first one where that is another
             _ => break,
         }
     }
     let number = number.ok_or(Malformed)?;
-    Ok(Opening { gtid: Some(Gtid::Mysql { server, tag, number }), committed_us: committed_us.cast_signed(), flags: 0 })
+    Ok(Opening { gtid: Some(Gtid::Mysql { server, tag, number }), committed_us: committed_us.cast_signed(), flags })
 }
 
 /// The ones at the low end of the first byte count the bytes that follow.
@@ -194,22 +213,97 @@ fn parse_mariadb_gtid(event: &Event) -> Parsed<Opening> {
 /// A statement in the log.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Query<'a> {
+    /// The session's number.
+    pub thread: u32,
     /// The session's database.
     pub schema: &'a [u8],
+    pub context: Context<'a>,
     /// What follows the schema: the statement; compressed in MariaDB's event 165.
     pub text: &'a [u8],
 }
 
+/// How a statement was written.
+#[derive(Debug, PartialEq, Eq, Default)]
+pub(super) struct Context<'a> {
+    pub sql_mode: u64,
+    /// Collation of the client's character set, in which the statement is written.
+    pub collation: Option<u64>,
+    /// MySQL: all databases that the statement may have changed; `None` where the log does not say.
+    pub schemas: Option<Vec<&'a [u8]>>,
+}
+
 pub(super) fn parse_query(body: &[u8]) -> Parsed<Query<'_>> {
+    parse_statement(body, 0)
+}
+
+/// `LOAD DATA` as a statement: places of the file's name in it stand in front of the session's settings.
+pub(super) fn parse_load_query(body: &[u8]) -> Parsed<Query<'_>> {
+    parse_statement(body, 4 + 4 + 4 + 1)
+}
+
+fn parse_statement(body: &[u8], more_bytes: usize) -> Parsed<Query<'_>> {
     let mut cursor = Cursor::new(body);
-    cursor.take(8)?; // thread, seconds it took
+    let thread = cursor.u32()?;
+    cursor.take(4)?; // seconds it took
     let schema_bytes = usize::from(cursor.u8()?);
     let _error = cursor.u16()?;
     let status_bytes = usize::from(cursor.u16()?);
-    cursor.take(status_bytes)?;
+    cursor.take(more_bytes)?;
+    let context = parse_context(Cursor::new(cursor.take(status_bytes)?));
     let schema = cursor.take(schema_bytes)?;
     cursor.take(1)?;
-    Ok(Query { schema, text: cursor.rest() })
+    Ok(Query { thread, schema, context, text: cursor.rest() })
+}
+
+/// Numbered fields without lengths: behind one that is not known nothing can be read.
+fn parse_context(mut fields: Cursor<'_>) -> Context<'_> {
+    let mut context = Context::default();
+    while let Ok(field) = fields.u8() {
+        if read_context(field, &mut fields, &mut context).is_err() {
+            break;
+        }
+    }
+    context
+}
+
+fn read_context<'a>(field: u8, fields: &mut Cursor<'a>, context: &mut Context<'a>) -> Parsed<()> {
+    match field {
+        1 => context.sql_mode = fields.u64()?,
+        4 => {
+            context.collation = Some(u64::from(fields.u16()?));
+            fields.take(4)?; // the collations of the connection and of the server
+        }
+        5 | 6 => _ = fields.sized_bytes(1)?,
+        11 => {
+            fields.sized_bytes(1)?;
+            fields.sized_bytes(1)?;
+        }
+        12 => context.schemas = read_schemas(fields)?,
+        16 | 19 | 20 => _ = fields.take(1)?,
+        7 | 8 | 18 | 130 => _ = fields.take(2)?,
+        13 | 128 => _ = fields.take(3)?,
+        0 | 3 | 10 => _ = fields.take(4)?,
+        9 | 17 | 129 => _ = fields.take(8)?,
+        _ => return Err(Malformed),
+    }
+    Ok(())
+}
+
+fn read_schemas<'a>(fields: &mut Cursor<'a>) -> Parsed<Option<Vec<&'a [u8]>>> {
+    const TOO_MANY: u8 = 254;
+    let count = fields.u8()?;
+    if count == TOO_MANY {
+        return Ok(None);
+    }
+    let mut name = || {
+        let length = fields.rest().iter().position(|&byte| byte == 0).ok_or(Malformed)?;
+        let name = fields.take(length)?;
+        fields.take(1)?;
+        Ok(name)
+    };
+    let names: Vec<&[u8]> = (0..count).map(|_| name()).collect::<Parsed<_>>()?;
+    // An empty name stands for any.
+    Ok(names.iter().all(|name| !name.is_empty()).then_some(names))
 }
 
 /// Offset in, and name of, the file that follows.
@@ -220,9 +314,21 @@ pub(super) fn parse_rotate(body: &[u8]) -> Parsed<(u64, &[u8])> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Event, HEADER_BYTES, parse_gtid, parse_mariadb_gtid, parse_query, parse_rotate, parse_tagged_gtid, variable};
+    use super::{
+        Event, HEADER_BYTES, parse_gtid, parse_load_query, parse_mariadb_gtid, parse_query, parse_rotate, parse_tagged_gtid, variable,
+    };
     use crate::source::mysql::cursor::Cursor;
     use proptest::prelude::*;
+
+    #[test]
+    fn a_statement_says_how_it_was_written() {
+        let status = [&[1][..], &4_u64.to_le_bytes(), &[6, 3], b"std", &[4, 8, 0, 8, 0, 255, 0, 12, 2], b"a\0b\0"].concat();
+        let body = [&7_u32.to_le_bytes()[..], &[0; 4], &[1, 0, 0, status.len() as u8, 0], &status, b"s\0SELECT"].concat();
+        let query = parse_query(&body).unwrap();
+        assert_eq!((query.thread, query.schema, query.text), (7, &b"s"[..], &b"SELECT"[..]));
+        assert_eq!((query.context.sql_mode, query.context.collation), (4, Some(8)));
+        assert_eq!(query.context.schemas, Some(vec![&b"a"[..], b"b"]));
+    }
 
     #[test]
     fn variable_numbers() {
@@ -236,7 +342,8 @@ mod tests {
     proptest! {
         #[test]
         fn any_bytes_are_an_event_or_a_fault(bytes: Vec<u8>, header: [u8; HEADER_BYTES]) {
-            let _ = (parse_gtid(33, &bytes), parse_tagged_gtid(&bytes), parse_query(&bytes), parse_rotate(&bytes), Event::parse_header(header));
+            let _ = (parse_gtid(33, &bytes), parse_tagged_gtid(&bytes), parse_query(&bytes), parse_load_query(&bytes));
+            let _ = (parse_rotate(&bytes), Event::parse_header(header));
             let _ = parse_mariadb_gtid(&Event { body: bytes, ..Event::default() });
         }
     }

@@ -1,5 +1,6 @@
 //! Tests against real servers: `scripts/services up mysql mariadb`, then `eval "$(scripts/services env)"`.
 
+mod statements;
 mod stream;
 mod types;
 
@@ -7,6 +8,7 @@ use std::time::Duration;
 
 use super::super::{Address, Database, Dialect, Snapshot, Source, Tables};
 use super::{MysqlDatabase, MysqlSource, Settings, open};
+use crate::Error;
 use crate::change::{Batch, Cell, Checkpoint, Kind, Position};
 
 fn address(variable: &str) -> Address {
@@ -34,6 +36,14 @@ impl Bench {
         database.execute(&format!("DROP TABLE IF EXISTS {table}")).unwrap();
         database.execute(&format!("CREATE TABLE {table} ({columns})")).unwrap();
         Self { address: address.clone(), table, database }
+    }
+
+    /// A source of other tables too.
+    fn source_of(&self, patterns: &[&str]) -> MysqlSource {
+        let patterns: Vec<String> = patterns.iter().map(|pattern| (*pattern).to_owned()).collect();
+        let mut source = self.source(Snapshot::Never);
+        source.settings.tables = Tables::parse(&patterns, &self.address.database).unwrap();
+        source
     }
 
     fn source(&self, snapshot: Snapshot) -> MysqlSource {
@@ -95,6 +105,21 @@ fn read_all(source: &mut MysqlSource) -> (Vec<String>, Vec<Position>, Checkpoint
     }
     assert!(positions.is_sorted_by(|a, b| a < b), "{positions:?}");
     (rows, positions, checkpoint.unwrap())
+}
+
+/// Reads until the source stops, and answers the rows before it.
+fn read_failure(source: &mut MysqlSource) -> (Vec<String>, Error) {
+    let started = std::time::Instant::now();
+    let mut rows = Vec::new();
+    loop {
+        let mut batch = Batch::default();
+        let failure = source.read(&mut batch, Duration::from_millis(200)).err();
+        rows.extend(batch.rows().iter().map(|row| format!("{:?} {}", row.operation, print_cells(&batch, batch.columns(row)))));
+        if let Some(error) = failure {
+            return (rows, error);
+        }
+        assert!(started.elapsed() < Duration::from_secs(30), "the source goes on: {rows:?}");
+    }
 }
 
 fn print_cells(batch: &Batch, cells: &[Cell]) -> String {

@@ -17,8 +17,10 @@ mod connection;
 mod cursor;
 mod database;
 mod distance;
+mod effect;
 mod event;
 mod gtid;
+mod held;
 mod inspect;
 #[cfg(test)]
 mod live;
@@ -33,6 +35,7 @@ mod table_map;
 mod tls;
 mod transaction;
 mod values;
+mod words;
 
 pub use database::{MysqlDatabase, open};
 pub use distance::MysqlMeasure;
@@ -98,12 +101,12 @@ impl MysqlSource {
         let end = checks::log_end(catalog)?;
         let gtids = if settings.has_gtids() { Some(parse_gtids(self.settings.address.dialect, &end.gtids)?) } else { None };
         let position = position(0, file_number(&end.file), end.offset);
-        Ok((Reached { position, file: end.file, offset: end.offset, moved: false }, gtids))
+        Ok((Reached { position, file: end.file, file_begun: 0, offset: end.offset, moved: false }, gtids))
     }
 
     /// Where the stream goes on, after all checks that it can.
     fn go_on(&self, catalog: &mut Catalog, saved: &Checkpoint) -> Result<(Reached, Option<GtidSet>)> {
-        let Restart::Binlog { gtid, file, offset } = &saved.restart else {
+        let Restart::Binlog { gtid, file, offset, begun } = &saved.restart else {
             return Err(Error::stop(format!("the saved position of source {:?} is not one of MySQL or MariaDB", self.settings.name))
                 .hint("give the source another name"));
         };
@@ -124,7 +127,7 @@ impl MysqlSource {
         }
         if !same_server {
             let epoch = saved.position.epoch.checked_add(1).ok_or_else(|| Error::stop("the server changed more than 65,535 times"))?;
-            let reached = Reached { position: Position::first_of(epoch, 0), file: String::new(), offset: 0, moved: false };
+            let reached = Reached { position: Position::first_of(epoch, 0), file: String::new(), file_begun: 0, offset: 0, moved: false };
             return Ok((reached, gtids));
         }
         let end = checks::log_end(catalog)?;
@@ -135,11 +138,16 @@ impl MysqlSource {
             ))
             .hint(connection::PURGED));
         }
-        Ok((Reached { position: saved.position, file: file.clone(), offset: *offset, moved: false }, gtids))
+        Ok((Reached { position: saved.position, file: file.clone(), file_begun: begun.unwrap_or(0), offset: *offset, moved: false }, gtids))
     }
 
     fn checkpoint(&self, reached: &Reached, gtids: Option<&GtidSet>) -> Checkpoint {
-        let restart = Restart::Binlog { gtid: gtids.map(ToString::to_string), file: reached.file.clone(), offset: reached.offset };
+        let restart = Restart::Binlog {
+            gtid: gtids.map(ToString::to_string),
+            file: reached.file.clone(),
+            offset: reached.offset,
+            begun: Some(reached.file_begun).filter(|begun| *begun != 0),
+        };
         Checkpoint { identity: self.identity.clone(), position: reached.position, restart }
     }
 }
@@ -190,7 +198,8 @@ impl Source for MysqlSource {
         schemas.dedup();
         let stream = Stream::open(&self.settings.address, self.server_id(), &stream_from(&reached, gtids.as_ref()))?;
         let checkpoint = self.checkpoint(&reached, gtids.as_ref());
-        let reader = Reader::new(Captured::new(self.settings.tables.clone(), catalog, schemas), reached, gtids);
+        let captured = Captured::new(&self.settings.name, self.settings.tables.clone(), catalog, schemas, settings.has_lower_case_names());
+        let reader = Reader::new(captured, reached, gtids);
         self.running = Some(Running { stream, waiting: VecDeque::new(), reader });
         Ok(checkpoint)
     }

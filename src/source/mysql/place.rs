@@ -14,6 +14,8 @@ const FLAG_ARTIFICIAL: u16 = 0x20;
 pub(super) struct Place {
     pub epoch: u16,
     pub file: String,
+    /// When the file was begun, seconds since 1970; 0 if that is not known.
+    pub file_begun: u32,
     file_number: u32,
     /// Where the event lies in its file.
     pub event_start: u64,
@@ -23,7 +25,7 @@ pub(super) struct Place {
 
 impl Place {
     pub fn at(epoch: u16, file: &str, offset: u64) -> Self {
-        Self { epoch, file: file.to_owned(), file_number: file_number(file), event_start: offset, offset }
+        Self { epoch, file: file.to_owned(), file_begun: 0, file_number: file_number(file), event_start: offset, offset }
     }
 
     /// Goes past an event.
@@ -100,6 +102,8 @@ pub(super) fn file_number(file: &str) -> u32 {
 pub(super) struct Reached {
     pub position: Position,
     pub file: String,
+    /// When the file was begun; 0 if that is not known.
+    pub file_begun: u32,
     pub offset: u64,
     /// It moved since this was last set to false.
     pub moved: bool,
@@ -111,6 +115,7 @@ impl Reached {
         if position > self.position {
             self.position = position;
             self.offset = place.offset;
+            self.file_begun = place.file_begun;
             self.moved = true;
             if self.file != place.file {
                 self.file.clone_from(&place.file);
@@ -137,7 +142,8 @@ mod tests {
 
     #[test]
     fn what_is_finished_never_goes_back() {
-        let mut reached = Reached { position: Position::first_of(0, 0x2_0000_01f4), file: "b.000002".into(), offset: 500, moved: false };
+        let mut reached =
+            Reached { position: Position::first_of(0, 0x2_0000_01f4), file: "b.000002".into(), file_begun: 0, offset: 500, moved: false };
         let mut place = Place::at(0, "b.000001", 900);
         reached.advance(&place);
         assert!(!reached.moved && reached.file == "b.000002");

@@ -7,15 +7,21 @@
 //! XID or COMMIT   closes it: the position moves over the whole of it
 //! GTID  QUERY     a definition: a transaction of its own
 //! ```
-//! MySQL may pack all from BEGIN to XID into one `TRANSACTION_PAYLOAD`.
+//! MySQL may pack all from BEGIN to XID into one `TRANSACTION_PAYLOAD`. Where a ROLLBACK may still end the transaction, its events are held until
+//! the commit, and then come out again (`held`).
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::captured::{Captured, changed_by_statement};
+use super::super::Dialect;
+use super::captured::Captured;
 use super::compressed::{Payload, inflate};
-use super::cursor::Malformed;
-use super::event::{self, Event, Opening, kind};
+use super::connection::{self, BEGIN_AGAIN};
+use super::cursor::{Malformed, Parsed};
+use super::effect::Said;
+use super::event::{self, Event, Opening, Query, kind};
 use super::gtid::GtidSet;
+use super::held::{Held, Released};
 use super::place::{Place, Reached};
 use super::rows::Rows;
 use super::statement::Statement;
@@ -34,12 +40,14 @@ pub(super) struct Reader {
     /// What did not fit into the last batch.
     payload: Option<Payload>,
     rows: Option<Rows>,
+    /// The events of the open transaction, which is committed.
+    released: Option<Released>,
 }
 
 impl Reader {
     pub fn new(captured: Captured, reached: Reached, gtids: Option<GtidSet>) -> Self {
         let place = Place::at(reached.position.epoch, &reached.file, reached.offset);
-        Self { captured, place, reached, gtids, open: None, payload: None, rows: None }
+        Self { captured, place, reached, gtids, open: None, payload: None, rows: None, released: None }
     }
 
     /// To be called before a batch is filled: what was said of an earlier batch does not hold for it.
@@ -55,6 +63,17 @@ impl Reader {
             let transaction = open.number_in(batch, &self.place);
             if rows.decode(batch, transaction, &mut open.position)? {
                 self.rows = None;
+            }
+            return Ok(true);
+        }
+        if let Some(released) = &mut self.released {
+            if let Some((start, event)) = released.next()? {
+                self.place.event_start = start;
+                self.apply(event, batch)?;
+            } else {
+                self.released = None;
+                self.close();
+                self.settle_event();
             }
             return Ok(true);
         }
@@ -80,10 +99,15 @@ impl Reader {
         }
         self.place.advance(&event);
         self.handle(event, batch)?;
+        self.settle_event();
+        Ok(())
+    }
+
+    /// After the last part of an event of the log.
+    fn settle_event(&mut self) {
         if self.payload.is_none() {
             self.settle();
         }
-        Ok(())
     }
 
     /// Outside a transaction all that was read is finished.
@@ -95,36 +119,79 @@ impl Reader {
 
     fn handle(&mut self, event: Event, batch: &mut Batch) -> Result<()> {
         match event.kind {
-            kind::TABLE_MAP => self.describe_table(event),
-            kind::WRITE_ROWS_V1..=kind::DELETE_ROWS_V1
-            | kind::WRITE_ROWS..=kind::DELETE_ROWS
-            | kind::MARIADB_WRITE_ROWS_COMPRESSED_V1..=kind::MARIADB_DELETE_ROWS_COMPRESSED => self.open_rows(event, batch),
+            kind::TABLE_MAP | kind::PARTIAL_UPDATE_ROWS => self.hold_or_apply(event, Ending::Commit, batch),
+            other if event::is_rows(other) => self.hold_or_apply(event, Ending::Commit, batch),
+            kind::EXECUTE_LOAD_QUERY => self.hold_or_apply(event, Ending::Statement, batch),
             kind::GTID | kind::ANONYMOUS_GTID | kind::GTID_TAGGED | kind::MARIADB_GTID => self.open_transaction(&event),
-            kind::XID | kind::XA_PREPARE => {
-                self.close();
-                Ok(())
+            kind::XID => self.commit(),
+            kind::XA_PREPARE => {
+                self.prepare(&event);
+                self.commit()
             }
             kind::QUERY | kind::MARIADB_QUERY_COMPRESSED => {
-                let fault = |Malformed| unreadable(event.kind, &self.place);
-                let query = event::parse_query(&event.body).map_err(fault)?;
-                if event.kind == kind::QUERY {
-                    self.statement(query.schema, query.text, &event, batch)
-                } else {
-                    let text = inflate(query.text).map_err(fault)?;
-                    self.statement(query.schema, &text, &event, batch)
-                }
+                let body = without_compression(&event).map_err(|Malformed| unreadable(event.kind, &self.place))?;
+                let query = event::parse_query(&body).map_err(|Malformed| unreadable(event.kind, &self.place))?;
+                self.query(&query, &event, batch)
             }
             kind::TRANSACTION_PAYLOAD => self.open_payload(&event),
             kind::ROTATE => self.rotate(&event),
-            kind::EXECUTE_LOAD_QUERY | kind::BEGIN_LOAD_QUERY => Err(changed_by_statement("LOAD DATA")),
-            kind::PARTIAL_UPDATE_ROWS => Err(Error::stop("the binary log holds partial JSON updates")
-                .hint("SET PERSIST binlog_row_value_options = '', then start this source anew")),
+            kind::FORMAT_DESCRIPTION => self.begin_file(&event),
             kind::INCIDENT => Err(Error::stop("the server wrote an incident into its binary log: changes before it may be missing there")
-                .hint("see the server's error log; then start this source anew with a snapshot")),
+                .hint(format!("see the server's error log; then {BEGIN_AGAIN}"))),
             other if event::carries_no_rows(other) || event.flags & event::FLAG_IGNORABLE != 0 => Ok(()),
             other => Err(Error::stop(format!("unknown event type {other} in the binary log at {}", self.place))
                 .hint("this version of list_sync does not know the event; update it, or report the server's version")),
         }
+    }
+
+    /// An event of a transaction: kept until it is committed where that is not sure yet.
+    fn hold_or_apply(&mut self, event: Event, ending: Ending, batch: &mut Batch) -> Result<()> {
+        let start = self.place.event_start;
+        let Some(open) = self.opened(&event, ending).filter(|open| open.role != Role::Repeat) else { return Ok(()) };
+        match &mut open.held {
+            Some(held) if open.ending == Ending::Commit => held.push(start, event),
+            _ => self.apply(event, batch),
+        }
+    }
+
+    /// What an event of the open transaction does, now that the transaction counts.
+    fn apply(&mut self, event: Event, batch: &mut Batch) -> Result<()> {
+        let fault = |place: &Place| unreadable(event.kind, place);
+        match event.kind {
+            kind::TABLE_MAP => self.captured.describe(event.body, &self.place),
+            kind::QUERY | kind::MARIADB_QUERY_COMPRESSED => {
+                let body = without_compression(&event).map_err(|Malformed| fault(&self.place))?;
+                let query = event::parse_query(&body).map_err(|Malformed| fault(&self.place))?;
+                let statement = self.parse(&query)?;
+                self.statement(&statement, &query, &event, batch)
+            }
+            kind::EXECUTE_LOAD_QUERY => {
+                let query = event::parse_load_query(&event.body).map_err(|Malformed| fault(&self.place))?;
+                let statement = self.parse(&query)?;
+                self.statement(&statement, &query, &event, batch)
+            }
+            kind::PARTIAL_UPDATE_ROWS => self.refuse_partial(&event),
+            _ => self.open_rows(event, batch),
+        }
+    }
+
+    fn refuse_partial(&self, event: &Event) -> Result<()> {
+        let Some(shape) = self.captured.shape(&event.body, &self.place)? else { return Ok(()) };
+        let table = shape.table.qualified_name();
+        Err(Error::stop(format!("the binary log at {} holds a partial JSON update of table {table:?}", self.place)).hint(format!(
+            "leave the table out with \"!{table}\", and the source goes on with the others. To prevent it: \
+             SET PERSIST binlog_row_value_options = '', and in sessions that set it"
+        )))
+    }
+
+    /// The file begins: it must be the one that was read before under this name.
+    fn begin_file(&mut self, event: &Event) -> Result<()> {
+        self.place.file_begun = event.timestamp;
+        if self.reached.file == self.place.file {
+            same_file(&self.place.file, self.reached.file_begun, event.timestamp)?;
+            self.reached.file_begun = event.timestamp;
+        }
+        Ok(())
     }
 
     fn rotate(&mut self, event: &Event) -> Result<()> {
@@ -132,7 +199,10 @@ impl Reader {
         if self.open.as_ref().is_some_and(|open| open.has_rows) {
             return Err(Error::link(format!("the binary log ends within a transaction at {}", self.place)));
         }
-        self.open = None;
+        if self.open.take().is_some_and(|open| open.held.is_some_and(|held| !held.is_empty())) {
+            let source = &self.captured.source;
+            tracing::warn!(source, at = %self.place, "half a transaction at the end of a binary log was left out: the server crashed before its commit");
+        }
         self.place.rotate(&String::from_utf8_lossy(file), offset);
         Ok(())
     }
@@ -145,29 +215,48 @@ impl Reader {
         let mariadb = event.kind == kind::MARIADB_GTID;
         let ending = if mariadb && opening.flags & event::MARIADB_STANDALONE == 0 { Ending::Commit } else { Ending::Statement };
         let role = if mariadb && opening.flags & event::MARIADB_PREPARED_XA != 0 { Role::Xa } else { Role::New };
-        self.open_with(opening, ending, role);
+        let is_uncertain = mariadb || opening.flags & event::MYSQL_MAY_HOLD_STATEMENTS != 0;
+        self.open_with(opening, ending, role, is_uncertain);
         Ok(())
     }
 
-    fn open_with(&mut self, opening: Opening, ending: Ending, role: Role) {
+    fn open_with(&mut self, opening: Opening, ending: Ending, role: Role, is_uncertain: bool) {
         self.captured.forget_if_many();
         let position = self.place.start();
         let is_counted = matches!((&self.gtids, &opening.gtid), (Some(set), Some(gtid)) if set.contains(gtid));
         let role = if is_counted || position < self.reached.position { Role::Repeat } else { role };
-        self.open = Some(Open { opening, position, ending, role, has_rows: false, in_batch: None });
+        let held = is_uncertain.then(Held::default);
+        self.open = Some(Open { opening, position, ending, role, has_rows: false, held, in_batch: None });
     }
 
     /// The open transaction; without GTIDs the first event opens it.
     fn opened(&mut self, event: &Event, ending: Ending) -> Option<&mut Open> {
         if self.open.is_none() {
             let opening = Opening { gtid: None, committed_us: i64::from(event.timestamp) * 1_000_000, flags: 0 };
-            self.open_with(opening, ending, Role::New);
+            self.open_with(opening, ending, Role::New, true);
         }
         let open = self.open.as_mut()?;
         if ending == Ending::Commit {
             open.ending = ending;
         }
         Some(open)
+    }
+
+    /// The transaction counts: what was held of it comes out, and then it is finished.
+    fn commit(&mut self) -> Result<()> {
+        match self.open.as_mut().and_then(|open| open.held.take()) {
+            Some(held) if !held.is_empty() => self.released = Some(held.release()?),
+            _ => self.close(),
+        }
+        Ok(())
+    }
+
+    /// MySQL: an XA transaction of one phase is committed where others are prepared.
+    fn prepare(&mut self, event: &Event) {
+        let is_whole = event.body.first() == Some(&1) && self.captured.catalog.address.dialect == Dialect::Mysql;
+        if let Some(open) = self.open.as_mut().filter(|open| open.role == Role::Xa && is_whole) {
+            open.role = Role::New;
+        }
     }
 
     /// The transaction is finished, and counted.
@@ -190,16 +279,8 @@ impl Reader {
         Ok(())
     }
 
-    fn describe_table(&mut self, event: Event) -> Result<()> {
-        if self.opened(&event, Ending::Commit).is_some_and(|open| open.role == Role::Repeat) {
-            return Ok(());
-        }
-        self.captured.describe(event.body, &self.place)
-    }
-
     fn open_rows(&mut self, event: Event, batch: &mut Batch) -> Result<()> {
-        self.opened(&event, Ending::Commit);
-        let Some(open) = self.open.as_mut().filter(|open| open.role != Role::Repeat) else { return Ok(()) };
+        let Some(open) = &mut self.open else { return Ok(()) };
         let Some(shape) = self.captured.shape(&event.body, &self.place)? else { return Ok(()) };
         open.refuse_xa(&shape.table.qualified_name())?;
         let mut rows = Rows::open(event, Arc::clone(shape), self.place.event_start)?;
@@ -210,55 +291,94 @@ impl Reader {
         Ok(())
     }
 
-    fn statement(&mut self, schema: &[u8], text: &[u8], event: &Event, batch: &mut Batch) -> Result<()> {
-        let (schema, text) = (String::from_utf8_lossy(schema), String::from_utf8_lossy(text));
-        let statement = Statement::parse(&text);
-        let begins = matches!(statement, Statement::Begin | Statement::XaStart);
+    fn parse(&mut self, query: &Query) -> Result<Statement> {
+        let text = self.captured.text_of(&query.context, query.text)?;
+        Ok(Statement::parse(&text, query.context.sql_mode))
+    }
+
+    /// A statement as it comes: what frames a transaction is done, what stands in one is held like its rows.
+    fn query(&mut self, query: &Query, event: &Event, batch: &mut Batch) -> Result<()> {
+        let statement = self.parse(query)?;
         let place = self.place.clone();
+        let begins = matches!(statement, Statement::Begin | Statement::XaStart);
         let Some(open) = self.opened(event, if begins { Ending::Commit } else { Ending::Statement }) else { return Ok(()) };
-        let ends = match statement {
-            Statement::Begin | Statement::Savepoint | Statement::XaEnd => false,
+        match statement {
+            Statement::Begin | Statement::XaEnd => {}
             Statement::XaStart => {
                 if open.role == Role::New {
                     open.role = Role::Xa;
+                    open.held.get_or_insert_default();
                 }
-                false
             }
-            Statement::Rollback { to_savepoint } => {
+            Statement::Savepoint(name) => {
+                if let Some(held) = &mut open.held {
+                    held.savepoint(name);
+                }
+            }
+            Statement::Rollback { to: Some(name) } => {
+                let is_known = match &mut open.held {
+                    Some(held) => held.roll_back_to(&name)?,
+                    None => false,
+                };
+                if !is_known {
+                    open.refuse_rollback(&place)?;
+                }
+            }
+            Statement::Rollback { to: None } => {
                 open.refuse_rollback(&place)?;
-                !to_savepoint
+                open.held = None;
+                self.close();
             }
-            Statement::Commit | Statement::XaOutcome => true,
-            Statement::Truncate(_, _) | Statement::ChangesRows if open.role == Role::Repeat => open.ending == Ending::Statement,
-            Statement::Truncate(written, table) => {
-                self.truncate(written.as_deref().unwrap_or(&schema), &table, batch)?;
-                self.ends_with_statement()
-            }
-            Statement::ChangesRows => {
-                self.captured.refuse_statement(&schema, &text)?;
-                self.ends_with_statement()
-            }
-            Statement::Other => open.ending == Ending::Statement,
-        };
-        if ends {
-            self.close();
+            Statement::Commit | Statement::XaOutcome => self.commit()?,
+            _ if open.role == Role::Repeat => self.end_statement(),
+            other => match &mut open.held {
+                Some(held) if open.ending == Ending::Commit => held.push(place.event_start, event.clone())?,
+                _ => {
+                    self.statement(&other, query, event, batch)?;
+                    self.end_statement();
+                }
+            },
         }
         Ok(())
     }
 
-    fn ends_with_statement(&self) -> bool {
-        self.open.as_ref().is_some_and(|open| open.ending == Ending::Statement)
+    /// A statement that is a transaction of its own is finished.
+    fn end_statement(&mut self) {
+        if self.open.as_ref().is_some_and(|open| open.ending == Ending::Statement) {
+            self.close();
+        }
     }
 
-    fn truncate(&mut self, schema: &str, name: &str, batch: &mut Batch) -> Result<()> {
+    /// What a statement does to captured rows.
+    fn statement(&mut self, statement: &Statement, query: &Query, event: &Event, batch: &mut Batch) -> Result<()> {
+        let said = Said::by(query, event.flags & event::FLAG_OF_SESSION != 0);
+        let Some(table) = self.captured.effect(statement, &said, &self.place)? else { return Ok(()) };
         let Some(open) = &mut self.open else { return Ok(()) };
-        let Some(table) = self.captured.table(schema, name)? else { return Ok(()) };
         let transaction = open.number_in(batch, &self.place);
         let head = RowHead { operation: Operation::Truncate, table: batch.add_table(&table), transaction, lsn: self.place.event_start };
         let mark = batch.mark();
         batch.push(head, mark, mark, &mut open.position);
         Ok(())
     }
+}
+
+/// The body of a statement's event; MariaDB may compress the statement in it.
+fn without_compression(event: &Event) -> Parsed<Cow<'_, [u8]>> {
+    if event.kind == kind::QUERY {
+        return Ok(Cow::Borrowed(&event.body));
+    }
+    let packed = event::parse_query(&event.body)?.text;
+    let head = &event.body[..event.body.len() - packed.len()];
+    Ok(Cow::Owned([head, &inflate(packed)?].concat()))
+}
+
+/// RESET BINARY LOGS, or a restored server, begins files anew under names that were used before.
+pub(super) fn same_file(file: &str, begun_before: u32, begun: u32) -> Result<()> {
+    if begun_before == 0 || begun == begun_before {
+        return Ok(());
+    }
+    Err(Error::stop(format!("binary log \"{file}\" is not the one that was read before: the server's logs were reset, or it was restored"))
+        .hint(connection::PURGED))
 }
 
 fn unreadable(event_kind: u8, place: &Place) -> Error {

@@ -1,6 +1,8 @@
 //! One transaction of the log while it is read.
 
+use super::connection::BEGIN_AGAIN;
 use super::event::Opening;
+use super::held::Held;
 use super::place::Place;
 use crate::change::{Batch, Position, Transaction};
 use crate::{Error, Result};
@@ -32,7 +34,10 @@ pub(super) struct Open {
     pub position: Position,
     pub ending: Ending,
     pub role: Role,
+    /// Some of its rows were handed out.
     pub has_rows: bool,
+    /// Its events wait for its end, since it may be taken back.
+    pub held: Option<Held>,
     /// Its number in the batch that is being filled.
     pub in_batch: Option<u32>,
 }
@@ -61,9 +66,6 @@ impl Open {
         if !self.has_rows {
             return Ok(());
         }
-        Err(Error::stop(format!(
-            "the binary log at {place} takes back rows that it holds (a transaction over tables with and without transactions)"
-        ))
-        .hint("convert the tables of the transaction to ENGINE = InnoDB, then start this source anew with a snapshot"))
+        Err(Error::stop(format!("the binary log at {place} takes back rows that it did not announce as uncertain")).hint(BEGIN_AGAIN))
     }
 }

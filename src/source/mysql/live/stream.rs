@@ -258,7 +258,7 @@ fn live_refusals_say_the_way_out() {
 
         let ahead = |gtid: &str| {
             let mut saved = start.clone();
-            saved.restart = Restart::Binlog { gtid: Some(gtid.to_owned()), file: "binlog.000001".into(), offset: 4 };
+            saved.restart = Restart::Binlog { gtid: Some(gtid.to_owned()), file: "binlog.000001".into(), offset: 4, begun: None };
             bench.source(Snapshot::Never).start(Some(&saved)).unwrap_err()
         };
         let unknown = if is_mariadb(&address) { "0-9-999999999" } else { "00000000-0000-0000-0000-000000000001:1-7" };
@@ -266,7 +266,7 @@ fn live_refusals_say_the_way_out() {
         assert_eq!(error.kind(), Kind::Stop);
         assert!(error.to_string().contains("reset or restored"), "{error}");
         let mut gone = start.clone();
-        gone.restart = Restart::Binlog { gtid: None, file: "binlog.999999".into(), offset: 4 };
+        gone.restart = Restart::Binlog { gtid: None, file: "binlog.999999".into(), offset: 4, begun: None };
         let error = bench.source(Snapshot::Never).start(Some(&gone)).unwrap_err();
         assert!(error.to_string().contains("no longer has binary log \"binlog.999999\""), "{error}");
     }
