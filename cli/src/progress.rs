@@ -69,6 +69,8 @@ struct Line {
     shown: Instant,
     rows_shown: u64,
     rows_per_second: f64,
+    /// State and rows of the last line in the log.
+    logged: Option<(String, u64)>,
 }
 
 impl Line {
@@ -77,7 +79,15 @@ impl Line {
         if let (Some(bar), Ok(style)) = (&bar, ProgressStyle::with_template("{spinner} {msg}")) {
             bar.set_style(style);
         }
-        Self { bar, shown: began, rows_shown: 0, rows_per_second: 0.0 }
+        Self { bar, shown: began, rows_shown: 0, rows_per_second: 0.0, logged: None }
+    }
+
+    /// Whether a line in the log would say something: a source or sink that has nothing to do is not worth one.
+    fn is_news(&mut self, figures: &Figures) -> bool {
+        let now = (figures.state.clone(), figures.rows);
+        let is_idle = figures.lag.is_none_or(|lag| lag == 0) && self.logged.as_ref() == Some(&now);
+        self.logged = Some(now);
+        !is_idle
     }
 
     /// Takes the speed over the time since it was last taken, at least a second.
@@ -121,12 +131,16 @@ impl Lines {
     }
 
     fn show(&mut self, progress: &Progress) {
-        self.each(progress, |stage, name, figures, line| match &line.bar {
-            Some(bar) => {
-                bar.set_message(text(stage, name, figures, line.rows_per_second));
-                bar.tick();
+        self.each(progress, |stage, name, figures, line| {
+            let is_news = line.is_news(figures);
+            match &line.bar {
+                Some(bar) => {
+                    bar.set_message(text(stage, name, figures, line.rows_per_second));
+                    bar.tick();
+                }
+                None if is_news => log(stage, name, figures, line.rows_per_second),
+                None => {}
             }
-            None => log(stage, name, figures, line.rows_per_second),
         });
     }
 
