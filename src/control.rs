@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use signal_hook::consts::signal::{SIGINT, SIGTERM};
+use signal_hook::consts::signal::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
 use signal_hook::low_level::pipe;
 
@@ -34,7 +34,7 @@ impl Control {
         Self { once, ..Self::default() }
     }
 
-    /// From now on SIGINT and SIGTERM set the stop flag, and a second one ends the process at once with 128 + its number.
+    /// From now on SIGINT and SIGTERM set the stop flag, and a second one ends the process at once with 128 + its number. SIGHUP does nothing.
     ///
     /// What follows within [`SAME_SIGNAL`] is taken for the same one: `timeout`, shells and supervisors signal a process and then its group.
     pub fn stop_on_signals(&self) -> Result<()> {
@@ -49,6 +49,8 @@ impl Control {
             flag::register(signal, Arc::clone(&self.stop))?;
             pipe::register(signal, comes.try_clone()?)?;
         }
+        // The terminal went away, or somebody asks for a reload that there is not: no reason to end.
+        flag::register(SIGHUP, Arc::default())?;
         let impatient = Arc::clone(impatient);
         let wait = move || {
             if came.read_exact(&mut [0]).is_ok() {
