@@ -18,6 +18,7 @@ pub mod format;
 pub mod kafka;
 pub mod metrics;
 pub mod monitor;
+pub mod position;
 pub mod secret;
 pub mod seed;
 pub mod sink;

@@ -23,6 +23,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("consumer", &["change", "config", "connector", "control", "format", "kafka", "metrics", "sink"]),
     ("direct", &["change", "config", "connector", "consumer", "control", "metrics", "sink", "source"]),
     ("monitor", &["change", "config", "connector", "control", "kafka", "metrics", "source"]),
+    ("position", &["change", "config", "connector", "direct", "kafka", "monitor", "source"]),
     ("seed", &["change", "config", "control", "metrics", "source"]),
     ("status", &["change", "config", "connector", "direct", "kafka", "metrics", "monitor", "source"]),
     ("verify", &["change", "config", "control", "sink", "source"]),

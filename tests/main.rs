@@ -21,6 +21,7 @@ mod keep_alive;
 mod log;
 mod monitor;
 mod one_line;
+mod position;
 mod producer;
 mod progress;
 mod retention;

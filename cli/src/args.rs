@@ -11,7 +11,7 @@ use list_sync::seed::Mix;
 
 /// Change data capture: MySQL, MariaDB and PostgreSQL -> Kafka -> files, exactly once into the files.
 #[derive(Parser)]
-#[command(name = "list_sync", version, disable_help_subcommand = true)]
+#[command(name = "list_sync", version)]
 #[command(after_help = "Example, without a file and without Kafka:
   list_sync run --from postgres://me@localhost/shop --table 'public.*' --to csv:out
 
@@ -96,9 +96,18 @@ Exit code 1 if a check fails.")]
   list_sync status
   list_sync status --watch
   list_sync status --json --source shop
+  list_sync status --from postgres://me@localhost/shop --table 'public.*' --to csv:out
 
 No process has to run; one whose [monitor] answers adds what it is doing. Exit code 1 if a server could not be asked.")]
     Status(Status),
+    /// Shows, moves or removes the place where a source reads on
+    #[command(after_help = "Examples:
+  list_sync position get shop
+  list_sync position set shop latest --yes
+  list_sync position forget shop
+
+set and forget show what they would do and change nothing without --yes. Stop the source's process first.")]
+    Position(Position),
     /// Proves that the files fold to what the tables hold now
     #[command(after_help = "Example, waiting up to a minute for files that lag:
   list_sync verify --source shop --wait 60
@@ -280,6 +289,53 @@ pub struct Status {
     /// One JSON object a look
     #[arg(long)]
     pub json: bool,
+    #[command(flatten)]
+    pub from: From,
+    /// Files without a configuration, csv:FOLDER
+    #[arg(long, value_name = "KIND:FOLDER", requires = "from")]
+    pub to: Option<String>,
+    /// Kafka's brokers, HOST:PORT[,HOST:PORT…]; left out: no Kafka
+    #[arg(long, value_name = "BROKERS", requires = "from")]
+    pub kafka: Option<String>,
+}
+
+#[derive(Args)]
+pub struct Position {
+    #[command(subcommand)]
+    pub action: PositionAction,
+}
+
+/// What is done with a place.
+#[derive(Subcommand)]
+pub enum PositionAction {
+    /// Shows the saved place, and the slot and publication that the source keeps on its server
+    Get(PositionOf),
+    /// Moves the saved place forward: the changes between are never sent
+    Set {
+        #[command(flatten)]
+        of: PositionOf,
+        /// latest, an LSN (PostgreSQL) or FILE:OFFSET (MySQL and MariaDB without GTIDs)
+        place: String,
+        /// Does it, rather than show what would be done
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Drops the source's slot and publication and removes its saved place: its next start begins as a first one
+    Forget {
+        #[command(flatten)]
+        of: PositionOf,
+        /// Does it, rather than show what would be done
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+/// Whose place it is.
+#[derive(Args)]
+pub struct PositionOf {
+    /// The source's name
+    #[arg(value_name = "SOURCE")]
+    pub source: String,
 }
 
 #[derive(Args)]
@@ -304,6 +360,13 @@ pub struct Verify {
 }
 
 impl Check {
+    /// The flags that stand for a file.
+    pub fn one_line(&self) -> OneLine {
+        OneLine { kafka: self.kafka.clone(), to: self.to.clone(), ..self.from.one_line() }
+    }
+}
+
+impl Status {
     /// The flags that stand for a file.
     pub fn one_line(&self) -> OneLine {
         OneLine { kafka: self.kafka.clone(), to: self.to.clone(), ..self.from.one_line() }

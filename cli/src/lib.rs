@@ -7,6 +7,7 @@ mod check;
 mod hide;
 mod init;
 mod logging;
+mod position;
 mod progress;
 mod seed;
 mod status;
@@ -63,6 +64,7 @@ impl Session {
             Command::Consume(flags) => self.consume(flags),
             Command::Run(flags) => self.both(flags),
             Command::Init(flags) => init::run(self, flags),
+            Command::Position(flags) => position::run(self, &flags.action),
             Command::Seed(flags) => seed::run(self, flags),
             Command::Status(flags) => status::run(self, flags),
             Command::Verify(flags) => verify::run(self, flags),

@@ -22,7 +22,7 @@ const CLEAR: &str = "\x1b[H\x1b[J";
 
 /// Runs the command.
 pub fn run(session: &Session, flags: &Status) -> Result<ExitCode> {
-    let config = session.config(&list_sync::config::OneLine::default())?;
+    let config = session.config(&flags.one_line())?;
     let sources = if flags.source.is_empty() && !flags.sink.is_empty() { Vec::new() } else { chosen_sources(&config, flags)? };
     let sinks = if flags.sink.is_empty() && !flags.source.is_empty() || config.sinks.is_empty() {
         Vec::new()

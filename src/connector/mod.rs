@@ -126,6 +126,18 @@ pub(crate) fn saved(settings: &Settings, topics: &Topics, source: &str) -> Resul
     Ok(saved.map(|saved| (saved.checkpoint, saved.as_of_us, saved.is_clean)))
 }
 
+/// Moves the saved place of a source that does not run, or with `None` forgets it.
+pub(crate) fn replace_saved(settings: &Settings, source: &str, checkpoint: Option<Checkpoint>) -> Result<()> {
+    let topics = Topics::connect(settings)?;
+    let key = source.as_bytes();
+    let value = match (checkpoint, Checkpoints::look(settings, &topics, key)?) {
+        (None, _) => Vec::new(),
+        (Some(checkpoint), Some(bytes)) => Saved::from_bytes(source, &bytes)?.moved_to(checkpoint).to_bytes()?,
+        (Some(_), None) => return Err(Error::stop(format!("source {source:?} has no saved place to move"))),
+    };
+    Checkpoints::replace(settings, key, &value)
+}
+
 /// Runs one source, again and again while Kafka comes and goes.
 fn supervise(source: &config::Source, settings: &Settings, control: &Control) -> Result<()> {
     let mut started = false;

@@ -47,6 +47,11 @@ impl Saved {
         Self { version: Self::VERSION, checkpoint, as_of_us, is_clean, topics }
     }
 
+    /// The same state at another place.
+    pub fn moved_to(self, checkpoint: Checkpoint) -> Self {
+        Self { checkpoint, as_of_us: None, ..self }
+    }
+
     /// As it is stored.
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
         serde_json::to_vec(self).map_err(|cause| Error::stop("the source's state cannot be written").cause(cause))
@@ -56,7 +61,10 @@ impl Saved {
     pub fn from_bytes(source: &str, bytes: &[u8]) -> Result<Self> {
         let fail = |reason: String| {
             Error::stop(format!("the saved position of source {source:?} in topic \"list_sync.positions\" cannot be read: {reason}"))
-                .hint("was it written by a newer list_sync? use that one, or another source name to start afresh")
+                .hint(format!(
+                    "if a newer list_sync wrote it, use that one; else list_sync position forget {source} removes it: the next start then begins at the end \
+                     of the log, and changes since the last saved place are not sent"
+                ))
         };
         let saved: Self = serde_json::from_slice(bytes).map_err(|cause| fail(cause.to_string()))?;
         if saved.version == Self::VERSION { Ok(saved) } else { Err(fail(format!("layout {}", saved.version))) }

@@ -5,6 +5,7 @@ mod state;
 mod told;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use crate::change::{Batch, Checkpoint, Position};
@@ -49,6 +50,28 @@ pub fn run(config: &Config, control: &Control) -> Result<()> {
 pub(crate) fn saved(config: &Config, source: &config::Source) -> Result<Option<Checkpoint>> {
     let Some(sink) = config.sinks.first() else { return Ok(None) };
     Ok(StateFile::beside(&sink.path, &source.name).load()?.map(|state| state.checkpoint))
+}
+
+/// Where the place of a source is saved.
+pub(crate) fn state_path(config: &Config, source: &config::Source) -> PathBuf {
+    state_file(config, source).path().to_owned()
+}
+
+fn state_file(config: &Config, source: &config::Source) -> StateFile {
+    StateFile::beside(config.sinks.first().map_or("", |sink| sink.path.as_str()), &source.name)
+}
+
+/// Moves the saved place of a source that does not run; the files stay as they are.
+pub(crate) fn replace_saved(config: &Config, source: &config::Source, checkpoint: Checkpoint) -> Result<()> {
+    let file = state_file(config, source);
+    let Some(mut state) = file.load()? else { return Err(Error::stop(format!("source {:?} has no saved place to move", source.name))) };
+    state.checkpoint = checkpoint;
+    file.save(&state)
+}
+
+/// Forgets the saved place of a source that does not run, and with it what its files hold.
+pub(crate) fn forget_saved(config: &Config, source: &config::Source) -> Result<()> {
+    state_file(config, source).remove()
 }
 
 struct Output<'a> {

@@ -50,6 +50,19 @@ impl StateFile {
         Self { path: path.to_owned() }
     }
 
+    /// Where it lies.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Removes it; one that is not there is removed already.
+    pub fn remove(&self) -> Result<()> {
+        match fs::remove_file(&self.path) {
+            Err(cause) if cause.kind() != ErrorKind::NotFound => Err(file_failure("remove", &self.path, cause)),
+            _ => Ok(()),
+        }
+    }
+
     /// The saved state; `None` at the very first start.
     pub fn load(&self) -> Result<Option<State>> {
         let text = match fs::read_to_string(&self.path) {
@@ -59,7 +72,10 @@ impl StateFile {
         };
         Self::parse(&text).map(Some).map_err(|reason| {
             Error::stop(format!("the state file \"{}\" is damaged: {reason}", self.path.display()))
-                .hint("restore it from a backup, or move it and the files it speaks of away to start afresh")
+                .hint(
+                "restore it from a backup; or move it and the CSV files away: the next start then begins at the end of the log, and changes since the \
+                 last saved place are in no file",
+            )
         })
     }
 

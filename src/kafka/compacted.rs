@@ -1,9 +1,13 @@
 //! Topics that keep the newest message of each key: saved positions, and shapes of tables. One partition, compacted.
 
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
+
 use super::client::Settings;
+use super::sender::{Delivery, Outgoing, Sender};
 use super::tail::{read_between, watermarks};
 use super::topics::Topics;
-use crate::Result;
+use crate::{Error, Result};
 
 /// The topic `list_sync.positions`: the newest saved state of each source, by the source's name. Saving is sending a message with
 /// [`super::Sender`] to partition 0.
@@ -24,6 +28,22 @@ impl Checkpoints {
         if topics.partitions(Self::TOPIC)? == 0 { Ok(None) } else { Self::newest(settings, key) }
     }
 
+    /// Saves `value` under `key`, or with an empty one forgets what is saved; returns when all replicas hold it.
+    pub fn replace(settings: &Settings, key: &[u8], value: &[u8]) -> Result<()> {
+        let (tell, told) = mpsc::channel();
+        let sender = Sender::new(settings, Arc::new(Outcome(tell)))?;
+        let message = Outgoing { topic: Self::TOPIC, partition: 0, key, value, timestamp_ms: 0, headers: &[], tag: 0 };
+        while !sender.send(&message)? {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        loop {
+            match told.recv_timeout(Duration::from_millis(200)) {
+                Ok(outcome) => return outcome,
+                Err(_) => sender.check()?,
+            }
+        }
+    }
+
     fn newest(settings: &Settings, key: &[u8]) -> Result<Option<Vec<u8>>> {
         let mut newest = None;
         read_from(settings, Self::TOPIC, 0, |found, value| {
@@ -32,6 +52,19 @@ impl Checkpoints {
             }
         })?;
         Ok(newest)
+    }
+}
+
+/// What became of the one message that was sent.
+struct Outcome(mpsc::Sender<Result<()>>);
+
+impl Delivery for Outcome {
+    fn delivered(&self, _: usize, _: i64, _: usize) {
+        let _ = self.0.send(Ok(()));
+    }
+
+    fn failed(&self, _: usize, error: Error) {
+        let _ = self.0.send(Err(error));
     }
 }
 

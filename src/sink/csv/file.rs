@@ -295,7 +295,10 @@ const LOCK_PAUSE: Duration = Duration::from_millis(50);
 /// A file that lies where one shall be made, and no mark names it.
 pub(super) fn foreign(path: &str) -> Error {
     Error::stop(format!("file {path:?} exists, but the saved state does not know it"))
-        .hint("move it away, or choose another `path` or `id` for this sink")
+        .hint(
+            "it was written under a place that is not saved any more (the topic was made again, offsets were reset, the state file was removed), \
+             by another consumer group, or by another program: move it away, or choose another `path` or `id` for this sink",
+        )
 }
 
 /// A file that another process writes.
