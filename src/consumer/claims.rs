@@ -3,19 +3,22 @@
 //! The text of a commit names the highest position written of each source, and the files with their lengths at that moment. It
 //! belongs to the partition, not to the member: whoever is given the partition next goes on from there, drops what was already written, and cuts
 //! what lies behind the lengths. Files of other members are carried along, so that their owner still finds its lengths when it comes back.
+//! Names that are too many for the text lie in files of their own (`long_texts`), which the text names.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use super::long_texts::LongTexts;
 use crate::change::Position;
+use crate::kafka::Claim;
 use crate::sink::Marks;
 use crate::{Error, Result};
 
 /// The text of one partition's commit.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Text {
-    /// Layout of this text.
+    /// Layout of this text: 1, or 2 if it names long texts.
     #[serde(rename = "v")]
     version: u32,
     /// The highest position written, by source.
@@ -24,23 +27,49 @@ pub struct Text {
     /// Files that hold the partition's changes, and their lengths.
     #[serde(rename = "f", default)]
     pub files: Marks,
+    /// Long texts with more of these.
+    #[serde(rename = "l", default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub long: BTreeSet<String>,
 }
 
 impl Text {
-    const VERSION: u32 = 1;
-
-    /// A text of today's layout.
-    pub fn new(positions: BTreeMap<String, Position>, files: Marks) -> Self {
-        Self { version: Self::VERSION, positions, files }
+    /// JSON of at most [`Claim::TEXT_MAX`] bytes: `own` files are those of this member, `carried` those of others, `long` texts on their disks.
+    pub fn fit(
+        positions: BTreeMap<String, Position>,
+        own: Option<&Marks>,
+        carried: &Marks,
+        long: &BTreeSet<String>,
+        texts: &mut LongTexts,
+    ) -> Result<String> {
+        let others = || carried.iter().filter(|(file, _)| own.is_none_or(|own| !own.contains_key(*file)));
+        let copy = |(file, length): (&String, &u64)| (file.clone(), *length);
+        let all: Marks = others().chain(own.into_iter().flatten()).map(copy).collect();
+        let mut text = Self { version: if long.is_empty() { 1 } else { 2 }, positions, files: all, long: long.clone() };
+        let mut json = text.to_json()?;
+        if json.len() > Claim::TEXT_MAX && !text.files.is_empty() {
+            // Its own names are the same in all its partitions of a topic, so they make a file of their own.
+            text.version = 2;
+            text.files = others().map(copy).collect();
+            if let Some(own) = own.filter(|own| !own.is_empty()) {
+                text.long.insert(texts.store(own)?);
+            }
+            json = text.to_json()?;
+            if json.len() > Claim::TEXT_MAX && !text.files.is_empty() {
+                text.long.insert(texts.store(&text.files)?);
+                text.files.clear();
+                json = text.to_json()?;
+            }
+        }
+        Ok(json)
     }
 
-    /// JSON without spaces.
-    pub fn to_json(&self) -> Result<String> {
+    fn to_json(&self) -> Result<String> {
         serde_json::to_string(self).map_err(|cause| Error::stop("the text of a commit cannot be written").cause(cause))
     }
 
-    /// An empty text (another client's commit) knows nothing; one of another layout is refused.
-    pub fn from_json(topic: &str, text: &str) -> Result<Self> {
+    /// An empty text (another client's commit) knows nothing; one of another layout is refused. Names that can be read from long texts are among the
+    /// files then; what stays in `long` lies on other disks.
+    pub fn from_json(topic: &str, text: &str, texts: &LongTexts) -> Result<Self> {
         if text.is_empty() {
             return Ok(Self::default());
         }
@@ -48,8 +77,24 @@ impl Text {
             Error::stop(format!("the commit of topic {topic:?} carries a text that list_sync did not write: {reason}"))
                 .hint("give this sink a group of its own")
         };
-        let found: Self = serde_json::from_str(text).map_err(|cause| fail(cause.to_string()))?;
-        if found.version == Self::VERSION { Ok(found) } else { Err(fail(format!("layout {}", found.version))) }
+        let mut found: Self = serde_json::from_str(text).map_err(|cause| fail(cause.to_string()))?;
+        if !(1..=2).contains(&found.version) {
+            return Err(fail(format!("layout {}", found.version)));
+        }
+        for name in std::mem::take(&mut found.long) {
+            match texts.load(&name)? {
+                Some(files) => found.files.extend(files),
+                None => {
+                    found.long.insert(name);
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// The long texts that a commit's text names, without reading them.
+    pub fn long_of(text: &str) -> BTreeSet<String> {
+        serde_json::from_str(text).map_or_else(|_| BTreeSet::new(), |text: Self| text.long)
     }
 }
 
@@ -64,14 +109,47 @@ pub fn position_of(header: &[u8]) -> Option<(&str, Position)> {
 mod tests {
     use super::*;
 
+    fn texts(test: &str) -> (std::path::PathBuf, LongTexts) {
+        let folder = std::env::temp_dir().join(format!("list_sync_claims_{test}_{}", std::process::id()));
+        let texts = LongTexts::new(&format!("{}/{{table}}", folder.display()), "g");
+        (folder, texts)
+    }
+
+    fn marks(member: u32, tables: u32) -> Marks {
+        (0..tables).map(|table| (format!("out/t{table}_{member}_insert.csv"), u64::from(table))).collect()
+    }
+
     #[test]
     fn a_text_survives_and_others_are_refused() {
+        let (_, mut texts) = texts("short");
         let positions = BTreeMap::from([("shop".to_owned(), Position::first_of(0, 9))]);
-        let text = Text::new(positions, Marks::from([("out/t_insert.csv".to_owned(), 7)]));
-        assert_eq!(Text::from_json("t", &text.to_json().unwrap()).unwrap(), text);
-        assert_eq!(Text::from_json("t", "").unwrap(), Text::default());
-        assert!(Text::from_json("t", "something else").is_err());
-        assert!(Text::from_json("t", "{\"v\":2}").is_err());
+        let files = Marks::from([("out/t_insert.csv".to_owned(), 7)]);
+        let text = Text::fit(positions.clone(), Some(&files), &Marks::new(), &BTreeSet::new(), &mut texts).unwrap();
+        // As it was before there were long texts: older members read it too.
+        let expected = format!(r#"{{"v":1,"p":{{"shop":"{}"}},"f":{{"out/t_insert.csv":7}}}}"#, Position::first_of(0, 9));
+        assert_eq!(text, expected);
+        let read = Text::from_json("t", &text, &texts).unwrap();
+        assert_eq!((read.positions, read.files, read.long.len()), (positions, files, 0));
+        assert_eq!(Text::from_json("t", "", &texts).unwrap(), Text::default());
+        assert!(Text::from_json("t", "something else", &texts).is_err());
+        assert!(Text::from_json("t", "{\"v\":3}", &texts).is_err());
+    }
+
+    /// 1,000 tables of this member and of 100 others; of a member on another disk only the name of its file is known, and stays.
+    #[test]
+    fn no_number_of_files_is_too_many() {
+        let (folder, mut texts) = texts("long");
+        let far = BTreeSet::from([format!("{}-{}", "0".repeat(8), "1".repeat(32))]);
+        let own = marks(1, 1000);
+        let carried: Marks = (2..102).flat_map(|member| marks(member, 20)).chain([("out/t0_1_insert.csv".to_owned(), 999)]).collect();
+        let text = Text::fit(BTreeMap::new(), Some(&own), &carried, &far, &mut texts).unwrap();
+        assert!(text.len() <= Claim::TEXT_MAX, "{text}");
+        let read = Text::from_json("t", &text, &texts).unwrap();
+        let mut all = carried;
+        all.extend(own);
+        assert_eq!((read.files, &read.long), (all, &far), "the own length of a file counts");
+        assert_eq!(Text::long_of(&text).len(), 3);
+        std::fs::remove_dir_all(folder).unwrap();
     }
 
     #[test]

@@ -7,7 +7,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::claims::Text;
 use super::lane::Lane;
+use super::long_texts::LongTexts;
 use super::rejected::Rejected;
 use super::relay::Relay;
 use super::shapes::Shapes;
@@ -24,6 +26,7 @@ pub struct Desk {
     sink: Box<dyn Sink>,
     make_sink: Box<dyn Fn() -> Result<Box<dyn Sink>> + Send>,
     rejected: Rejected,
+    texts: LongTexts,
     /// In place of batch and sink, where a program takes the messages.
     pub relay: Option<Relay>,
     decoder: Decoder,
@@ -56,11 +59,13 @@ impl Desk {
         rejected: Rejected,
         told: Told,
         shapes: Arc<Shapes>,
+        texts: LongTexts,
     ) -> Result<Self> {
         Ok(Self {
             sink: make_sink()?,
             make_sink,
             rejected,
+            texts,
             relay: None,
             decoder: Decoder::default(),
             shapes,
@@ -84,7 +89,7 @@ impl Desk {
         self.clear();
         let mut marks: BTreeMap<String, Vec<Marks>> = BTreeMap::new();
         for claim in all {
-            let lane = Lane::new(claim)?;
+            let lane = Lane::new(claim, &self.texts)?;
             if !lane.carried.is_empty() {
                 marks.entry(claim.topic.clone()).or_default().push(lane.carried);
             }
@@ -95,12 +100,13 @@ impl Desk {
         self.sink.recover(&merged)?;
         for claim in own {
             self.by_topic.entry(claim.topic.clone()).or_default().push(self.lanes.len());
-            let mut lane = Lane::new(claim)?;
+            let mut lane = Lane::new(claim, &self.texts)?;
             // Names that a newer commit has left behind are not carried on for ever.
             let known = merged.get(&claim.topic);
             lane.carried.retain(|file, _| known.is_some_and(|known| known.contains_key(file)));
             self.lanes.push(lane);
         }
+        self.texts.begin(&all.iter().flat_map(|claim| Text::long_of(&claim.text)).collect());
         self.told.began(&self.lanes);
         Ok(())
     }
@@ -282,17 +288,19 @@ impl Desk {
     fn claims(&mut self, marks: &BTreeMap<String, Marks>) -> Result<Vec<Claim>> {
         self.rejected.flush()?;
         let again = self.sink.holds_back();
+        let Self { lanes, texts, .. } = self;
         let claim = |lane: &Lane| {
             let own = marks.get(&lane.topic);
-            if again { lane.claim_again(own) } else { lane.claim(own) }.transpose()
+            if again { lane.claim_again(own, texts) } else { lane.claim(own, texts) }.transpose()
         };
-        self.lanes.iter().filter_map(claim).collect()
+        lanes.iter().filter_map(claim).collect()
     }
 
     fn committed(&mut self, marks: &BTreeMap<String, Marks>) {
         for lane in &mut self.lanes {
             lane.committed(marks.get(&lane.topic));
         }
+        self.texts.committed();
         self.told.committed(&self.lanes);
     }
 

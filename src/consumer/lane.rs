@@ -1,8 +1,9 @@
 //! What a member knows of one of its partitions.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::claims::Text;
+use super::long_texts::LongTexts;
 use crate::change::Position;
 use crate::kafka::Claim;
 use crate::sink::Marks;
@@ -26,6 +27,8 @@ pub struct Lane {
     pub partition: u32,
     /// Files of other members that the partition's commits go on naming.
     pub carried: Marks,
+    /// Long texts on other members' disks that its commits go on naming.
+    long: BTreeSet<String>,
     read: Reach,
     written: Reach,
     committed: Reach,
@@ -33,13 +36,14 @@ pub struct Lane {
 
 impl Lane {
     /// From what the group has committed for it.
-    pub fn new(claim: &Claim) -> Result<Self> {
-        let text = Text::from_json(&claim.topic, &claim.text)?;
+    pub fn new(claim: &Claim, texts: &LongTexts) -> Result<Self> {
+        let text = Text::from_json(&claim.topic, &claim.text, texts)?;
         let reach = Reach { offset: claim.offset, positions: text.positions.into_iter().collect() };
         Ok(Self {
             topic: claim.topic.clone(),
             partition: claim.partition,
             carried: text.files,
+            long: text.long,
             read: reach.clone(),
             written: reach.clone(),
             committed: reach,
@@ -108,25 +112,23 @@ impl Lane {
     }
 
     /// What a commit says of it, given the sink's own files for its topic. `None`: there is nothing to say yet.
-    pub fn claim(&self, own: Option<&Marks>) -> Result<Option<Claim>> {
-        self.claim_of(&self.written, own)
+    pub fn claim(&self, own: Option<&Marks>, texts: &mut LongTexts) -> Result<Option<Claim>> {
+        self.claim_of(&self.written, own, texts)
     }
 
     /// What the last commit said, with these files.
-    pub fn claim_again(&self, own: Option<&Marks>) -> Result<Option<Claim>> {
-        self.claim_of(&self.committed, own)
+    pub fn claim_again(&self, own: Option<&Marks>, texts: &mut LongTexts) -> Result<Option<Claim>> {
+        self.claim_of(&self.committed, own, texts)
     }
 
-    fn claim_of(&self, reach: &Reach, own: Option<&Marks>) -> Result<Option<Claim>> {
+    fn claim_of(&self, reach: &Reach, own: Option<&Marks>, texts: &mut LongTexts) -> Result<Option<Claim>> {
         let Some(offset) = reach.offset else { return Ok(None) };
         let positions: BTreeMap<String, Position> = reach.positions.iter().cloned().collect();
-        let mut files = self.carried.clone();
-        files.extend(own.into_iter().flatten().map(|(file, length)| (file.clone(), *length)));
-        let text = Text::new(positions, files).to_json()?;
+        let sources = positions.len();
+        let text = Text::fit(positions, own, &self.carried, &self.long, texts)?;
         if text.len() > Claim::TEXT_MAX {
-            let fact =
-                format!("one commit cannot name all {} files of topic {:?}", self.carried.len() + own.map_or(0, Marks::len), self.topic);
-            return Err(Error::stop(fact).hint("give each table a topic of its own, or the sink fewer ids"));
+            let fact = format!("one commit cannot name the positions of all {sources} sources of topic {:?}", self.topic);
+            return Err(Error::stop(fact).hint("give the sources topics of their own: topic = \"{source}\""));
         }
         Ok(Some(Claim { topic: self.topic.clone(), partition: self.partition, offset: Some(offset), text }))
     }

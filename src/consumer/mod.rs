@@ -7,6 +7,7 @@
 mod claims;
 mod desk;
 mod lane;
+mod long_texts;
 mod quiet;
 mod rejected;
 mod relay;
@@ -29,6 +30,7 @@ use crate::metrics::SinkFigures;
 use crate::sink::{Nothing, Sink, csv};
 use crate::{Error, Result};
 use desk::Desk;
+use long_texts::LongTexts;
 use quiet::Quiet;
 use rejected::Rejected;
 use relay::Relay;
@@ -157,7 +159,13 @@ impl<'a> Attendance<'a> {
         let make_sink = Box::new(move || build(&owned, id.as_deref()));
         let figures = common.control.progress.sink(&sink.name);
         let told = Told::new(Arc::clone(&figures), number);
-        let desk = Arc::new(Mutex::new(Desk::new(make_sink, rejected, told, Arc::clone(&common.shapes))?));
+        let desk = Arc::new(Mutex::new(Desk::new(
+            make_sink,
+            rejected,
+            told,
+            Arc::clone(&common.shapes),
+            LongTexts::new(&sink.path, &sink.group),
+        )?));
         Ok(Self { sink, common, figures, patterns, desk, ends: None, quiet: Quiet::new() })
     }
 

@@ -151,6 +151,7 @@ impl Relay {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::consumer::long_texts::LongTexts;
     use crate::kafka::Claim;
     use std::sync::{Arc, Mutex};
 
@@ -164,7 +165,7 @@ mod tests {
     }
 
     fn lane(partition: u32) -> Lane {
-        Lane::new(&Claim { topic: "t".to_owned(), partition, offset: Some(5), text: String::new() }).unwrap()
+        Lane::new(&Claim { topic: "t".to_owned(), partition, offset: Some(5), text: String::new() }, &LongTexts::new("t", "g")).unwrap()
     }
 
     fn filled(relay: &mut Relay, lanes: &mut [Lane]) {
@@ -183,7 +184,11 @@ mod tests {
     }
 
     fn committed(lanes: &[Lane]) -> Vec<(Option<i64>, String)> {
-        lanes.iter().map(|lane| lane.claim(None).unwrap().unwrap()).map(|claim| (claim.offset, claim.text)).collect()
+        lanes
+            .iter()
+            .map(|lane| lane.claim(None, &mut LongTexts::new("t", "g")).unwrap().unwrap())
+            .map(|claim| (claim.offset, claim.text))
+            .collect()
     }
 
     #[test]

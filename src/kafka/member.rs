@@ -105,6 +105,11 @@ impl Seat {
             Some(RDKafkaErrorCode::TopicAuthorizationFailed | RDKafkaErrorCode::GroupAuthorizationFailed) => {
                 self.failed(&what, topic, cause)
             }
+            Some(RDKafkaErrorCode::OffsetMetadataTooLarge) => Error::stop(format!(
+                "group {:?}: the broker refused the text of a commit as too long",
+                self.group
+            ))
+            .hint(format!("set offset.metadata.max.bytes={} on all brokers (Kafka's default), or more, and restart them", Claim::TEXT_MAX)),
             _ => Error::link("the group refused the commit").cause(cause.to_string()),
         }
     }
@@ -161,8 +166,8 @@ fn commit<C: ConsumerContext>(seat: &Seat, consumer: &BaseConsumer<C>, claims: &
     for claim in claims {
         let Some(offset) = claim.offset else { continue };
         if claim.text.len() > Claim::TEXT_MAX {
-            return Err(Error::stop(format!("the files of topic {:?} are too many for the text of one commit", claim.topic))
-                .hint("write fewer tables per topic, or give each topic a sink of its own"));
+            let (bytes, topic) = (claim.text.len(), &claim.topic);
+            return Err(Error::stop(format!("the text of a commit of topic {topic:?} has {bytes} bytes, more than brokers take")));
         }
         let refused = |cause: KafkaError| Error::stop("cannot prepare a commit").cause(cause.to_string());
         list.add_partition_offset(&claim.topic, claim.partition as i32, Offset::Offset(offset)).map_err(refused)?;
