@@ -13,7 +13,9 @@ fn check_refused(name: &str, columns: &str, before: &[&str], statement: &str, sa
     for address in both() {
         let mut bench = Bench::new(&address, name, columns);
         bench.run("DROP TABLE IF EXISTS {t}_other");
-        before.iter().for_each(|statement| bench.run(statement));
+        for statement in before {
+            bench.run(statement);
+        }
         let mut source = bench.source(Snapshot::Never);
         let start = source.start(None).unwrap();
         bench.run(statement);
@@ -124,7 +126,9 @@ fn live_partial_json_of_a_captured_table_stops_the_source() {
     ];
     let [mysql, _] = both();
     let mut bench = Bench::new(&mysql, "partial", "id INT PRIMARY KEY, j JSON");
-    before.iter().for_each(|statement| bench.run(statement));
+    for statement in before {
+        bench.run(statement);
+    }
     let mut source = bench.source(Snapshot::Never);
     source.start(None).unwrap();
     bench.run("UPDATE {t} SET j = JSON_SET(j, '$.a', 'x')");
