@@ -131,7 +131,11 @@ impl<'a> Direct<'a> {
                     caught_up = end.is_some_and(|end| batch.read_to >= end);
                 }
                 Err(error) if error.kind() == Kind::Link => self.start_again(&error)?,
-                Err(error) => return Err(error.context(format!("source {:?}", self.config.name))),
+                Err(error) => {
+                    // What came before it is good.
+                    self.save()?;
+                    return Err(error.context(format!("source {:?}", self.config.name)));
+                }
             }
             if self.saved_at.elapsed() >= self.outputs[0].settings.commit_interval {
                 self.save()?;

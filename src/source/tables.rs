@@ -36,6 +36,12 @@ impl Tables {
         self.patterns.iter().rev().find(|(_, pattern)| pattern.is_match(&name)).is_some_and(|(wanted, _)| *wanted)
     }
 
+    /// Whether a pattern with `!` says that the table is not captured; of other tables nobody has spoken.
+    pub fn leaves_out(&self, schema: &str, table: &str) -> bool {
+        let name = format!("{schema}.{table}");
+        self.patterns.iter().rev().find(|(_, pattern)| pattern.is_match(&name)).is_some_and(|(wanted, _)| !*wanted)
+    }
+
     /// The patterns, as written, that match none of these tables (schema and name): misspelt, or of tables that are still to come.
     pub fn unmatched<'a>(&self, tables: impl Iterator<Item = (&'a str, &'a str)>) -> Vec<&str> {
         let names: Vec<String> = tables.map(|(schema, name)| format!("{schema}.{name}")).collect();
@@ -78,6 +84,11 @@ mod tests {
         for name in ["public.audit_old", "private.test", "shop.orders", "publicxtest"] {
             assert!(!captured(name), "{name}");
         }
+        let left_out = ["public.audit_old", "private.test", "public.test"].map(|name| {
+            let (schema, table) = name.split_once('.').unwrap();
+            tables.leaves_out(schema, table)
+        });
+        assert_eq!(left_out, [true, false, false]);
         assert!(Tables::parse(&["!a.b".to_owned()], "public").is_err());
         let there = [("public", "test"), ("shop", "o1")];
         assert_eq!(tables.unmatched(there.into_iter()), ["public.audit_log", "Mixed"]);

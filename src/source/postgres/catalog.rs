@@ -1,11 +1,13 @@
-//! What the log does not say of a table, asked of the catalog: primary keys, names of types, partition roots, which tables there are.
+//! What the log does not say of a table, asked of the catalog: names of types, partition roots, which tables there are; `keys` asks for keys.
 //! Keeps an SQL connection and opens it again when it broke.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::super::{Address, Tables};
 use super::connection::{Connection, Purpose, Rows};
 use super::failure::quote_literal;
+use super::keys::Keys;
 use super::values::Encoding;
 use crate::change::{Column, Table};
 use crate::{Error, Result, error};
@@ -15,21 +17,25 @@ use crate::{Error, Result, error};
 pub(super) struct Catalog {
     address: Address,
     connection: Option<Connection>,
+    patience: Duration,
 }
 
 /// A table that the patterns name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Captured {
+    pub oid: u32,
     pub schema: String,
     pub name: String,
     /// The root of partitions.
     pub partitioned: bool,
     /// An update or delete can say which row it was.
     pub has_identity: bool,
+    /// It says so by a column that the server computes.
+    pub computed_identity: bool,
 }
 
 /// Schema and name of the tables that a partition belongs to, the nearest first.
-type Ancestors = Vec<(String, String)>;
+pub(super) type Ancestors = Vec<(String, String)>;
 
 /// A table as it is now.
 #[derive(Debug, Clone)]
@@ -41,13 +47,26 @@ pub(super) struct Shape {
     pub type_oids: Vec<u32>,
     /// The root of partitions: its rows lie in others.
     pub partitioned: bool,
-    /// Columns that the server computes; pgoutput does not send them, so they are left out of `table`.
-    pub generated: Vec<String>,
+    /// What identifies its rows.
+    pub keys: Keys,
 }
 
 impl Catalog {
     pub fn open(address: &Address) -> Result<Self> {
-        Ok(Self { address: address.clone(), connection: Some(Connection::open(address, Purpose::Sql)?) })
+        let mut catalog = Self { address: address.clone(), connection: None, patience: Connection::TIME_OUT };
+        catalog.connection()?;
+        Ok(catalog)
+    }
+
+    /// From now on an answer is waited for only so long, here and by the server.
+    pub fn hurry(&mut self, patience: Duration) -> Result<()> {
+        if self.patience != patience {
+            self.patience = patience;
+            if let Some(connection) = &mut self.connection {
+                limit(connection, patience)?;
+            }
+        }
+        Ok(())
     }
 
     pub fn address(&self) -> &Address {
@@ -60,7 +79,9 @@ impl Catalog {
             drop(connection);
         }
         if self.connection.is_none() {
-            self.connection = Some(Connection::open(&self.address, Purpose::Sql)?);
+            let mut connection = Connection::open(&self.address, Purpose::Sql)?;
+            limit(&mut connection, self.patience)?;
+            self.connection = Some(connection);
         }
         self.connection.as_mut().ok_or_else(|| Error::link("no connection"))
     }
@@ -89,8 +110,10 @@ impl Catalog {
     /// All tables of users whose changes are in the log, sorted, with their partition ancestors.
     fn all_tables(&mut self) -> Result<Vec<(Captured, Ancestors)>> {
         let rows = self.ask(
-            "SELECT n.nspname, c.relname, c.relkind = 'p', c.relreplident IN ('f', 'i') OR c.relreplident = 'd' AND EXISTS (SELECT FROM \
-             pg_catalog.pg_index i WHERE i.indrelid = c.oid AND i.indisprimary), (SELECT string_agg(an.nspname || chr(31) || ac.relname, \
+            "SELECT c.oid, n.nspname, c.relname, c.relkind = 'p', c.relreplident IN ('f', 'i') OR c.relreplident = 'd' AND EXISTS (SELECT FROM \
+             pg_catalog.pg_index i WHERE i.indrelid = c.oid AND i.indisprimary), EXISTS (SELECT FROM pg_catalog.pg_index i JOIN \
+             pg_catalog.pg_attribute ga ON ga.attrelid = i.indrelid AND ga.attnum = ANY (i.indkey) WHERE i.indrelid = c.oid AND \
+             ga.attgenerated <> '' AND CASE c.relreplident WHEN 'd' THEN i.indisprimary WHEN 'i' THEN i.indisreplident ELSE false END), (SELECT string_agg(an.nspname || chr(31) || ac.relname, \
              chr(31) ORDER BY a.place) FROM pg_catalog.pg_partition_ancestors(c.oid) WITH ORDINALITY a(relid, place) JOIN \
              pg_catalog.pg_class ac ON ac.oid = a.relid JOIN pg_catalog.pg_namespace an ON an.oid = ac.relnamespace WHERE \
              c.relispartition AND a.relid <> c.oid) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = \
@@ -100,10 +123,11 @@ impl Catalog {
         let mut tables: Vec<_> = rows
             .into_iter()
             .map(|row| {
-                let [schema, name, partitioned, has_identity, ancestors] = cells(row);
+                let [oid, schema, name, partitioned, has_identity, computed, ancestors] = cells(row);
                 let names: Vec<&str> = ancestors.split('\u{1f}').collect();
                 let ancestors = names.chunks_exact(2).map(|pair| (pair[0].to_owned(), pair[1].to_owned())).collect();
-                (Captured { schema, name, partitioned: partitioned == "t", has_identity: has_identity == "t" }, ancestors)
+                let [partitioned, has_identity, computed_identity] = [partitioned, has_identity, computed].map(|is| is == "t");
+                (Captured { oid: oid.parse().unwrap_or(0), schema, name, partitioned, has_identity, computed_identity }, ancestors)
             })
             .collect();
         tables.sort_by(|(a, _), (b, _)| (&a.schema, &a.name).cmp(&(&b.schema, &b.name)));
@@ -124,70 +148,65 @@ impl Catalog {
         Ok(self.all_tables()?.into_iter().map(|(table, _)| format!("{}.{}", table.schema, table.name)).collect())
     }
 
+    /// The table and the tables that it is a partition of, the nearest first; `None` if there is no such table now.
+    pub fn line(&mut self, schema: &str, name: &str) -> Result<Option<Ancestors>> {
+        let rows = self.ask(&format!(
+            "SELECT an.nspname, ac.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace LEFT JOIN LATERAL \
+             pg_catalog.pg_partition_ancestors(c.oid) WITH ORDINALITY a(relid, place) ON c.relispartition AND a.relid <> c.oid LEFT JOIN \
+             pg_catalog.pg_class ac ON ac.oid = a.relid LEFT JOIN pg_catalog.pg_namespace an ON an.oid = ac.relnamespace WHERE n.nspname = {} \
+             AND c.relname = {} AND c.relkind IN ('r', 'p') ORDER BY a.place",
+            quote_literal(schema),
+            quote_literal(name)
+        ))?;
+        if rows.is_empty() {
+            return Ok(None);
+        }
+        let ancestors = rows.into_iter().map(cells::<2>).filter(|[_, name]| !name.is_empty()).map(Into::into);
+        Ok(Some([(schema.to_owned(), name.to_owned())].into_iter().chain(ancestors).collect()))
+    }
+
     /// The topmost of the table and its partition ancestors that the patterns name: what its changes are published as. `None` if nothing is named.
     pub fn published_as(&mut self, wanted: &Tables, schema: &str, name: &str) -> Result<Option<(String, String)>> {
-        let tables = self.all_tables()?.into_iter();
-        let ancestors = tables.filter(|(table, _)| table.schema == schema && table.name == name).flat_map(|(_, ancestors)| ancestors);
-        let mut line = vec![(schema.to_owned(), name.to_owned())];
-        line.extend(ancestors);
+        // A table that is gone speaks for itself.
+        let line = self.line(schema, name)?.unwrap_or_else(|| vec![(schema.to_owned(), name.to_owned())]);
         Ok(line.into_iter().rev().find(|(schema, name)| wanted.contains(schema, name)))
+    }
+
+    /// Another text whenever a table became a partition of another one, or is one no longer.
+    pub fn partitions(&mut self) -> Result<Option<String>> {
+        self.ask_one(
+            "SELECT md5(string_agg(i.inhrelid || ' ' || i.inhparent, ',' ORDER BY i.inhrelid)) FROM pg_catalog.pg_inherits i JOIN \
+             pg_catalog.pg_class c ON c.oid = i.inhrelid WHERE c.relispartition",
+        )
     }
 
     /// A table as it is now; `None` if it is gone.
     pub fn shape(&mut self, schema: &str, name: &str) -> Result<Option<Shape>> {
-        let of_table = format!(
-            "FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = {} AND c.relname = {} AND \
-             c.relkind IN ('r', 'p')",
+        let found = self.ask(&format!(
+            "SELECT c.oid, c.relkind = 'p' FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = \
+             {} AND c.relname = {} AND c.relkind IN ('r', 'p')",
             quote_literal(schema),
             quote_literal(name)
-        );
-        let found = self.ask(&format!("SELECT c.oid, c.relkind = 'p', c.relreplident {of_table}"))?;
-        let Some(row) = found.into_iter().next() else { return Ok(None) };
-        let [oid, partitioned, identity] = cells(row);
-        let rows = self.ask(&format!(
-            "SELECT a.attname, a.atttypid, pg_catalog.format_type(a.atttypid, a.atttypmod), {}, a.attgenerated FROM pg_catalog.pg_attribute \
-             a WHERE a.attrelid = {oid} AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum",
-            match identity.as_str() {
-                "f" => "true".to_owned(),
-                "d" => format!("a.attnum = ANY ((SELECT indkey FROM pg_catalog.pg_index WHERE indrelid = {oid} AND indisprimary)::int2[])"),
-                "i" => format!("a.attnum = ANY ((SELECT indkey FROM pg_catalog.pg_index WHERE indrelid = {oid} AND indisreplident)::int2[])"),
-                _ => "false".to_owned(),
-            }
         ))?;
-        let (mut columns, mut type_oids, mut generated) = (Vec::new(), Vec::new(), Vec::new());
-        for row in rows {
-            let [name, type_oid, type_name, identity, computed] = cells(row);
-            if !computed.is_empty() {
-                generated.push(name);
-                continue;
-            }
-            columns.push(Column { name, type_name, identity: identity == "t" });
+        let Some(row) = found.into_iter().next() else { return Ok(None) };
+        let [oid, partitioned] = cells(row);
+        let keys = self.keys(&oid)?;
+        let rows = self.ask(&format!(
+            "SELECT attname, atttypid, pg_catalog.format_type(atttypid, atttypmod) FROM pg_catalog.pg_attribute WHERE attrelid = {oid} AND attnum \
+             > 0 AND NOT attisdropped ORDER BY attnum"
+        ))?;
+        let (mut columns, mut type_oids) = (Vec::new(), Vec::new());
+        for [name, type_oid, type_name] in rows.into_iter().map(cells::<3>).filter(|[name, ..]| !keys.leaves_out(name)) {
+            columns.push(Column { identity: keys.identifies(&name), name, type_name });
             type_oids.push(type_oid.parse().unwrap_or(0));
         }
-        let key = self.key(&oid)?;
-        let mut key: Vec<usize> = key.iter().filter_map(|name| columns.iter().position(|column| column.name == *name)).collect();
-        key.sort_unstable();
+        let key = places(keys.names(), &columns);
+        let mut encodings: Vec<_> = type_oids.iter().map(|&type_oid| Encoding::of(type_oid)).collect();
+        for &place in &key {
+            encodings[place] = encodings[place].of_key();
+        }
         let table = Arc::new(Table { schema: schema.to_owned(), name: name.to_owned(), columns, key });
-        let encodings = type_oids.iter().map(|&type_oid| Encoding::of(type_oid)).collect();
-        Ok(Some(Shape { table, encodings, type_oids, partitioned: partitioned == "t", generated }))
-    }
-
-    /// The columns of a table's primary key, in the key's order.
-    pub fn key(&mut self, table_oid: &str) -> Result<Vec<String>> {
-        let rows = self.ask(&format!(
-            "SELECT a.attname FROM pg_catalog.pg_index i CROSS JOIN unnest(i.indkey) WITH ORDINALITY k(number, place) JOIN \
-             pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.number WHERE i.indrelid = {table_oid} AND \
-             i.indisprimary AND k.place <= i.indnkeyatts ORDER BY k.place"
-        ))?;
-        Ok(rows.into_iter().flatten().flatten().collect())
-    }
-
-    /// The columns of a table that the server computes.
-    pub fn generated(&mut self, table_oid: &str) -> Result<Vec<String>> {
-        let rows = self.ask(&format!(
-            "SELECT attname FROM pg_catalog.pg_attribute WHERE attrelid = {table_oid} AND attnum > 0 AND attgenerated <> ''"
-        ))?;
-        Ok(rows.into_iter().flatten().flatten().collect())
+        Ok(Some(Shape { table, encodings, type_oids, partitioned: partitioned == "t", keys }))
     }
 
     /// The names of types with their modifiers, as `\d` prints them.
@@ -201,6 +220,24 @@ impl Catalog {
         ))?;
         Ok(rows.into_iter().map(cells::<1>).map(|[name]| name).collect())
     }
+}
+
+/// How long a statement may wait for a lock: others wait behind it.
+const LOCK_WAIT_MS: u32 = 2_000;
+
+/// The server gives a statement up before we do: what waited on would hold up the next, and keep its connection.
+fn limit(connection: &mut Connection, patience: Duration) -> Result<()> {
+    connection.time_out = Some(patience);
+    let statement_ms = (patience * 4 / 5).as_millis();
+    connection.execute(&format!("SET lock_timeout = {LOCK_WAIT_MS}; SET statement_timeout = {statement_ms}")).map(|_| ())
+}
+
+/// Where the columns of these names are, rising; none of them if one is not there.
+pub(super) fn places(names: &[String], columns: &[Column]) -> Vec<usize> {
+    let place = |name: &String| columns.iter().position(|column| column.name == *name);
+    let mut places: Vec<usize> = names.iter().map(place).collect::<Option<_>>().unwrap_or_default();
+    places.sort_unstable();
+    places
 }
 
 /// The first columns of a row; NULL is the empty text.

@@ -10,6 +10,9 @@ use crate::{Error, Result};
 /// The oldest version whose replication is read.
 const VERSION_MIN: u32 = 13;
 
+/// From this version on, pgoutput sends generated columns.
+const COMPUTED_SENT: u32 = 18;
+
 /// The server is new enough.
 pub(super) fn version_is_known(catalog: &mut Catalog) -> Result<()> {
     match catalog.version()? {
@@ -39,11 +42,16 @@ pub(super) fn role_may_replicate(catalog: &mut Catalog) -> Result<()> {
     Err(Error::stop(format!("role {role:?} may not replicate")).hint(&statement).mended_by(&statement))
 }
 
+/// An update or delete of the table cannot say which row it was.
+pub(super) fn lacks_identity(table: &Captured, plugin: Plugin, version: u32) -> bool {
+    !table.has_identity || table.computed_identity && plugin == Plugin::Pgoutput && version < COMPUTED_SENT
+}
+
 /// What follows where a table's updates and deletes cannot say which row it was.
 pub(super) fn without_identity(plugin: Plugin) -> &'static str {
     match plugin {
-        Plugin::Pgoutput => "PostgreSQL will refuse its updates and deletes",
-        Plugin::Wal2json => "its updates and deletes will NOT be captured",
+        Plugin::Pgoutput => "PostgreSQL will refuse its updates and deletes, or, if its key has a generated column, they stop the source",
+        Plugin::Wal2json => "its updates and deletes will stop the source",
     }
 }
 
@@ -53,11 +61,11 @@ pub(super) fn identity_statement(table: &Captured) -> String {
 }
 
 /// Warns of tables whose updates name no row.
-pub(super) fn warn_of_identities(captured: &[Captured], plugin: Plugin) {
-    for table in captured.iter().filter(|table| !table.has_identity) {
+pub(super) fn warn_of_identities(captured: &[Captured], plugin: Plugin, version: u32) {
+    for table in captured.iter().filter(|table| lacks_identity(table, plugin, version)) {
         tracing::warn!(
             table = format!("{}.{}", table.schema, table.name),
-            "the table has no replica identity: {}; add a primary key, or {}",
+            "the table has no replica identity that can be used: {}; add a primary key, or {}",
             without_identity(plugin),
             identity_statement(table)
         );

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::super::Address;
 use super::failure::{ServerError, link};
 use super::login;
-use super::message::{Fields, Input, Malformed};
+use super::message::{Fields, Input, Malformed, UNREADABLE};
 use super::socket::{Stream, Wait};
 use crate::{Error, Result};
 
@@ -46,7 +46,14 @@ impl Connection {
         let stream = login::connect(address)?;
         let mut connection =
             Self { stream, input: Input::new(), address: address.clone(), version: 0, time_out: Some(login::TIME_OUT), broken: false };
-        login::log_in(&mut connection, address, purpose)?;
+        login::log_in(&mut connection, address, purpose).map_err(|error| {
+            let is_strange = error.to_string() == UNREADABLE;
+            if is_strange {
+                error.hint("check that PostgreSQL itself listens at this address, not a proxy or another program")
+            } else {
+                error
+            }
+        })?;
         connection.time_out = Some(Self::TIME_OUT);
         Ok(connection)
     }
@@ -145,8 +152,12 @@ impl Connection {
                 b'C' => self.text(body)?.clone_into(&mut command),
                 b'E' => failure = failure.or(Some(self.server_error(body))),
                 b'Z' => return failure.map_or(Ok(command), Err),
-                // Row description, begin and end of a copy, empty query, notice, parameter, notification.
-                b'T' | b'H' | b'c' | b'I' | b'N' | b'S' | b'A' => {}
+                b'N' => {
+                    let notice = ServerError::parse(self.body(body))?;
+                    tracing::debug!("PostgreSQL says: {} ({})", notice.message, notice.code);
+                }
+                // Row description, begin and end of a copy, empty query, parameter, notification.
+                b'T' | b'H' | b'c' | b'I' | b'S' | b'A' => {}
                 _ => {
                     self.broken = true;
                     return Err(Malformed.into());
@@ -182,17 +193,19 @@ impl Connection {
         self.run(statement, &mut |tag, body| if tag == b'd' { each(body) } else { Ok(()) }).map(|_| ())
     }
 
-    /// Sends a replication command that switches the connection to copying both ways. After a refusal the connection can be used again.
-    pub fn start_copy_both(&mut self, command: &str) -> Result<()> {
+    /// Sends a replication command that switches the connection to copying both ways; answers what the server said on the side. After a refusal the
+    /// connection can be used again.
+    pub fn start_copy_both(&mut self, command: &str) -> Result<Vec<ServerError>> {
         self.send(Some(b'Q'), &[command.as_bytes(), &[0]].concat())?;
-        let mut failure = None;
+        let (mut failure, mut notices) = (None, Vec::new());
         loop {
             let (tag, body) = self.receive()?;
             match tag {
-                b'W' => return Ok(()),
+                b'W' => return Ok(notices),
                 b'E' => failure = Some(self.server_error(body)),
                 b'Z' => return Err(failure.unwrap_or_else(|| Malformed.into())),
-                b'N' | b'S' => {}
+                b'N' => notices.push(ServerError::parse(self.body(body))?),
+                b'S' => {}
                 _ => return Err(Malformed.into()),
             }
         }

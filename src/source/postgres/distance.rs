@@ -6,6 +6,7 @@ use super::super::{Address, Distance, Measure};
 use super::catalog::cells;
 use super::connection::{Connection, Purpose};
 use super::failure::quote_literal;
+use super::origin::LOG_END;
 use super::slot::{parse_lsn, print_lsn};
 use crate::change::Restart;
 use crate::{Error, Result};
@@ -40,10 +41,9 @@ impl Measure for PostgresMeasure {
         let Restart::Postgres { lsn } = place else {
             return Err(Error::stop("the place is not one of a PostgreSQL server"));
         };
-        let end = "CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn() ELSE pg_catalog.pg_current_wal_flush_lsn() END";
         let slot = quote_literal(&self.slot);
         let question = format!(
-            "SELECT {end}, s.restart_lsn, s.active FROM (SELECT) one LEFT JOIN pg_catalog.pg_replication_slots s ON s.slot_name = {slot}"
+            "SELECT {LOG_END}, s.restart_lsn, s.active FROM (SELECT) one LEFT JOIN pg_catalog.pg_replication_slots s ON s.slot_name = {slot}"
         );
         let rows = self.connection()?.query(&question)?;
         let [end, kept, active] = rows.into_iter().next().map(cells::<3>).unwrap_or_default();

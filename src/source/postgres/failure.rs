@@ -7,6 +7,35 @@ use super::message::{Fields, Malformed};
 use super::tls;
 use crate::{Error, error};
 
+/// What makes the files right again after changes of a table were missing: the truncate voids what they hold, and the rows follow. It was tried.
+pub(super) const FILL_AGAIN: &str = "`list_sync verify` shows what is missing; to send all its rows again once the table is captured: BEGIN; \
+     CREATE TEMPORARY TABLE copy ON COMMIT DROP AS SELECT * FROM t; TRUNCATE t; INSERT INTO t SELECT * FROM copy; COMMIT";
+
+/// The way out where the log that a source needs is not to be had any more. It was tried.
+pub(super) const ANOTHER_NAME: &str = "give the source another name, with snapshot = \"never\"; changes up to its start are in no message: send the rows of each table \
+     t again once it streams: BEGIN; CREATE TEMPORARY TABLE copy ON COMMIT DROP AS SELECT * FROM t; TRUNCATE t; INSERT INTO t SELECT * FROM copy; COMMIT";
+
+/// Another session's lock was waited for as long as we wait.
+pub(super) fn is_lock_time_out(error: &Error) -> bool {
+    error.to_string().contains("SQLSTATE 55P03")
+}
+
+/// The way past a row whose bytes are in no known character set: nothing of the other tables is lost.
+pub(super) fn no_character_set(table: &str) -> String {
+    format!(
+        "a database in SQL_ASCII takes any bytes; correct the row, leave the table out of `tables` (\"!{table}\") until the source has read past this \
+         place, then put it back; {FILL_AGAIN}"
+    )
+}
+
+/// The way out where the log cannot be read because the publication was missing when it was written.
+pub(super) fn publication_was_gone() -> String {
+    format!(
+        "the publication was dropped for a while, and the server cannot read the changes of that time; drop the old slot (SELECT \
+         pg_drop_replication_slot('…')), and {ANOTHER_NAME}"
+    )
+}
+
 /// The server's error message, taken apart (protocol page "Error and Notice Message Fields").
 #[derive(Debug, Default)]
 pub(super) struct ServerError {
@@ -14,6 +43,8 @@ pub(super) struct ServerError {
     pub code: String,
     /// The primary message; it may quote identifiers.
     pub message: String,
+    /// `ERROR`, `WARNING`, `NOTICE`…, in English whatever the server speaks.
+    severity: String,
     /// The server's own advice.
     hint: String,
 }
@@ -32,11 +63,17 @@ impl ServerError {
             fields.u8()?;
             match kind {
                 b'C' => error.code = text,
+                b'V' => error.severity = text,
                 b'M' => error.message = text,
                 b'H' => error.hint = text,
                 _ => {}
             }
         }
+    }
+
+    /// Worse than a notice; a severity that is not known counts as one.
+    pub fn is_warning(&self) -> bool {
+        !(self.severity.starts_with("DEBUG") || ["LOG", "INFO", "NOTICE"].contains(&self.severity.as_str()))
     }
 
     /// The failure of ours that this one is.
@@ -71,6 +108,15 @@ impl ServerError {
                     "add `host {} {} samenet scram-sha-256` to pg_hba.conf (or the client's own address), then SELECT pg_reload_conf()",
                     address.database, address.user
                 )),
+            ),
+            "42704" if self.message.starts_with("publication ") => (Stop, Some(publication_was_gone())),
+            "42501" if self.message.contains("row-level security") => {
+                (Stop, Some(format!("a policy hides rows from role {role}: ALTER ROLE {role} BYPASSRLS")))
+            }
+            "55P03" => (
+                Link,
+                Some("somebody holds a lock on the table: SELECT pid, query FROM pg_stat_activity WHERE pid IN (SELECT pid FROM pg_locks WHERE \
+                      relation = 'TABLE'::regclass AND granted)".to_owned()),
             ),
             "3D000" => (Stop, Some(format!("check the database's name in the URL, or CREATE DATABASE {database}"))),
             "42501"

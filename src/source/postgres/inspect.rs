@@ -4,7 +4,7 @@ use super::super::{Inspection, Snapshot};
 use super::catalog::{Captured, Catalog, cells};
 use super::connection::{Connection, Purpose};
 use super::failure::{quote_identifier, quote_literal};
-use super::{Plugin, Settings, checks, slot};
+use super::{Plugin, Settings, checks, publication, slot};
 use crate::finding::{Finding, Fix, Status, listed};
 use crate::{Error, Result};
 
@@ -120,7 +120,7 @@ fn wal2json(catalog: &mut Catalog, settings: &Settings) -> Result<Finding> {
 
 fn tables(catalog: &mut Catalog, settings: &Settings, captured: &[Captured], found: &mut Vec<Finding>) {
     found.push(settings.tables.finding(captured.iter().map(|table| (table.schema.as_str(), table.name.as_str()))));
-    found.push(identities(settings, captured));
+    found.push(identities(settings, captured, catalog.version().unwrap_or(0)));
     found.push(readable(catalog, settings, captured).unwrap_or_else(|error| Finding::fail("select privilege", &error)));
     if settings.plugin == Plugin::Pgoutput {
         found.push(publication(catalog, settings, captured).unwrap_or_else(|error| Finding::fail("publication", &error)));
@@ -132,8 +132,8 @@ fn tables(catalog: &mut Catalog, settings: &Settings, captured: &[Captured], fou
 }
 
 /// Updates and deletes can say which row it was.
-fn identities(settings: &Settings, captured: &[Captured]) -> Finding {
-    let without: Vec<_> = captured.iter().filter(|table| !table.has_identity).collect();
+fn identities(settings: &Settings, captured: &[Captured], version: u32) -> Finding {
+    let without: Vec<_> = captured.iter().filter(|table| checks::lacks_identity(table, settings.plugin, version)).collect();
     if without.is_empty() {
         return Finding::ok("replica identity", "every table has a key or a replica identity");
     }
@@ -180,11 +180,16 @@ fn readable(catalog: &mut Catalog, settings: &Settings, captured: &[Captured]) -
 /// The publication is right, or the start may make it so.
 fn publication(catalog: &mut Catalog, settings: &Settings, captured: &[Captured]) -> Result<Finding> {
     let name = &settings.publication;
-    let changes = slot::publication_changes(catalog, settings, captured)?;
+    let changes = publication::changes(catalog, settings, captured)?;
     if changes.is_empty() {
         return Ok(Finding::ok("publication", format!("{name:?} is there, with these tables")));
     }
-    let is_new = changes.iter().any(|change| change.starts_with("CREATE"));
+    if changes.is_foreign {
+        // Whoever made it decides; not even `--fix` changes it.
+        return Ok(Finding::fail("publication", &publication::refused(settings, &changes)));
+    }
+    let is_new = changes.is_new;
+    let changes = changes.statements();
     let may = if is_new { "has_database_privilege(current_database(), 'CREATE')" } else { "pg_has_role(p.pubowner, 'USAGE')" };
     let of_publication =
         if is_new { String::new() } else { format!(" FROM pg_catalog.pg_publication p WHERE p.pubname = {}", quote_literal(name)) };

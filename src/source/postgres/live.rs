@@ -1,13 +1,16 @@
 //! Tests against the real server of `LIST_SYNC_POSTGRES_URL`. Each has a schema, a slot and a publication of its own.
 
 mod failures;
+mod keys;
+mod left_out;
+mod origin;
 mod resume;
 mod same_rows;
 
 use std::time::{Duration, Instant};
 
-use super::{DEFAULT_SCHEMA, Plugin, PostgresDatabase, PostgresSource, Settings, catalog, open, slot};
-use crate::change::{Batch, Cell, Checkpoint, Position, Row};
+use super::{DEFAULT_SCHEMA, Plugin, PostgresDatabase, PostgresSource, Settings, catalog, open, publication, slot};
+use crate::change::{Batch, Cell, Checkpoint, Position, Restart, Row};
 use crate::source::{Address, Database, Snapshot, Source, Tables};
 
 fn address() -> Address {

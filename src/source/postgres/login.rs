@@ -17,9 +17,35 @@ use crate::{Error, Result};
 /// How long each step of the log-in may take.
 pub(super) const TIME_OUT: Duration = Duration::from_secs(15);
 /// The URL's options that are understood.
-const OPTIONS: [&str; 6] = ["sslmode", "sslrootcert", "sslcert", "sslkey", "connect_timeout", "application_name"];
-/// What every value's printed form depends on, so that the same value prints the same on every server.
-const SESSION: &str = "-c datestyle=ISO -c intervalstyle=postgres -c timezone=UTC -c extra_float_digits=1 -c bytea_output=hex -c statement_timeout=0 -c lock_timeout=0 -c row_security=off";
+const OPTIONS: [&str; 7] = ["sslmode", "sslrootcert", "sslcert", "sslkey", "connect_timeout", "application_name", super::notice::PASS];
+/// Everything that a session's answers depend on and that a server, database or role may have set otherwise: the printed form of values, names and
+/// types, what a statement may wait for, and whether rows are hidden. A blank in a value is written `\ `.
+const SESSION: [&str; 19] = [
+    "datestyle=ISO",
+    "intervalstyle=postgres",
+    "timezone=UTC",
+    "extra_float_digits=1",
+    "bytea_output=hex",
+    "lc_monetary=C",
+    "quote_all_identifiers=off",
+    "search_path=public",
+    "client_min_messages=notice",
+    "statement_timeout=0",
+    "lock_timeout=0",
+    "idle_in_transaction_session_timeout=0",
+    "default_transaction_isolation=read\\ committed",
+    "default_transaction_read_only=off",
+    "default_transaction_deferrable=off",
+    // A policy that hides rows makes a scan fail, instead of shortening it.
+    "row_security=off",
+    // Half of it without a word from us, and the server hangs up; 0, and a client that is gone keeps its slot.
+    "wal_sender_timeout=60s",
+    "tcp_keepalives_idle=60",
+    "standard_conforming_strings=on",
+];
+/// The same for settings that older servers do not know: an unknown one would end the log-in.
+const SESSION_SINCE: [(u32, &str); 3] =
+    [(14, "idle_session_timeout = 0"), (14, "client_connection_check_interval = '10s'"), (17, "transaction_timeout = 0")];
 const SSL_REQUEST: u32 = 80_877_103;
 const PROTOCOL_3_0: u32 = 0x0003_0000;
 
@@ -81,12 +107,13 @@ fn shake_hands(socket: Socket, address: &Address, mode: Mode, time_out: Duration
 /// Sends the start-up message, proves who we are, and reads on until the server is ready.
 pub(super) fn log_in(connection: &mut Connection, address: &Address, purpose: Purpose) -> Result<()> {
     let name = address.options.get("application_name").map_or("list_sync", String::as_str);
+    let session = SESSION.map(|setting| format!("-c {setting}")).join(" ");
     let mut parameters = vec![
         ("user", address.user.as_str()),
         ("database", address.database.as_str()),
         ("client_encoding", "UTF8"),
         ("application_name", name),
-        ("options", SESSION),
+        ("options", session.as_str()),
     ];
     if purpose == Purpose::Replication {
         parameters.push(("replication", "database"));
@@ -116,12 +143,19 @@ pub(super) fn log_in(connection: &mut Connection, address: &Address, purpose: Pu
                 }
             }
             b'E' => return Err(connection.server_error(body).context(format!("cannot log in to {address}"))),
-            b'Z' => return Ok(()),
+            b'Z' => return set_newer(connection),
             b'K' | b'N' => {}
             b'v' => return Err(Error::stop("the server does not speak version 3 of PostgreSQL's protocol")),
             _ => return Err(Malformed.into()),
         }
     }
+}
+
+fn set_newer(connection: &mut Connection) -> Result<()> {
+    let version = connection.version;
+    let known = SESSION_SINCE.iter().filter(|(since, _)| *since <= version);
+    let settings: Vec<_> = known.map(|(_, setting)| format!("SET {setting}")).collect();
+    if settings.is_empty() { Ok(()) } else { connection.execute(&settings.join("; ")).map(|_| ()) }
 }
 
 /// The answer to one authentication request (protocol page "Message Formats", `Authentication…`).

@@ -4,14 +4,18 @@ use std::ops::Range;
 
 use crate::Error;
 
+/// What the failure is called.
+pub(super) const UNREADABLE: &str = "the PostgreSQL server sent a message that cannot be read";
+
 /// A message ended before its fields did, or says something impossible of itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Malformed;
 
 impl From<Malformed> for Error {
     fn from(_: Malformed) -> Self {
-        Self::stop("the PostgreSQL server sent a message that cannot be read")
-            .hint("check that nothing but PostgreSQL listens at this address")
+        Self::stop(UNREADABLE).hint(
+            "this is a fault of list_sync, or of a plugin or version of the server that it does not know: please report it with the server's version",
+        )
     }
 }
 

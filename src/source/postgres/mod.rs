@@ -2,11 +2,10 @@
 //!
 //! ```text
 //! socket, tls ── login ── connection ──┬── stream (Source), session ── pgoutput | wal2json ── progress, values ──► Batch
-//!                                      └── catalog, checks, slot        database (Database) ── values ──► Batch
+//!                                      └── catalog, checks, publication, slot, origin   database (Database) ── values ──► Batch
 //! ```
 //! The position of a row is (LSN of its transaction's commit record, its number in the transaction); a checkpoint is the end of a commit record, or
-//! on an idle server the end of what the server has decoded. The identity that is saved with it names the marks `system` (the cluster's system
-//! identifier), `database` and `slot`.
+//! on an idle server the end of what the server has decoded. `origin` says what is saved with it to recognise the server by.
 
 mod catalog;
 mod checks;
@@ -16,10 +15,14 @@ mod distance;
 mod failure;
 mod inspect;
 mod json;
+mod keys;
 mod login;
 mod message;
+mod notice;
+mod origin;
 mod pgoutput;
 mod progress;
+mod publication;
 mod session;
 mod slot;
 mod socket;

@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::super::Tables;
-use super::catalog::Catalog;
+use super::catalog::{Catalog, places};
+use super::failure::quote_identifier;
+use super::keys::Keys;
 use super::message::{Fields, Malformed};
 use super::progress::{EPOCH_2000_US, Progress};
 use super::values::Encoding;
@@ -16,6 +18,8 @@ use crate::{Error, Result};
 pub(super) struct Decoder {
     wanted: Tables,
     relations: HashMap<u32, Relation>,
+    /// Tables whose key was changed after the rows that are read: their last Relation message, and what the catalog said.
+    in_doubt: HashMap<u32, (Vec<u8>, Keys)>,
 }
 
 /// A table as the last Relation message described it.
@@ -26,17 +30,17 @@ struct Relation {
     encodings: Vec<Option<Encoding>>,
     /// The patterns name it.
     wanted: bool,
+    /// The old row comes without a column that the server computes, so nobody can tell which row it was.
+    half_identity: bool,
 }
 
 /// What a Relation message does not say of a table.
 #[derive(Debug, Default)]
 pub(super) struct Description {
-    /// The columns of the primary key, in its order.
-    pub key: Vec<String>,
+    /// What identifies its rows, as the catalog has it now.
+    pub keys: Keys,
     /// The names of the types that were asked for.
     pub type_names: Vec<String>,
-    /// Columns that the server computes; they are left out, as older servers do.
-    pub generated: Vec<String>,
 }
 
 /// Who knows what a Relation message does not say.
@@ -47,17 +51,13 @@ pub(super) trait Describe {
 
 impl Describe for Catalog {
     fn describe(&mut self, table_oid: u32, types: &[(u32, i32)]) -> Result<Description> {
-        let table_oid = table_oid.to_string();
-        let (key, type_names) = (self.key(&table_oid)?, self.type_names(types)?);
-        // Generated columns are published from version 18 on.
-        let generated = if self.version()? >= 18 { self.generated(&table_oid)? } else { Vec::new() };
-        Ok(Description { key, type_names, generated })
+        Ok(Description { keys: self.keys(&table_oid.to_string())?, type_names: self.type_names(types)? })
     }
 }
 
 impl Decoder {
     pub fn new(wanted: Tables) -> Self {
-        Self { wanted, relations: HashMap::new() }
+        Self { wanted, relations: HashMap::new(), in_doubt: HashMap::new() }
     }
 
     /// The highest protocol version that the server speaks (13: 1, 14: 2, 15: 3, 16 and newer: 4).
@@ -74,13 +74,20 @@ impl Decoder {
             b'D' => self.change(Operation::Delete, fields, lsn, batch, progress),
             b'B' => {
                 let (commit_lsn, committed) = (fields.u64()?, fields.i64()?);
-                progress.begin(commit_lsn, committed.saturating_add(EPOCH_2000_US), fields.u32()?)
+                let xid = fields.u32()?;
+                progress.begin(commit_lsn, committed.saturating_add(EPOCH_2000_US), xid)?;
+                let settled: Vec<u32> =
+                    self.in_doubt.iter().filter(|(_, (_, keys))| !keys.is_newer_than(xid)).map(|(oid, _)| *oid).collect();
+                for (message, _) in settled.iter().filter_map(|oid| self.in_doubt.remove(oid)).collect::<Vec<_>>() {
+                    self.relation(&message, progress, catalog)?;
+                }
+                Ok(())
             }
             b'C' => {
                 let (_flags, _commit_lsn) = (fields.u8()?, fields.u64()?);
                 Ok(progress.commit(fields.u64()?)?)
             }
-            b'R' => self.relation(fields, catalog),
+            b'R' => self.relation(fields.0, progress, catalog),
             b'T' => self.truncate(fields, lsn, batch, progress),
             // Type and Origin: names of types are asked of the catalog, origins are not told apart.
             b'Y' | b'O' => Ok(()),
@@ -89,7 +96,8 @@ impl Decoder {
         }
     }
 
-    fn relation(&mut self, mut fields: Fields, catalog: &mut dyn Describe) -> Result<()> {
+    fn relation(&mut self, message: &[u8], progress: &Progress, catalog: &mut dyn Describe) -> Result<()> {
+        let mut fields = Fields(message);
         let oid = fields.u32()?;
         let schema = match fields.text()? {
             "" => "pg_catalog",
@@ -105,22 +113,35 @@ impl Decoder {
         }
         let mut encodings: Vec<_> = types.iter().map(|&(type_oid, _)| Some(Encoding::of(type_oid))).collect();
         let wanted = self.wanted.contains(schema, name);
-        let mut key = Vec::new();
+        let (mut key, mut half_identity) = (Vec::new(), false);
+        self.in_doubt.remove(&oid);
         if wanted {
             let known = catalog.describe(oid, &types)?;
             for ((column, encoding), type_name) in columns.iter_mut().zip(&mut encodings).zip(known.type_names) {
                 column.type_name = type_name;
-                *encoding = encoding.filter(|_| !known.generated.contains(&column.name));
+                *encoding = encoding.filter(|_| !known.keys.leaves_out(&column.name));
             }
-            columns.retain(|column| !known.generated.contains(&column.name));
-            key = key_of(&known.key, &columns, replica_identity);
+            columns.retain(|column| !known.keys.leaves_out(&column.name));
+            half_identity = is_half(&known.keys, &columns, replica_identity);
+            let in_doubt = matches!(replica_identity, b'f' | b'n') && progress.xid().is_some_and(|xid| known.keys.is_newer_than(xid));
+            if in_doubt {
+                self.in_doubt.insert(oid, (message.to_vec(), known.keys));
+            } else if !half_identity {
+                key = key_of(&known.keys, &columns, replica_identity);
+            }
+            let carried = encodings.iter_mut().flatten().enumerate();
+            carried.filter(|(place, _)| key.contains(place)).for_each(|(_, encoding)| *encoding = encoding.of_key());
         }
+        let in_doubt = self.in_doubt.contains_key(&oid);
         let mut table = Arc::new(Table { schema: schema.to_owned(), name: name.to_owned(), columns, key });
         // The server describes a table again for many reasons; only another shape is another table.
         if let Some(known) = self.relations.get(&oid).filter(|known| known.table == table) {
             table = Arc::clone(&known.table);
+        } else if in_doubt {
+            let table = table.qualified_name();
+            tracing::warn!(table, "rows from before the primary key was changed have no key: what it was then is not in the log");
         }
-        self.relations.insert(oid, Relation { table, encodings, wanted });
+        self.relations.insert(oid, Relation { table, encodings, wanted, half_identity });
         Ok(())
     }
 
@@ -128,6 +149,9 @@ impl Decoder {
         let relation = self.relations.get(&fields.u32()?).ok_or(Malformed)?;
         if !relation.wanted {
             return Ok(());
+        }
+        if relation.half_identity && operation != Operation::Insert {
+            return Err(relation.says_half());
         }
         let head = progress.head(batch, operation, &relation.table, lsn)?;
         let mut part = fields.u8()?;
@@ -172,14 +196,19 @@ impl Decoder {
     }
 }
 
-/// Places of the primary key's columns. With the default replica identity the log itself marks them, as they were then; otherwise the
-/// catalog names them, which may be ahead of the log.
-fn key_of(names: &[String], columns: &[Column], replica_identity: u8) -> Vec<usize> {
-    let place = |name: &String| columns.iter().position(|column| column.name == *name);
-    let mut key: Vec<usize> = names.iter().map(place).collect::<Option<_>>().unwrap_or_default();
-    key.sort_unstable();
-    let marked: Vec<usize> = (0..columns.len()).filter(|&place| columns[place].identity).collect();
-    if replica_identity == b'd' { marked } else { key }
+/// Places of the key's columns. With an index as the replica identity the log itself marks them, as they were then: each event carries them. Where the
+/// whole row is the identity, or nothing, the catalog names the primary key.
+fn key_of(keys: &Keys, columns: &[Column], replica_identity: u8) -> Vec<usize> {
+    match replica_identity {
+        b'd' | b'i' => (0..columns.len()).filter(|&place| columns[place].identity).collect(),
+        _ => places(&keys.primary, columns),
+    }
+}
+
+/// The replica identity has a column that is not sent.
+fn is_half(keys: &Keys, columns: &[Column], replica_identity: u8) -> bool {
+    let is_missing = |name: &String| keys.computed.contains(name) && !columns.iter().any(|column| column.name == *name);
+    replica_identity == keys.identity && matches!(replica_identity, b'd' | b'i') && keys.index.iter().any(is_missing)
 }
 
 fn skip_row(fields: &mut Fields) -> Result<(), Malformed> {
@@ -238,7 +267,21 @@ impl Relation {
     fn unreadable(&self, column: &Column) -> Error {
         let table = self.table.qualified_name();
         Error::stop(format!("column {:?} of table {table:?} holds a value that is not UTF-8, or not of its type", column.name))
-            .hint("a database in SQL_ASCII holds bytes in no known character set: mend the row, or leave the table out of `tables`")
+            .hint(super::failure::no_character_set(&table))
+    }
+
+    fn says_half(&self) -> Error {
+        let table = self.table.qualified_name();
+        Error::stop(format!(
+            "table {table:?} has a generated column in its replica identity, which PostgreSQL before 18 does not send: which row was changed is not known"
+        ))
+        .hint(format!(
+            "ALTER TABLE {}.{} REPLICA IDENTITY FULL, so that the next changes are sent; leave it out of `tables` (\"!{table}\") until the source has \
+             read past this place, then put it back; {}",
+            quote_identifier(&self.table.schema),
+            quote_identifier(&self.table.name),
+            super::failure::FILL_AGAIN
+        ))
     }
 }
 

@@ -51,6 +51,11 @@ impl Progress {
         Ok(())
     }
 
+    /// The number of the open transaction.
+    pub fn xid(&self) -> Option<u32> {
+        self.open.as_ref().map(|open| open.xid)
+    }
+
     /// The head of a row of the open transaction.
     pub fn head(&mut self, batch: &mut Batch, operation: Operation, table: &Arc<Table>, lsn: u64) -> Result<RowHead, Malformed> {
         let open = self.open.as_mut().ok_or(Malformed)?;

@@ -2,13 +2,17 @@
 
 use std::time::{Duration, Instant};
 
-use super::super::KEEP_ALIVE;
+use super::super::{KEEP_ALIVE, Tables};
 use super::catalog::Catalog;
 use super::connection::Connection;
+use super::failure::ServerError;
 use super::message::{Fields, Malformed};
+use super::origin::SLOT_RESTART;
 use super::progress::{EPOCH_2000_US, Progress};
+use super::publication::{self, Look};
+use super::slot::{self, print_lsn};
 use super::socket::Wait;
-use super::{pgoutput, wal2json};
+use super::{Settings, notice, pgoutput, wal2json};
 use crate::change::{Batch, Checkpoint, Identity, Restart};
 use crate::{Error, Result};
 
@@ -22,6 +26,9 @@ const ASK_IDLE: Duration = Duration::from_secs(1);
 const ASK_AWAITED: Duration = Duration::from_millis(20);
 /// Questions without any answer for so long mean that the link is dead.
 const SILENCE_MAX: Duration = Duration::from_mins(1);
+/// How long the server may take for one question while the stream waits.
+const LOOK_TIME_OUT: Duration = Duration::from_secs(10);
+
 /// A running stream.
 #[derive(Debug)]
 pub(super) struct Session {
@@ -40,8 +47,17 @@ pub(super) struct Session {
     pub asked: Instant,
     /// The first question since the server was last heard.
     pub unanswered_since: Option<Instant>,
-    /// When new tables were last looked for.
-    pub tables_looked_at: Instant,
+    /// Which tables are captured.
+    pub tables: Tables,
+    /// Object ids of the tables that the publication names.
+    pub published: Vec<u32>,
+    /// As [`Catalog::partitions`].
+    pub partitions: Option<String>,
+    /// When the catalog was last looked at, and how long the next look is put off.
+    pub looked_at: Instant,
+    pub look_pause: Duration,
+    /// What ended the stream, behind rows that were still handed out.
+    pub failure: Option<Error>,
 }
 
 #[derive(Debug)]
@@ -53,9 +69,29 @@ pub(super) enum Decoder {
 impl Session {
     /// As [`super::super::Source::read`].
     pub fn read(&mut self, batch: &mut Batch, wait: Duration) -> Result<()> {
-        let deadline = Instant::now() + wait;
+        if let Some(failure) = self.failure.take() {
+            return Err(failure);
+        }
         let (rows_before, finished_before) = (batch.rows().len(), self.progress.finished_lsn);
         self.progress.enter_batch();
+        let read = self.fill(batch, wait, finished_before);
+        batch.read_to = batch.read_to.max(self.progress.read_to());
+        if self.progress.finished_lsn > finished_before {
+            let restart = Restart::Postgres { lsn: self.progress.finished_lsn };
+            batch.checkpoint = Some(Checkpoint { identity: self.identity.clone(), position: self.progress.finished(), restart });
+        }
+        match read {
+            // What came before it is good, and is not read again.
+            Err(failure) if batch.rows().len() > rows_before || batch.checkpoint.is_some() => {
+                self.failure = Some(failure);
+                Ok(())
+            }
+            read => read,
+        }
+    }
+
+    fn fill(&mut self, batch: &mut Batch, wait: Duration, finished_before: u64) -> Result<()> {
+        let (deadline, rows_before) = (Instant::now() + wait, batch.rows().len());
         let mut short_read = false;
         loop {
             self.decode(batch)?;
@@ -87,12 +123,26 @@ impl Session {
                 None => self.check_silence()?,
             }
         }
-        batch.read_to = batch.read_to.max(self.progress.read_to());
-        if self.progress.finished_lsn > finished_before {
-            let restart = Restart::Postgres { lsn: self.progress.finished_lsn };
-            batch.checkpoint = Some(Checkpoint { identity: self.identity.clone(), position: self.progress.finished(), restart });
-        }
         Ok(())
+    }
+
+    /// Looks at what the log does not tell; see [`super::PostgresSource`].
+    pub fn look(&mut self, settings: &Settings) -> Result<Look> {
+        self.catalog.hurry(LOOK_TIME_OUT)?;
+        let slot = slot::find(&mut self.catalog, settings)?;
+        self.identity.extend(slot.map(|slot| (SLOT_RESTART.to_owned(), print_lsn(slot.restart_lsn))));
+        if let Decoder::Wal2json(decoder) = &mut self.decoder {
+            let partitions = self.catalog.partitions()?;
+            if partitions != self.partitions {
+                decoder.forget();
+                self.partitions = partitions;
+            }
+            return Ok(Look::default());
+        }
+        let captured = self.catalog.captured(&settings.tables)?;
+        let mut look = publication::keep(&mut self.catalog, settings, &captured, Some(&self.published))?;
+        self.published = std::mem::take(&mut look.published);
+        Ok(look)
     }
 
     /// Takes the whole messages that are here, until the batch is full.
@@ -103,7 +153,12 @@ impl Session {
                 b'd' => {}
                 b'E' => return Err(self.wire.server_error(body).context("the server ended the stream")),
                 b'c' | b'C' | b'Z' => return Err(Error::link("the server ended the stream")),
-                b'N' | b'S' => continue,
+                b'N' => {
+                    let notice = ServerError::parse(self.wire.body(body))?;
+                    notice::judge(&notice, &self.tables, &mut self.catalog)?;
+                    continue;
+                }
+                b'S' => continue,
                 _ => return Err(Malformed.into()),
             }
             let mut fields = Fields(self.wire.body(body));

@@ -3,28 +3,31 @@
 use std::time::{Duration, Instant};
 
 use super::super::{Inspection, KEEP_ALIVE, Source};
-use super::catalog::{Captured, Catalog, cells};
+use super::catalog::{Captured, Catalog};
 use super::connection::{Connection, Purpose};
 use super::message::Malformed;
+use super::origin::{self, LOG_END};
 use super::progress::Progress;
+use super::publication::{self, Look};
 use super::session::{Decoder, Session};
 use super::slot::{parse_lsn, print_lsn};
-use super::{Plugin, Settings, checks, pgoutput, slot, wal2json};
-use crate::change::{Batch, Checkpoint, Identity, Position, Restart};
+use super::{Plugin, Settings, checks, notice, pgoutput, slot, wal2json};
+use crate::change::{Batch, Checkpoint, Position, Restart};
 use crate::{Error, Result, error};
 
 /// How long another reader of the slot is waited for.
 const SLOT_BUSY_MAX: Duration = Duration::from_secs(10);
 
-/// How often tables are looked for that are new to the publication, and how long the server may take to answer.
+/// How often the catalog is looked at.
 const LOOK_FOR_TABLES: Duration = Duration::from_secs(5);
-const LOOK_TIME_OUT: Duration = Duration::from_secs(10);
+/// The same after looks that failed.
+const LOOK_PAUSE_MAX: Duration = Duration::from_mins(1);
 
 /// The row changes of a PostgreSQL database.
 #[derive(Debug)]
 pub struct PostgresSource {
     settings: Settings,
-    session: Option<Session>,
+    pub(super) session: Option<Session>,
     /// Why new tables could not be captured, so that it is told once.
     told_of_tables: Option<String>,
 }
@@ -39,31 +42,33 @@ impl PostgresSource {
         self.session.as_mut().ok_or_else(|| Error::link(format!("source {:?} is not started", self.settings.name)))
     }
 
-    /// Tables that were made, or took another's name, since the last look: a publication names tables one by one, and whatever it does not name the server
-    /// leaves out without a word. A failure is told and does not hold up the tables that are there.
-    fn look_for_tables(&mut self) {
+    /// What the catalog says that the log does not: how far the slot's log is, partitions that came or went (wal2json), and tables that were made, or took
+    /// another's name (pgoutput). A failure is told and does not hold up the tables that are there; an error is rows that were left out.
+    fn look(&mut self) -> Result<()> {
         let settings = &self.settings;
-        let Some(session) = self.session.as_mut() else { return };
+        let Some(session) = self.session.as_mut() else { return Ok(()) };
         // A link in doubt is not waited for here: whoever reads from it notices.
-        let is_due = session.tables_looked_at.elapsed() >= LOOK_FOR_TABLES && session.unanswered_since.is_none();
-        if settings.plugin != Plugin::Pgoutput || !is_due {
-            return;
+        if session.looked_at.elapsed() < session.look_pause || session.unanswered_since.is_some() {
+            return Ok(());
         }
-        session.tables_looked_at = Instant::now();
-        let catalog = &mut session.catalog;
-        // It stays so: no other question on this connection may hold up the stream longer either.
-        let looked = catalog.connection().map(|connection| connection.time_out = Some(LOOK_TIME_OUT)).and_then(|()| {
-            let captured = catalog.captured(&settings.tables)?;
-            slot::keep_publication(catalog, settings, &captured, true)
-        });
-        match looked {
-            Err(error) if error.kind() == error::Kind::Stop && self.told_of_tables.as_ref() != Some(&error.to_string()) => {
-                tracing::error!(source = settings.name, hint = error.hint_text(), "new tables are not captured: {error}");
-                self.told_of_tables = Some(error.to_string());
+        let looked = session.look(settings);
+        session.looked_at = Instant::now();
+        let pending = match looked {
+            Ok(Look { lost: Some(lost), .. }) => return Err(lost),
+            Ok(Look { pending: None, .. }) => {
+                (self.told_of_tables, session.look_pause) = (None, LOOK_FOR_TABLES);
+                return Ok(());
             }
-            Err(error) => tracing::debug!(source = settings.name, "new tables were not looked for: {error}"),
-            Ok(()) => self.told_of_tables = None,
+            Ok(Look { pending: Some(error), .. }) | Err(error) => error,
+        };
+        // What was tried in vain is not tried again at once: others may wait for the same locks.
+        session.look_pause = (session.look_pause * 2).min(LOOK_PAUSE_MAX);
+        if self.told_of_tables.as_ref() != Some(&pending.to_string()) {
+            let hint = pending.hint_text();
+            tracing::error!(source = settings.name, hint, "tables that are new may not be captured: {pending}");
+            self.told_of_tables = Some(pending.to_string());
         }
+        Ok(())
     }
 
     /// Where the stream begins when nothing was saved: at the slot, which is made if it is missing.
@@ -80,45 +85,28 @@ impl PostgresSource {
         Ok(lsn)
     }
 
-    /// The saved position is one that this slot can go on from.
-    fn check_saved(&self, catalog: &mut Catalog, identity: &Identity, saved: &Checkpoint) -> Result<u64> {
-        let Restart::Postgres { lsn } = saved.restart else {
-            return Err(Error::stop(format!("the saved position of source {:?} is not one of PostgreSQL", self.settings.name))
-                .hint("give the source another name, or remove its saved position"));
-        };
-        for mark in ["system", "database"] {
-            let (was, is) = (saved.identity.get(mark), identity.get(mark));
-            if was != is {
-                return Err(Error::stop(format!(
-                    "the saved position of source {:?} belongs to another server: {mark} was {:?} and is {:?}",
-                    self.settings.name,
-                    was.map_or("", String::as_str),
-                    is.map_or("", String::as_str)
-                ))
-                .hint("check the URL; to begin anew with this server, give the source another name"));
-            }
+    /// Makes the publication right. A table that somebody holds a lock on does not keep a stream that has begun from going on without it.
+    fn keep_publication(&self, catalog: &mut Catalog, captured: &[Captured], has_begun: bool) -> Result<Vec<u32>> {
+        let before: Option<&[u32]> = has_begun.then_some(&[]);
+        let look = publication::keep(catalog, &self.settings, captured, before)?;
+        if let Some(lost) = look.lost {
+            return Err(lost);
         }
-        let name = &self.settings.slot;
-        let anew = "give the source another name to begin anew, and compare with `list_sync verify`";
-        let slot = slot::find(catalog, &self.settings)?
-            .ok_or_else(|| Error::stop(format!("the slot {name:?} is gone: changes since {} are lost", print_lsn(lsn))).hint(anew))?;
-        if slot.confirmed_lsn > lsn {
-            let (slot, saved) = (print_lsn(slot.confirmed_lsn), print_lsn(lsn));
-            return Err(Error::stop(format!(
-                "slot {name:?} stands at {slot}, past the saved {saved}: it was made anew, or somebody else reads from it"
-            ))
-            .hint(anew));
+        match look.pending {
+            Some(error) if error.kind() == error::Kind::Stop || !has_begun => return Err(error),
+            Some(error) => tracing::error!(source = self.settings.name, hint = error.hint_text(), "{error}"),
+            None => {}
         }
-        Ok(lsn)
+        Ok(look.published)
     }
 
-    fn start_command(&self, wire: &Connection, captured: &[Captured], lsn: u64) -> String {
+    fn start_command(&self, wire: &Connection, lsn: u64) -> String {
         let options = match self.settings.plugin {
             Plugin::Pgoutput => vec![
                 ("proto_version", pgoutput::Decoder::protocol_version(wire.version).to_string()),
                 ("publication_names", super::failure::quote_identifier(&self.settings.publication)),
             ],
-            Plugin::Wal2json => wal2json::options(captured),
+            Plugin::Wal2json => wal2json::options(),
         };
         // Replication commands know no other escape than the doubled quote.
         let options: Vec<_> = options.iter().map(|(name, value)| format!("\"{name}\" '{}'", value.replace('\'', "''"))).collect();
@@ -126,12 +114,24 @@ impl PostgresSource {
         format!("START_REPLICATION SLOT {slot} LOGICAL {} ({})", print_lsn(lsn), options.join(", "))
     }
 
+    fn decoder(&self, catalog: &mut Catalog) -> Result<Decoder> {
+        let tables = self.settings.tables.clone();
+        Ok(match self.settings.plugin {
+            Plugin::Pgoutput => Decoder::Pgoutput(pgoutput::Decoder::new(tables)),
+            Plugin::Wal2json => {
+                let encoding = catalog.ask_one("SHOW server_encoding")?.unwrap_or_default();
+                Decoder::Wal2json(Box::new(wal2json::Decoder::new(tables, &encoding)))
+            }
+        })
+    }
+
     /// Begins to stream; an old connection that the server still believes in is waited for.
     fn start_streaming(&self, wire: &mut Connection, catalog: &mut Catalog, command: &str) -> Result<()> {
+        let tables = &self.settings.tables;
         let since = Instant::now();
         loop {
             let error = match wire.start_copy_both(command) {
-                Ok(()) => return Ok(()),
+                Ok(notices) => return notices.iter().try_for_each(|notice| notice::judge(notice, tables, catalog)),
                 Err(error) if wire.is_broken() => return Err(error),
                 Err(error) => error,
             };
@@ -157,22 +157,27 @@ impl Source for PostgresSource {
         checks::log_is_logical(&mut catalog)?;
         checks::role_may_replicate(&mut catalog)?;
         checks::plugin_is_allowed(&mut catalog, settings.plugin)?;
-        let captured = checks::tables_are_there(&mut catalog, settings)?;
+        // The log of a source that has begun may hold rows of tables that are gone.
+        let captured =
+            if saved.is_some() { catalog.captured(&settings.tables)? } else { checks::tables_are_there(&mut catalog, settings)? };
         settings.tables.warn_of_unmatched(&settings.name, captured.iter().map(|table| (table.schema.as_str(), table.name.as_str())));
-        checks::warn_of_identities(&captured, settings.plugin);
+        checks::warn_of_identities(&captured, settings.plugin, catalog.version()?);
         let mut wire = Connection::open(&settings.address, Purpose::Replication)?;
-        let [system, ..] = wire.query("IDENTIFY_SYSTEM")?.into_iter().next().map(cells::<4>).unwrap_or_default();
-        let marks = [("system", system), ("database", settings.address.database.clone()), ("slot", settings.slot.clone())];
-        let identity: Identity = marks.into_iter().map(|(mark, value)| (mark.to_owned(), value)).collect();
-        let known_lsn = saved.map(|saved| self.check_saved(&mut catalog, &identity, saved)).transpose()?;
+        let mut identity = origin::identity(&mut catalog, &mut wire, settings)?;
+        let known_lsn = saved.map(|saved| origin::check(&mut catalog, &mut wire, settings, &identity, saved)).transpose()?;
         if saved.is_none() {
             checks::tables_are_empty(catalog.connection()?, settings.snapshot, &captured)?;
         }
-        if settings.plugin == Plugin::Pgoutput {
-            slot::keep_publication(&mut catalog, settings, &captured, saved.is_some())?;
-        }
+        let published = match settings.plugin {
+            Plugin::Pgoutput => self.keep_publication(&mut catalog, &captured, saved.is_some())?,
+            Plugin::Wal2json => Vec::new(),
+        };
         let lsn = known_lsn.map_or_else(|| self.first_lsn(&mut catalog, &mut wire, &captured), Ok)?;
-        let command = self.start_command(&wire, &captured, lsn);
+        let slot = slot::find(&mut catalog, settings)?;
+        identity.extend(slot.map(|slot| (origin::SLOT_RESTART.to_owned(), print_lsn(slot.restart_lsn))));
+        let decoder = self.decoder(&mut catalog)?;
+        let partitions = catalog.partitions()?;
+        let command = self.start_command(&wire, lsn);
         self.start_streaming(&mut wire, &mut catalog, &command)?;
         let epoch = saved.map_or(0, |saved| saved.position.epoch);
         tracing::info!(
@@ -182,10 +187,6 @@ impl Source for PostgresSource {
             "streaming from PostgreSQL {}",
             wire.version
         );
-        let decoder = match settings.plugin {
-            Plugin::Pgoutput => Decoder::Pgoutput(pgoutput::Decoder::new(settings.tables.clone())),
-            Plugin::Wal2json => Decoder::Wal2json(Box::new(wal2json::Decoder::new(settings.tables.clone()))),
-        };
         let now = Instant::now();
         let progress = Progress::new(epoch, lsn);
         let checkpoint = Checkpoint { identity: identity.clone(), position: progress.finished(), restart: Restart::Postgres { lsn } };
@@ -201,21 +202,25 @@ impl Source for PostgresSource {
             status_sent: now,
             asked: now,
             unanswered_since: None,
-            tables_looked_at: now,
+            tables: settings.tables.clone(),
+            published,
+            partitions,
+            looked_at: now,
+            look_pause: LOOK_FOR_TABLES,
+            failure: None,
         });
         Ok(checkpoint)
     }
 
     fn head(&mut self) -> Result<Position> {
         let session = self.session()?;
-        let head = "SELECT CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn() ELSE pg_catalog.pg_current_wal_flush_lsn() END";
-        let lsn = session.catalog.ask_one(head)?.as_deref().and_then(parse_lsn).ok_or(Malformed)?;
+        let lsn = session.catalog.ask_one(&format!("SELECT {LOG_END}"))?.as_deref().and_then(parse_lsn).ok_or(Malformed)?;
         session.awaited_lsn = lsn;
         Ok(Position::first_of(session.epoch, lsn))
     }
 
     fn read(&mut self, batch: &mut Batch, wait: Duration) -> Result<()> {
-        self.look_for_tables();
+        self.look()?;
         self.session()?.read(batch, wait)
     }
 

@@ -10,6 +10,8 @@ use crate::change::{Batch, Kind};
 pub(super) enum Encoding {
     /// Digits as they stand; NaN and infinities become NULL, which is what JSON has for them.
     Number,
+    /// The same in a key, where NaN and infinities are texts: rows that differ must not have one key.
+    KeyNumber,
     /// `t` and `f` become `true` and `false`.
     Boolean,
     /// Hexadecimal digits without the `\x` in front.
@@ -34,10 +36,19 @@ impl Encoding {
         }
     }
 
+    /// The same where the column is part of the key.
+    pub fn of_key(self) -> Self {
+        if self == Self::Number { Self::KeyNumber } else { self }
+    }
+
     /// Adds a value, which is not NULL, in its printed form.
     pub fn add(self, batch: &mut Batch, printed: &[u8]) -> Result<(), Unreadable> {
         let (kind, text) = match self {
             Self::Number => number(printed)?,
+            Self::KeyNumber => match number(printed)? {
+                (Kind::Null, _) => (Kind::Text, printed),
+                number => number,
+            },
             Self::Boolean if printed == b"t" => (Kind::Literal, &b"true"[..]),
             Self::Boolean if printed == b"f" => (Kind::Literal, &b"false"[..]),
             Self::Boolean => return Err(Unreadable),
@@ -69,15 +80,27 @@ mod tests {
     use proptest::prelude::*;
 
     fn carried(type_oid: u32, printed: &[u8]) -> Result<(Kind, Vec<u8>), Unreadable> {
+        carried_by(Encoding::of(type_oid), printed)
+    }
+
+    fn carried_by(encoding: Encoding, printed: &[u8]) -> Result<(Kind, Vec<u8>), Unreadable> {
         let mut batch = Batch::default();
         let column = crate::change::Column { name: "v".into(), type_name: String::new(), identity: false };
         let table = batch.add_table(&std::sync::Arc::new(Table { columns: vec![column], ..Table::default() }));
         let transaction = batch.add_transaction(Transaction::default());
-        Encoding::of(type_oid).add(&mut batch, printed)?;
+        encoding.add(&mut batch, printed)?;
         let head = RowHead { operation: Operation::Insert, table, transaction, lsn: 0 };
         batch.push(head, 0, 1, &mut Position::default());
         let cell = batch.columns(&batch.rows()[0])[0];
         Ok((cell.kind, batch.text(&cell).to_vec()))
+    }
+
+    #[test]
+    fn numbers_in_keys() {
+        for (printed, kind) in [("NaN", Kind::Text), ("-Infinity", Kind::Text), ("1.5", Kind::Literal)] {
+            assert_eq!(carried_by(Encoding::of(701).of_key(), printed.as_bytes()), Ok((kind, printed.as_bytes().to_vec())));
+        }
+        assert_eq!(Encoding::of(25).of_key(), Encoding::Text);
     }
 
     #[test]

@@ -10,7 +10,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::super::Tables;
-use super::catalog::{Captured, Catalog};
+use super::catalog::Catalog;
+use super::failure;
 use super::json::{Scalar, Text, unescape};
 use super::message::Malformed;
 use super::progress::Progress;
@@ -26,12 +27,17 @@ pub(super) struct Decoder {
     entries: HashMap<Vec<u8>, Option<Entry>>,
     change: Change,
     scratch: Vec<u8>,
+    /// Where the log was truncated for the last time, and which root of partitions.
+    truncated: Option<(u64, Arc<Table>)>,
+    /// The server's encoding, if it is not UTF-8: wal2json does not convert.
+    encoding: Option<String>,
 }
 
-/// The options of `START_REPLICATION`. Types are asked for by number: wal2json prints the names of some without escaping them.
-pub(super) fn options(captured: &[Captured]) -> Vec<(&'static str, String)> {
+/// The options of `START_REPLICATION`. Types are asked for by number: wal2json prints the names of some without escaping them. All tables are asked for,
+/// and chosen from here: a list could only name the tables of now, and rows come under the names of then.
+pub(super) fn options() -> Vec<(&'static str, String)> {
     let on = || "true".to_owned();
-    let mut options = vec![
+    vec![
         ("format-version", "2".to_owned()),
         ("include-transaction", on()),
         ("include-pk", on()),
@@ -40,32 +46,35 @@ pub(super) fn options(captured: &[Captured]) -> Vec<(&'static str, String)> {
         ("include-xids", on()),
         ("include-types", "false".to_owned()),
         ("include-type-oids", on()),
-    ];
-    // wal2json names partitions, not their root, and new ones come while streaming: then all is sent, and chosen from here.
-    if !captured.iter().any(|table| table.partitioned) {
-        let names = captured.iter().map(|table| format!("{}.{}", escape(&table.schema), escape(&table.name)));
-        options.push(("add-tables", names.collect::<Vec<_>>().join(",")));
-    }
-    options
-}
-
-/// A name as wal2json's lists want it: everything special gets a backslash.
-fn escape(name: &str) -> String {
-    let special = |letter: char| letter.is_ascii() && !letter.is_ascii_alphanumeric() && letter != '_';
-    name.chars().flat_map(|letter| special(letter).then_some('\\').into_iter().chain([letter])).collect()
+    ]
 }
 
 impl Decoder {
-    pub fn new(wanted: Tables) -> Self {
-        Self { wanted, entries: HashMap::new(), change: Change::default(), scratch: Vec::new() }
+    /// A decoder for a database in `encoding`.
+    pub fn new(wanted: Tables, encoding: &str) -> Self {
+        let encoding = (!["UTF8", "SQL_ASCII"].contains(&encoding)).then(|| encoding.to_owned());
+        let (entries, change) = (HashMap::new(), Change::default());
+        Self { wanted, entries, change, scratch: Vec::new(), truncated: None, encoding }
+    }
+
+    /// Partitions came or went: which table a row belongs to is asked again.
+    pub fn forget(&mut self) {
+        self.entries.clear();
     }
 
     /// Takes one message.
     pub fn take(&mut self, message: &[u8], batch: &mut Batch, progress: &mut Progress, catalog: &mut dyn Describe) -> Result<()> {
-        std::str::from_utf8(message).map_err(|_| {
-            Error::stop("wal2json sent a row that is not UTF-8")
-                .hint("a database in SQL_ASCII holds bytes in no known character set: mend the row")
-        })?;
+        if let Some(encoding) = self.encoding.as_ref().filter(|_| !message.is_ascii()) {
+            let converted = catalog.convert(message, encoding)?;
+            return self.take_utf8(converted.as_bytes(), batch, progress, catalog);
+        }
+        self.take_utf8(message, batch, progress, catalog)
+    }
+
+    fn take_utf8(&mut self, message: &[u8], batch: &mut Batch, progress: &mut Progress, catalog: &mut dyn Describe) -> Result<()> {
+        if std::str::from_utf8(message).is_err() {
+            return self.not_utf8(message, catalog);
+        }
         self.change.parse(message)?;
         match self.change.action {
             b'B' => {
@@ -91,24 +100,32 @@ impl Decoder {
         progress: &mut Progress,
         catalog: &mut dyn Describe,
     ) -> Result<()> {
-        let Self { wanted, entries, change, scratch } = self;
+        let Self { wanted, entries, change, scratch, truncated, .. } = self;
         scratch.clear();
         append(message, &change.schema, scratch)?;
         scratch.push(0);
         append(message, &change.table, scratch)?;
         if !entries.contains_key(scratch.as_slice()) {
             let entry = catalog.entry(wanted, scratch)?;
+            if entry.is_none() && operation != Operation::Truncate {
+                let columns = change.names(message)?;
+                if let Some(root) = catalog.may_have_been_of(wanted, scratch, &columns, operation == Operation::Insert)? {
+                    return Err(partition_is_gone(scratch, &root));
+                }
+            }
             entries.insert(scratch.clone(), entry);
         }
         let Some(Some(entry)) = entries.get_mut(scratch.as_slice()) else { return Ok(()) };
         let lsn = rows::lsn(message, &change.lsn)?;
         if operation == Operation::Truncate {
-            // pgoutput names the root only.
-            if !entry.partition {
-                let head = progress.head(batch, operation, &entry.table, lsn)?;
-                progress.push(batch, head, batch.mark(), batch.mark())?;
+            // A partition's follows its root's; alone it removes rows that no message names.
+            if entry.partition {
+                let is_of_root = truncated.as_ref().is_some_and(|(place, root)| *place == lsn && *root == entry.table);
+                return if is_of_root { Ok(()) } else { Err(truncated_alone(scratch, &entry.table)) };
             }
-            return Ok(());
+            *truncated = Some((lsn, Arc::clone(&entry.table)));
+            let head = progress.head(batch, operation, &entry.table, lsn)?;
+            return Ok(progress.push(batch, head, batch.mark(), batch.mark())?);
         }
         if !change.fits(message, entry) {
             if let Some(fresh) = catalog.entry(wanted, scratch)? {
@@ -123,6 +140,9 @@ impl Decoder {
                 }
             }
         }
+        if change.key_is_null(entry) {
+            return Err(key_is_null(&entry.table));
+        }
         let head = progress.head(batch, operation, &entry.table, lsn)?;
         let columns = batch.mark();
         if operation != Operation::Delete {
@@ -134,6 +154,49 @@ impl Decoder {
         }
         Ok(progress.push(batch, head, columns, identity)?)
     }
+
+    /// Bytes in no known character set stop the source, if the table is captured.
+    fn not_utf8(&mut self, message: &[u8], catalog: &mut dyn Describe) -> Result<()> {
+        let text = String::from_utf8_lossy(message);
+        self.change.parse(text.as_bytes())?;
+        if !b"IUDT".contains(&self.change.action) {
+            return Ok(());
+        }
+        let mut name = Vec::new();
+        append(text.as_bytes(), &self.change.schema, &mut name)?;
+        name.push(0);
+        append(text.as_bytes(), &self.change.table, &mut name)?;
+        if catalog.entry(&self.wanted, &name)?.is_none() {
+            return Ok(());
+        }
+        let table = String::from_utf8_lossy(&name).replace('\0', ".");
+        Err(Error::stop(format!("wal2json sent a row of table {table:?} that is not UTF-8")).hint(failure::no_character_set(&table)))
+    }
+}
+
+fn truncated_alone(partition: &[u8], root: &Table) -> Error {
+    let (partition, root) = (String::from_utf8_lossy(partition).replace('\0', "."), root.qualified_name());
+    Error::stop(format!("partition {partition:?} of table {root:?} was truncated alone: which rows went is in no message")).hint(format!(
+        "leave the table out of `tables` (\"!{root}\") until the source has read past this place, then put it back; {}",
+        failure::FILL_AGAIN
+    ))
+}
+
+fn partition_is_gone(table: &[u8], root: &str) -> Error {
+    let table = String::from_utf8_lossy(table).replace('\0', ".");
+    Error::stop(format!("table {table:?} is gone, and a row of it is read that could be one of {root:?}: whether it was a partition of it is not known"))
+        .hint(format!(
+            "to leave the rows of {table:?} out, add \"!{table}\" to `tables`; plugin = \"pgoutput\" (under another source name) would have known; {}",
+            failure::FILL_AGAIN
+        ))
+}
+
+fn key_is_null(table: &Table) -> Error {
+    let table = table.qualified_name();
+    Error::stop(format!(
+        "the key of a row of table {table:?} is NaN or an infinity, which wal2json prints as null: rows could not be told apart"
+    ))
+    .hint(format!("use plugin = \"pgoutput\" (under another source name), or leave the table out of `tables` (\"!{table}\")"))
 }
 
 /// What wal2json does not say of a table.
@@ -141,8 +204,14 @@ pub(super) trait Describe {
     /// The table that rows of this name (schema, zero byte, name) belong to, as the catalog has it; `None` if it is not wanted.
     fn entry(&mut self, wanted: &Tables, name: &[u8]) -> Result<Option<Entry>>;
 
+    /// For a table that is gone and not named by a pattern: the captured root that a row with these columns could be of. An inserted row has them all.
+    fn may_have_been_of(&mut self, wanted: &Tables, name: &[u8], columns: &[String], all: bool) -> Result<Option<String>>;
+
     /// Names of types.
     fn type_names(&mut self, types: &[(u32, i32)]) -> Result<Vec<String>>;
+
+    /// Bytes of this encoding as the server itself reads them.
+    fn convert(&mut self, bytes: &[u8], encoding: &str) -> Result<String>;
 }
 
 impl Describe for Catalog {
@@ -156,16 +225,38 @@ impl Describe for Catalog {
             table: Arc::new(Table { schema: schema.to_owned(), name: name.to_owned(), ..Table::default() }),
             ..Entry::default()
         };
-        Ok(Some(self.shape(&root_schema, &root)?.map_or_else(gone, |shape| Entry {
-            table: shape.table,
-            type_oids: shape.type_oids,
-            generated: shape.generated,
-            partition,
-        })))
+        Ok(Some(self.shape(&root_schema, &root)?.map_or_else(gone, |shape| Entry::of(shape, partition))))
+    }
+
+    fn may_have_been_of(&mut self, wanted: &Tables, name: &[u8], columns: &[String], all: bool) -> Result<Option<String>> {
+        let name = std::str::from_utf8(name).map_err(|_| Malformed)?;
+        let (schema, name) = name.split_once('\0').ok_or(Malformed)?;
+        if wanted.leaves_out(schema, name) || self.line(schema, name)?.is_some() {
+            return Ok(None);
+        }
+        for root in self.captured(wanted)?.iter().filter(|table| table.partitioned) {
+            let Some(shape) = self.shape(&root.schema, &root.name)? else { continue };
+            let computed = shape.keys.computed.iter().filter(|name| shape.keys.leaves_out(name));
+            let names: Vec<&String> = shape.table.columns.iter().map(|column| &column.name).chain(computed).collect();
+            if columns.iter().all(|column| names.contains(&column)) && (!all || columns.len() == names.len()) {
+                return Ok(Some(format!("{}.{}", root.schema, root.name)));
+            }
+        }
+        Ok(None)
     }
 
     fn type_names(&mut self, types: &[(u32, i32)]) -> Result<Vec<String>> {
         Self::type_names(self, types)
+    }
+
+    fn convert(&mut self, bytes: &[u8], encoding: &str) -> Result<String> {
+        use std::fmt::Write as _;
+        let mut hex = String::with_capacity(2 * bytes.len());
+        for byte in bytes {
+            let _ = write!(hex, "{byte:02x}");
+        }
+        let query = format!("SELECT pg_catalog.convert_from('\\x{hex}'::bytea, {})", failure::quote_literal(encoding));
+        Ok(self.ask_one(&query)?.ok_or(Malformed)?)
     }
 }
 

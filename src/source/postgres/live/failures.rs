@@ -5,7 +5,7 @@ use crate::error::Kind;
 use crate::secret::Secret;
 
 #[track_caller]
-fn check(answer: crate::Result<impl Sized>, kind: Kind, fact: &str, hint: &str) {
+pub(super) fn check(answer: crate::Result<impl Sized>, kind: Kind, fact: &str, hint: &str) {
     let error = answer.err().expect("must fail");
     assert_eq!(error.kind(), kind, "{error}");
     assert!(error.to_string().contains(fact), "{error}");
@@ -88,7 +88,7 @@ fn live_slots_that_cannot_be_read() {
     check(PostgresSource::new(wrong).start(Some(&start)), Kind::Stop, "was made for the plugin \"pgoutput\"", "plugin = \"pgoutput\"");
     drop(source);
     stage.run("SELECT pg_drop_replication_slot('pgsrc_slots_pgoutput') FROM pg_sleep(0.5)");
-    check(PostgresSource::new(stage.settings(Plugin::Pgoutput)).start(Some(&start)), Kind::Stop, "is gone: changes since", "anew");
+    check(PostgresSource::new(stage.settings(Plugin::Pgoutput)).start(Some(&start)), Kind::Stop, "is gone: changes since", "another name");
 }
 
 #[test]

@@ -90,7 +90,7 @@ fn live_both_plugins_give_the_same_rows() {
         }
     }
     assert_eq!((different, pgoutput.lines.len()), (0, wal2json.lines.len()));
-    assert_eq!(pgoutput.lines.len(), 73, "{:#?}", pgoutput.lines);
+    assert_eq!(pgoutput.lines.len(), 74, "{:#?}", pgoutput.lines);
 }
 
 #[test]

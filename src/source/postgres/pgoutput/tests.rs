@@ -6,6 +6,7 @@ use super::{Decoder, Describe, Description};
 use crate::Result;
 use crate::change::{Batch, Operation};
 use crate::source::Tables;
+use crate::source::postgres::keys::Keys;
 use crate::source::postgres::progress::Progress;
 
 struct Known;
@@ -13,7 +14,8 @@ struct Known;
 impl Describe for Known {
     fn describe(&mut self, _: u32, types: &[(u32, i32)]) -> Result<Description> {
         let type_names = types.iter().map(|(type_oid, _)| type_oid.to_string()).collect();
-        Ok(Description { key: vec!["id".to_owned()], type_names, generated: vec!["g".to_owned()] })
+        let keys = Keys { primary: vec!["id".to_owned()], computed: vec!["g".to_owned()], ..Keys::default() };
+        Ok(Description { keys, type_names })
     }
 }
 

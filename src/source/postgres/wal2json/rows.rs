@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
+use super::super::catalog::{Shape, places};
 use super::super::json::{Scalar, Scanner, Text, unescape};
+use super::super::keys::Keys;
 use super::super::message::Malformed;
 use crate::change::{Column, Table};
 
@@ -11,10 +13,20 @@ use crate::change::{Column, Table};
 pub(in super::super) struct Entry {
     pub table: Arc<Table>,
     pub type_oids: Vec<u32>,
-    /// Columns that are left out.
-    pub generated: Vec<String>,
+    /// Places of the primary key's columns, which each row names; the table's key may be another one.
+    pub primary: Vec<usize>,
+    /// What identifies its rows, as the catalog has it; for a table that is gone, nothing.
+    pub keys: Keys,
     /// Rows name a partition of `table`.
     pub partition: bool,
+}
+
+impl Entry {
+    /// A table of the catalog.
+    pub fn of(shape: Shape, partition: bool) -> Self {
+        let primary = places(&shape.keys.primary, &shape.table.columns);
+        Self { table: shape.table, type_oids: shape.type_oids, primary, keys: shape.keys, partition }
+    }
 }
 
 /// One element of `columns`, `identity` or `pk`.
@@ -80,6 +92,12 @@ impl Change {
         self.columns.iter().chain(&self.identity)
     }
 
+    /// The columns that the row names: of a new row those of `columns`, else of `identity`.
+    pub fn names(&self, message: &[u8]) -> Result<Vec<String>, Malformed> {
+        let items = if self.columns.is_empty() { &self.identity } else { &self.columns };
+        items.iter().map(|item| text_of(message, &item.name)).collect()
+    }
+
     /// Whether this row was written by a table of this shape; says which item is which column.
     pub fn fits(&mut self, message: &[u8], entry: &Entry) -> bool {
         let Self { action, columns, identity, key, column_places, identity_places, .. } = self;
@@ -90,16 +108,28 @@ impl Change {
             return false;
         }
         let Some(found) = line_up(message, identity, entry, identity_places) else { return false };
-        let key_fits = key.len() == table.key.len()
+        let key_fits = key.len() == entry.primary.len()
             && key
                 .iter()
-                .all(|item| table.key.iter().any(|&place| table.columns.get(place).is_some_and(|column| named(item, &column.name))));
+                .all(|item| entry.primary.iter().any(|&place| table.columns.get(place).is_some_and(|column| named(item, &column.name))));
         if !key_fits || *action == b'I' || entry.partition {
             return key_fits;
         }
         let identities = table.columns.iter().zip(identity_places.iter());
         found == table.columns.iter().filter(|column| column.identity).count()
             && identities.into_iter().all(|(column, place)| place.is_none() || column.identity)
+    }
+
+    /// A key column without a value, in a row that fits.
+    pub fn key_is_null(&self, entry: &Entry) -> bool {
+        let is_null = |items: &[Item], places: &[Option<usize>], place: usize| {
+            places.get(place).and_then(|place| items.get((*place)?)).is_some_and(|item| item.value == Scalar::Null)
+        };
+        entry
+            .table
+            .key
+            .iter()
+            .any(|&place| is_null(&self.columns, &self.column_places, place) || is_null(&self.identity, &self.identity_places, place))
     }
 
     /// The shape that this row speaks of, with what else was known of the table.
@@ -110,7 +140,7 @@ impl Change {
         let (mut columns, mut type_oids) = (Vec::<Column>::new(), Vec::new());
         for (item, type_name) in self.items().zip(type_names) {
             let name = name_of(item)?;
-            if columns.iter().any(|column| column.name == name) || known.generated.contains(&name) {
+            if columns.iter().any(|column| column.name == name) || known.keys.leaves_out(&name) && !key_names.contains(&name) {
                 continue;
             }
             let was_identity = known.table.columns.iter().any(|column| column.name == name && column.identity);
@@ -118,11 +148,15 @@ impl Change {
             columns.push(Column { name, type_name: type_name.clone(), identity });
             type_oids.push(item.type_oid);
         }
-        let place = |name: &String| columns.iter().position(|column| column.name == *name);
-        let mut key: Vec<usize> = key_names.iter().filter_map(place).collect();
-        key.sort_unstable();
+        let primary = places(&key_names, &columns);
+        let by_index = known.keys.identity == b'i' || self.action != b'I' && !key_names.iter().all(|name| identity.contains(name));
+        let key = match self.action {
+            _ if !by_index => primary.clone(),
+            b'I' => places(&known.keys.index, &columns),
+            _ => places(&identity, &columns),
+        };
         let table = Arc::new(Table { schema: known.table.schema.clone(), name: known.table.name.clone(), columns, key });
-        Ok(Entry { table, type_oids, generated: known.generated.clone(), partition: known.partition })
+        Ok(Entry { table, type_oids, primary, keys: known.keys.clone(), partition: known.partition })
     }
 }
 
@@ -137,7 +171,7 @@ fn line_up(message: &[u8], items: &[Item], entry: &Entry, places: &mut Vec<Optio
         let mut order = (next..columns.len()).chain(0..next);
         let place = order.find(|&place| is_named(message, item, &columns[place].name));
         let Some(place) = place else {
-            if entry.generated.iter().any(|name| is_named(message, item, name)) {
+            if entry.keys.computed.iter().any(|name| is_named(message, item, name)) {
                 continue;
             }
             return None;

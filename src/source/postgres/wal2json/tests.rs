@@ -5,23 +5,35 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::rows::{Entry, timestamp_us};
-use super::{Decoder, Describe, Text, escape};
+use super::{Decoder, Describe, Text};
 use crate::Result;
 use crate::change::{Batch, Column, Table};
 use crate::source::Tables;
+use crate::source::postgres::keys::Keys;
 use crate::source::postgres::progress::Progress;
 
 struct Known;
 
 impl Describe for Known {
     fn entry(&mut self, _: &Tables, name: &[u8]) -> Result<Option<Entry>> {
-        if name != b"public\0test" {
+        if name != b"public\0test" && name != b"public\0part" {
             return Ok(None);
         }
         let column = |name: &str, identity| Column { name: name.into(), type_name: String::new(), identity };
         let table =
             Table { schema: "public".into(), name: "test".into(), columns: vec![column("id", true), column("v", false)], key: vec![0] };
-        Ok(Some(Entry { table: Arc::new(table), type_oids: vec![23, 25], generated: vec!["g".into()], partition: false }))
+        let keys =
+            Keys { primary: vec!["id".into()], index: vec!["id".into()], computed: vec!["g".into()], identity: b'd', ..Keys::default() };
+        Ok(Some(Entry { table: Arc::new(table), type_oids: vec![23, 25], primary: vec![0], keys, partition: name == b"public\0part" }))
+    }
+
+    fn may_have_been_of(&mut self, _: &Tables, name: &[u8], columns: &[String], _: bool) -> Result<Option<String>> {
+        Ok((name == b"public\0was_part" && columns == ["id"]).then(|| "public.test".to_owned()))
+    }
+
+    fn convert(&mut self, bytes: &[u8], encoding: &str) -> Result<String> {
+        assert_eq!(encoding, "LATIN1");
+        Ok(bytes.iter().copied().map(char::from).collect())
     }
 
     fn type_names(&mut self, types: &[(u32, i32)]) -> Result<Vec<String>> {
@@ -41,7 +53,7 @@ const MESSAGES: [&str; 8] = [
 ];
 
 fn decoder() -> Decoder {
-    Decoder::new(Tables::parse(&["test".to_owned()], "public").unwrap())
+    Decoder::new(Tables::parse(&["test".to_owned()], "public").unwrap(), "UTF8")
 }
 
 #[test]
@@ -82,10 +94,51 @@ fn timestamps() {
     }
 }
 
+/// The first message that fails, and what is said.
+fn failure(messages: &[&str]) -> String {
+    let (mut decoder, mut batch, mut progress) = (decoder(), Batch::default(), Progress::new(0, 0));
+    let taken = messages.iter().map(|message| decoder.take(message.as_bytes(), &mut batch, &mut progress, &mut Known));
+    taken.collect::<Result<Vec<_>>>().expect_err("must fail").to_string()
+}
+
 #[test]
-fn names_in_lists() {
-    assert_eq!(escape("pgx_a"), "pgx_a");
-    assert_eq!(escape("a.b, c*\\é"), "a\\.b\\,\\ c\\*\\\\é");
+fn a_partition_that_is_truncated_alone_stops_the_source() {
+    let of_part = r#"{"action":"T","xid":7,"lsn":"0/5A","schema":"public","table":"part"}"#;
+    let elsewhere = r#"{"action":"T","xid":7,"lsn":"0/5B","schema":"public","table":"part"}"#;
+    assert!(failure(&[MESSAGES[0], of_part]).contains("partition \"public.part\" of table \"public.test\" was truncated alone"));
+    assert!(failure(&[MESSAGES[0], MESSAGES[4], of_part, elsewhere]).contains("truncated alone"));
+    let (mut decoder, mut batch, mut progress) = (decoder(), Batch::default(), Progress::new(0, 0));
+    for message in [MESSAGES[0], MESSAGES[4], of_part] {
+        decoder.take(message.as_bytes(), &mut batch, &mut progress, &mut Known).unwrap();
+    }
+    assert_eq!(batch.rows().len(), 1);
+}
+
+#[test]
+fn a_partition_that_is_gone_is_not_passed_over() {
+    let delete = MESSAGES[3].replace("\"test\"", "\"was_part\"");
+    assert!(failure(&[MESSAGES[0], &delete]).contains("table \"public.was_part\" is gone"));
+}
+
+#[test]
+fn a_key_that_is_printed_as_null_stops_the_source() {
+    let insert = MESSAGES[1].replace(r#""name":"id","typeoid":23,"value":1"#, r#""name":"id","typeoid":23,"value":null"#);
+    let delete = MESSAGES[3].replace(r#""name":"id","typeoid":23,"value":1"#, r#""name":"id","typeoid":23,"value":null"#);
+    assert!(failure(&[MESSAGES[0], &insert]).contains("prints as null"));
+    assert!(failure(&[MESSAGES[0], &delete]).contains("prints as null"));
+}
+
+/// `C3 A9` is `é` in UTF-8, and two letters in LATIN1.
+#[test]
+fn bytes_of_another_encoding_are_converted() {
+    let tables = Tables::parse(&["test".to_owned()], "public").unwrap();
+    let (mut decoder, mut batch, mut progress) = (Decoder::new(tables, "LATIN1"), Batch::default(), Progress::new(0, 0));
+    let insert = MESSAGES[1].replace("a\\n", "é");
+    for message in [MESSAGES[0], &insert] {
+        decoder.take(message.as_bytes(), &mut batch, &mut progress, &mut Known).unwrap();
+    }
+    let cell = batch.columns(&batch.rows()[0])[1];
+    assert_eq!(batch.text(&cell), "Ã©".as_bytes());
 }
 
 proptest! {
