@@ -25,6 +25,7 @@ mod one_line;
 mod position;
 mod producer;
 mod progress;
+mod remade;
 mod retention;
 mod security;
 mod shapes;

@@ -17,32 +17,60 @@ const HARMLESS_TEXTS: [&str; 4] = ["reference leak", "refcount leak", "resource 
 /// wal2json leaves out one row: what it says before the table's name.
 const LEFT_OUT: [&str; 3] = ["no tuple identifier for", "no tuple data for", "no old tuple data for"];
 
+/// What a notice means for the stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Meaning {
+    /// No row, and nobody needs to know.
+    Nothing,
+    /// No row.
+    Harmless,
+    /// A row of the table that it names is left out.
+    RowLeftOut,
+    /// Rows of any table are left out.
+    PublicationMissing,
+    /// Nobody knows.
+    Unknown,
+}
+
+impl Meaning {
+    fn of(notice: &ServerError, pass: Option<&str>) -> Self {
+        let message = notice.message.as_str();
+        if !notice.is_warning() {
+            return Self::Nothing;
+        }
+        let is_harmless = HARMLESS_CODES.contains(&notice.code.as_str()) || HARMLESS_TEXTS.iter().any(|text| message.contains(text));
+        if is_harmless || pass.is_some_and(|text| !text.is_empty() && message.contains(text)) {
+            Self::Harmless
+        } else if LEFT_OUT.iter().any(|text| message.starts_with(text)) {
+            Self::RowLeftOut
+        } else if message.contains("skipped loading publication") {
+            Self::PublicationMissing
+        } else {
+            Self::Unknown
+        }
+    }
+}
+
 /// Logs a notice of a streaming connection; `Stop` if rows are left out, or may be.
 pub(super) fn judge(notice: &ServerError, wanted: &Tables, catalog: &mut Catalog) -> Result<()> {
     let ServerError { code, message, .. } = notice;
-    if !notice.is_warning() {
-        tracing::debug!("PostgreSQL says: {message} ({code})");
-        return Ok(());
+    let unsure = || Error::stop(format!("PostgreSQL warns: {message} (SQLSTATE {code}): changes may be missing from the stream"));
+    match Meaning::of(notice, catalog.address().options.get(PASS).map(String::as_str)) {
+        Meaning::Nothing => {
+            tracing::debug!("PostgreSQL says: {message} ({code})");
+            Ok(())
+        }
+        Meaning::Harmless => {
+            tracing::warn!("PostgreSQL warns: {message} ({code})");
+            Ok(())
+        }
+        Meaning::RowLeftOut => captured_table(message, wanted, catalog)?.map_or(Ok(()), |table| Err(row_left_out(message, &table))),
+        Meaning::PublicationMissing => Err(unsure().hint(super::failure::publication_was_gone())),
+        Meaning::Unknown => Err(unsure().hint(format!(
+            "see the server's log; if the warning does not concern the captured tables, add {PASS}=TEXT to the URL, where TEXT is a part of it (%20 \
+             for a blank)"
+        ))),
     }
-    let pass = catalog.address().options.get(PASS).filter(|text| !text.is_empty() && message.contains(text.as_str()));
-    let is_harmless = HARMLESS_CODES.contains(&code.as_str()) || HARMLESS_TEXTS.iter().any(|text| message.contains(text));
-    if is_harmless || pass.is_some() {
-        tracing::warn!("PostgreSQL warns: {message} ({code})");
-        return Ok(());
-    }
-    if LEFT_OUT.iter().any(|text| message.starts_with(text)) {
-        return match captured_table(message, wanted, catalog)? {
-            Some(table) => Err(row_left_out(message, &table)),
-            None => Ok(()),
-        };
-    }
-    let error = Error::stop(format!("PostgreSQL warns: {message} (SQLSTATE {code}): changes may be missing from the stream"));
-    if message.contains("skipped loading publication") {
-        return Err(error.hint(super::failure::publication_was_gone()));
-    }
-    Err(error.hint(format!(
-        "see the server's log; if the warning does not concern the captured tables, add {PASS}=TEXT to the URL, where TEXT is a part of it (%20 for a blank)"
-    )))
 }
 
 /// The captured table that a message ends with, as `"schema"."table"`.
@@ -74,7 +102,33 @@ fn row_left_out(message: &str, table: &str) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use super::tables_named;
+    use super::{Meaning, ServerError, tables_named};
+
+    fn notice(severity: &str, code: &str, message: &str) -> ServerError {
+        let fields = [("S", "WARNUNG"), ("V", severity), ("C", code), ("M", message), ("D", "detail")];
+        let body: String = fields.iter().map(|(kind, text)| format!("{kind}{text}\0")).collect();
+        ServerError::parse(format!("{body}\0").as_bytes()).unwrap()
+    }
+
+    /// What is not known to be harmless stops the source.
+    #[test]
+    fn meanings() {
+        for (severity, code, message, meaning) in [
+            ("NOTICE", "00000", "anything", Meaning::Nothing),
+            ("LOG", "00000", "logical decoding found consistent point at 0/1", Meaning::Nothing),
+            ("WARNING", "57P02", "terminating connection because of crash of another server process", Meaning::Harmless),
+            ("WARNING", "01000", "resource was not closed: relation \"t\"", Meaning::Harmless),
+            ("WARNING", "01000", "no tuple identifier for UPDATE in table \"public\".\"t\"", Meaning::RowLeftOut),
+            ("WARNING", "55000", "skipped loading publication \"p\"", Meaning::PublicationMissing),
+            ("WARNING", "01000", "something new", Meaning::Unknown),
+            ("FATAL", "XX000", "something new", Meaning::Unknown),
+        ] {
+            let notice = notice(severity, code, message);
+            assert_eq!(Meaning::of(&notice, None), meaning, "{message}");
+            assert_eq!(Meaning::of(&notice, Some("")), meaning, "{message}");
+        }
+        assert_eq!(Meaning::of(&notice("WARNING", "01000", "something new"), Some("thing new")), Meaning::Harmless);
+    }
 
     #[test]
     fn names_of_tables() {

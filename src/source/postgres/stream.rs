@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use super::super::{Inspection, KEEP_ALIVE, Source};
 use super::catalog::{Captured, Catalog};
 use super::connection::{Connection, Purpose};
+use super::failure::is_lock_time_out;
 use super::message::Malformed;
 use super::origin::{self, LOG_END};
 use super::progress::Progress;
@@ -61,6 +62,10 @@ impl PostgresSource {
             }
             Ok(Look { pending: Some(error), .. }) | Err(error) => error,
         };
+        if pending.kind() == error::Kind::Link && !is_lock_time_out(&pending) {
+            tracing::debug!(source = settings.name, "the catalog was not looked at: {pending}");
+            return Ok(());
+        }
         // What was tried in vain is not tried again at once: others may wait for the same locks.
         session.look_pause = (session.look_pause * 2).min(LOOK_PAUSE_MAX);
         if self.told_of_tables.as_ref() != Some(&pending.to_string()) {
