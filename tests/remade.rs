@@ -17,9 +17,9 @@ fn rows_of_a_table_that_is_made_again_are_told_of_and_come_by_the_way_out() {
     ));
     run.wait_for("captured from now on, and it held rows before");
     let log = run.log();
-    let way_out = log.split("once the table is captured: ").nth(1).and_then(|rest| rest.split("COMMIT").next()).expect("the way out");
+    let way_out = log.split("once the table is captured: ").nth(1).and_then(|rest| rest.split("; COMMIT").next()).expect("the way out");
     let statements = way_out.replace(" t;", &format!(" {table};")).replace("INTO t ", &format!("INTO {table} ")).replace("; ", ";\n");
-    pipeline.server.execute(&format!("{statements}COMMIT;\nINSERT INTO {table} VALUES (3, 'c');\n"));
+    pipeline.server.execute(&format!("{statements};\nCOMMIT;\nINSERT INTO {table} VALUES (3, 'c');\n"));
     assert_eq!(run.stop(), Some(0));
     pipeline.run(&["run", "--once"]);
     let proof = pipeline.run(&["verify"]);
