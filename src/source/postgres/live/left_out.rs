@@ -80,7 +80,8 @@ fn live_a_publication_that_is_changed_stops_the_source_once() {
         source.start(Some(&start)).unwrap();
         stage.run(&format!("INSERT INTO SCHEMA_.test VALUES ({id}, 'text')"));
         let lines = read_to_head(&mut source).lines;
-        assert!(lines.len() == 1 && lines[0].contains("text"), "{what}: {lines:#?}");
+        // Nothing is confirmed, so those of the changes before come again.
+        assert!(lines.len() == id + 1 && lines[id].contains("text"), "{what}: {lines:#?}");
         // What was changed while nothing ran is noticed by the start.
         drop(source);
         stage.run(change);
