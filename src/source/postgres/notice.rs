@@ -106,8 +106,8 @@ mod tests {
 
     fn notice(severity: &str, code: &str, message: &str) -> ServerError {
         let fields = [("S", "WARNUNG"), ("V", severity), ("C", code), ("M", message), ("D", "detail")];
-        let body: String = fields.iter().map(|(kind, text)| format!("{kind}{text}\0")).collect();
-        ServerError::parse(format!("{body}\0").as_bytes()).unwrap()
+        let body: Vec<u8> = fields.iter().flat_map(|(kind, text)| [kind.as_bytes(), text.as_bytes(), &[0]].concat()).chain([0]).collect();
+        ServerError::parse(&body).unwrap()
     }
 
     /// What is not known to be harmless stops the source.
