@@ -25,6 +25,8 @@ pub struct Feed {
     state: State,
     /// The last change that was handed out.
     handed: Position,
+    /// The connection broke: the next read opens it again.
+    is_broken: bool,
 }
 
 impl Feed {
@@ -43,7 +45,7 @@ impl Feed {
             state
         };
         let key_only = source.identity == config::RowIdentity::Key;
-        Ok(Self { name: source.name.clone(), source: reader, key_only, file, handed: state.written, state })
+        Ok(Self { name: source.name.clone(), source: reader, key_only, file, handed: state.written, state, is_broken: false })
     }
 
     /// The end of the database's log at this moment.
@@ -55,18 +57,17 @@ impl Feed {
     /// `Link` if that fails: call it again after a pause, or give up.
     pub fn read(&mut self, batch: &mut Batch, wait: Duration) -> Result<()> {
         batch.clear();
-        if let Err(error) = self.source.read(batch, wait) {
-            let error = error.context(format!("source {:?}", self.name));
-            if error.kind() != Kind::Link {
-                return Err(error);
-            }
-            if self.file.is_none() {
-                let hint = "name a state file: then the stream goes on after a broken connection";
-                return Err(error.definite().hint(hint));
-            }
-            tracing::warn!("{error}; connecting again");
+        if !self.is_broken
+            && let Err(error) = self.source.read(batch, wait)
+        {
+            self.broke(error)?;
             batch.clear();
-            self.source.start(Some(&self.state.checkpoint))?;
+        }
+        if self.is_broken {
+            let started = self.source.start(Some(&self.state.checkpoint));
+            started.map_err(|error| error.context(format!("source {:?}", self.name)))?;
+            self.is_broken = false;
+            tracing::info!(source = self.name, "connected again");
             return Ok(());
         }
         let repeats = batch.rows().partition_point(|row| row.position <= self.handed);
@@ -91,18 +92,29 @@ impl Feed {
             self.state.checkpoint.clone_from(checkpoint);
         }
         self.file.as_ref().map_or(Ok(()), |file| file.save(&self.state))?;
-        match self.source.confirm(&self.state.checkpoint) {
+        if self.is_broken {
             // It is saved here; the database hears of it after the next connection.
-            Err(error) if error.kind() == Kind::Link => {
-                tracing::warn!("{error}");
-                Ok(())
-            }
-            confirmed => confirmed,
+            return Ok(());
         }
+        self.source.confirm(&self.state.checkpoint).or_else(|error| self.broke(error))
     }
 
-    /// Tells the server that the reader lives.
+    /// Tells the server that the reader lives. A connection that broke is opened again by the next read.
     pub fn keep_alive(&mut self) -> Result<()> {
-        self.source.keep_alive()
+        if self.is_broken { Ok(()) } else { self.source.keep_alive().or_else(|error| self.broke(error)) }
+    }
+
+    /// Notes a broken connection; what else went wrong, and a break without a saved place to go on from, is an error.
+    fn broke(&mut self, error: Error) -> Result<()> {
+        let error = error.context(format!("source {:?}", self.name));
+        if error.kind() != Kind::Link {
+            return Err(error);
+        }
+        if self.file.is_none() {
+            return Err(error.definite().hint("name a state file: then the stream goes on after a broken connection"));
+        }
+        tracing::warn!(source = self.name, "{error}; connecting again");
+        self.is_broken = true;
+        Ok(())
     }
 }

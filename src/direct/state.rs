@@ -89,11 +89,18 @@ impl StateFile {
         if state.version == State::VERSION { Ok(state) } else { Err(format!("layout {} is not known", state.version)) }
     }
 
+    /// Where the next state is written before it takes the file's name: of this file alone, since states with different endings may lie side by side.
+    fn new_path(&self) -> PathBuf {
+        let mut name = self.path.clone().into_os_string();
+        name.push(".new");
+        name.into()
+    }
+
     /// Saves: after this returned, the new state is on the disk; after a crash meanwhile, either the old or the new one is.
     pub fn save(&self, state: &State) -> Result<()> {
         let json = serde_json::to_string(state).map_err(|cause| Error::stop("the state cannot be written").cause(cause))?;
         let text = format!("{:08x}\n{json}", crc32fast::hash(json.as_bytes()));
-        let new = self.path.with_extension("state.new");
+        let new = self.new_path();
         let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let write = || {
             fs::create_dir_all(folder)?;
@@ -111,6 +118,17 @@ impl StateFile {
 mod tests {
     use super::*;
     use crate::change::{Identity, Restart};
+
+    /// Feeds that save at the same time each find their own place again.
+    #[test]
+    fn states_of_one_folder_do_not_meet() {
+        let names = ["state.orders", "state.items", "state", ".state", "state.new"];
+        let files: Vec<_> = names.iter().map(|name| StateFile::at(&Path::new("folder").join(name)).new_path()).collect();
+        for (file, name) in files.iter().zip(names) {
+            assert_eq!(file.file_name().unwrap().to_str().unwrap(), format!("{name}.new"));
+            assert_eq!(files.iter().filter(|other| *other == file).count(), 1);
+        }
+    }
 
     #[test]
     fn a_state_survives_and_a_flipped_bit_is_seen() {
