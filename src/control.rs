@@ -5,14 +5,15 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use signal_hook::consts::signal::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
 use signal_hook::low_level::pipe;
 
+use crate::error::Kind;
 use crate::metrics::Progress;
-use crate::{Error, Result};
+use crate::{Error, Result, threads};
 
 /// Signals that follow one another faster than this are one.
 pub const SAME_SIGNAL: Duration = Duration::from_millis(250);
@@ -22,6 +23,9 @@ pub const SAME_SIGNAL: Duration = Duration::from_millis(250);
 pub struct Control {
     /// Catch up with what was there at the start, then end.
     pub once: bool,
+    /// Trouble that may pass is waited for at the first try, too, as it is later. Off, the first failure ends the run: whoever tries something out
+    /// (a person at a terminal, a program that calls the library) is told at once.
+    pub waits_at_start: bool,
     /// Set once: finish what is in flight, commit, end.
     pub stop: Arc<AtomicBool>,
     /// What the stages have done so far.
@@ -58,7 +62,24 @@ impl Control {
                 impatient.store(true, Ordering::SeqCst);
             }
         };
-        thread::Builder::new().name("signals".to_owned()).spawn(wait).map(drop)
+        threads::spawn("signals", wait).map(drop)
+    }
+
+    /// The first try of something: with `waits_at_start`, a broken link is tried again for as long as it takes, with growing pauses, and `waiting`
+    /// hears of each. `None`: the run was stopped meanwhile.
+    pub fn begin<T>(&self, mut attempt: impl FnMut() -> Result<T>, waiting: impl Fn(&Error)) -> Result<Option<T>> {
+        let mut pauses = Pauses::default();
+        loop {
+            match attempt() {
+                Ok(begun) => return Ok(Some(begun)),
+                Err(error) if error.kind() == Kind::Link && self.waits_at_start && !self.once => waiting(&error),
+                Err(error) => return Err(error),
+            }
+            pauses.wait(|| self.is_stopping());
+            if self.is_stopping() {
+                return Ok(None);
+            }
+        }
     }
 
     /// Asks the stages to finish and end.
@@ -72,9 +93,78 @@ impl Control {
     }
 }
 
+/// Growing pauses between attempts, from a fifth of a second to ten.
+#[derive(Debug, Clone)]
+pub struct Pauses {
+    next: Duration,
+}
+
+impl Default for Pauses {
+    fn default() -> Self {
+        Self { next: Self::FIRST }
+    }
+}
+
+impl Pauses {
+    const FIRST: Duration = Duration::from_millis(200);
+    const LONGEST: Duration = Duration::from_secs(10);
+    /// How long a stop may go unseen.
+    const NAP: Duration = Duration::from_millis(50);
+
+    /// Waits, each time for longer, unless `is_stopping` says that nothing is to be tried any more.
+    pub fn wait(&mut self, is_stopping: impl Fn() -> bool) {
+        let until = Instant::now() + self.next;
+        self.next = (self.next * 2).min(Self::LONGEST);
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() || is_stopping() {
+                return;
+            }
+            thread::sleep(left.min(Self::NAP));
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::Control;
+    use super::{Control, Error, Kind, Pauses};
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::time::{Duration, Instant};
+
+    #[test]
+    fn pauses_grow_up_to_a_limit_and_end_with_a_stop() {
+        let mut pauses = Pauses::default();
+        let lengths: Vec<_> = (0..8)
+            .map(|_| {
+                pauses.wait(|| true);
+                pauses.next.as_millis()
+            })
+            .collect();
+        assert_eq!(lengths, [400, 800, 1600, 3200, 6400, 10_000, 10_000, 10_000]);
+        let began = Instant::now();
+        Pauses::default().wait(|| false);
+        assert!(began.elapsed() >= Duration::from_millis(200));
+    }
+
+    #[test]
+    fn the_first_try_is_repeated_only_where_that_was_asked_for_and_can_help() {
+        let run = |once: bool, waits_at_start: bool, kind: Kind| {
+            let control = Control { once, waits_at_start, ..Control::default() };
+            let tries = AtomicU32::new(0);
+            let begun = control.begin(
+                || if tries.fetch_add(1, Ordering::Relaxed) < 2 { Err(Error::new(kind, "down")) } else { Ok(()) },
+                |error| assert_eq!(error.to_string(), "down"),
+            );
+            (begun.is_ok(), tries.into_inner())
+        };
+        assert_eq!(run(false, true, Kind::Link), (true, 3));
+        assert_eq!(run(false, false, Kind::Link), (false, 1));
+        assert_eq!(run(true, true, Kind::Link), (false, 1));
+        assert_eq!(run(false, true, Kind::Stop), (false, 1));
+        let stopped = Control { waits_at_start: true, ..Control::default() };
+        stopped.request_stop();
+        assert!(stopped.begin(|| Err::<(), _>(Error::link("down")), |_| ()).unwrap().is_none());
+    }
 
     #[test]
     fn clones_share_the_flag() {

@@ -24,6 +24,7 @@ pub mod seed;
 pub mod sink;
 pub mod source;
 pub mod status;
+pub mod threads;
 mod tls;
 pub mod verify;
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-/// Stage or file -> what of this crate it may name. `error` (with its `Error` and `Result`), `finding` and `secret` are open to all.
+/// Stage or file -> what of this crate it may name. `error` (with its `Error` and `Result`), `finding`, `secret` and `threads` are open to all.
 const MAY_USE: &[(&str, &[&str])] = &[
     ("change", &[]),
     ("source", &["change", "tls"]),
@@ -18,6 +18,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("error", &[]),
     ("finding", &[]),
     ("secret", &[]),
+    ("threads", &[]),
     ("tls", &[]),
     ("connector", &["change", "config", "consumer", "control", "format", "kafka", "metrics", "source"]),
     ("consumer", &["change", "config", "connector", "control", "format", "kafka", "metrics", "sink"]),
@@ -28,7 +29,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("status", &["change", "config", "connector", "direct", "kafka", "metrics", "monitor", "source"]),
     ("verify", &["change", "config", "control", "sink", "source"]),
 ];
-const OPEN: &[&str] = &["Error", "Result", "error", "finding", "secret"];
+const OPEN: &[&str] = &["Error", "Result", "error", "finding", "secret", "threads"];
 
 #[test]
 fn no_stage_imports_its_neighbour() {

@@ -29,6 +29,7 @@ mod remade;
 mod retention;
 mod security;
 mod shapes;
+mod start;
 mod status;
 mod taken;
 mod tidy;

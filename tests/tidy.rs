@@ -17,6 +17,27 @@ fn each(folder: &Path, visit: &mut dyn FnMut(&Path, &str)) {
     }
 }
 
+/// src/threads.rs says why.
+#[test]
+fn threads_are_started_with_signals_blocked() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut count = 0;
+    for folder in ["src", "cli/src", "python/src"] {
+        each(&root.join(folder), &mut |path, text| {
+            let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+            let is_test = path.components().any(|part| ["live", "tests"].iter().any(|name| part.as_os_str() == *name));
+            count += code.matches("threads::spawn").count();
+            if path.ends_with("src/threads.rs") || is_test {
+                return;
+            }
+            for way in ["thread::spawn", "thread::Builder", "scope.spawn"] {
+                assert!(!code.contains(way), "{} starts a thread by {way}; use crate::threads", path.display());
+            }
+        });
+    }
+    assert!(count > 10, "only {count} threads are started");
+}
+
 #[test]
 fn files_are_short_and_say_what_they_own() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");

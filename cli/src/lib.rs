@@ -86,7 +86,8 @@ impl Session {
 
     /// A handle that signals stop, and who watches it.
     fn control(&self, once: bool) -> Result<(Control, Watch)> {
-        let control = Control::new(once);
+        // Whoever tries something out at a terminal is told at once what is wrong; a service waits for what may pass.
+        let control = Control { waits_at_start: !once && !io::stderr().is_terminal(), ..Control::new(once) };
         control.stop_on_signals()?;
         let watch = Watch::start(Arc::clone(&control.progress), self.bars.clone());
         Ok((control, watch))

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use indicatif::{HumanBytes, HumanCount, MultiProgress, ProgressBar, ProgressStyle};
 use list_sync::metrics::Progress;
+use list_sync::threads;
 
 /// Between two drawings: slow enough to read.
 const DRAW_EVERY: Duration = Duration::from_millis(250);
@@ -25,14 +26,15 @@ impl Watch {
     pub fn start(progress: Arc<Progress>, bars: Option<MultiProgress>) -> Self {
         let (stop, stopped) = mpsc::channel();
         let every = if bars.is_some() { DRAW_EVERY } else { LOG_EVERY };
-        let thread = thread::spawn(move || {
+        let draw = move || {
             let mut lines = Lines { bars, began: Instant::now(), shown: BTreeMap::new() };
             while stopped.recv_timeout(every) == Err(RecvTimeoutError::Timeout) {
                 lines.show(&progress);
             }
             lines.end(&progress);
-        });
-        Self { stop: Some(stop), thread: Some(thread) }
+        };
+        // Without a thread for it nothing is shown, and all goes on.
+        Self { stop: Some(stop), thread: threads::spawn("progress", draw).ok() }
     }
 }
 

@@ -25,7 +25,10 @@ pub fn run(session: &Session, flags: &Seed) -> Result<ExitCode> {
     };
     let (control, watch) = session.control(false)?;
     let results: Vec<_> = thread::scope(|scope| {
-        let running: Vec<_> = targets.iter().map(|(name, address)| scope.spawn(|| timed(name, address, &load, &control))).collect();
+        let running: Vec<_> = targets
+            .iter()
+            .map(|(name, address)| list_sync::threads::spawn_scoped(scope, || timed(name, address, &load, &control)))
+            .collect();
         running.into_iter().map(|thread| thread.join().unwrap_or_else(|_| Err(Error::stop("the load broke off")))).collect()
     });
     drop(watch);

@@ -56,7 +56,8 @@ fn chosen<'a, T>(all: &[T], choose: impl FnOnce() -> Result<Vec<&'a T>>, wanted:
 /// All sources at the same time; also answers the topics that they will write to.
 fn check_sources(sources: &[&config::Source]) -> (Vec<Found>, BTreeSet<String>) {
     let inspections: Vec<_> = std::thread::scope(|scope| {
-        let running: Vec<_> = sources.iter().map(|source| scope.spawn(|| crate::connector::build(source).inspect())).collect();
+        let running: Vec<_> =
+            sources.iter().map(|source| crate::threads::spawn_scoped(scope, || crate::connector::build(source).inspect())).collect();
         running.into_iter().map(|thread| thread.join().unwrap_or_default()).collect()
     });
     let (mut found, mut topics) = (Vec::new(), BTreeSet::new());

@@ -16,6 +16,7 @@ mod reader;
 mod saved;
 mod shapes;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -24,13 +25,13 @@ use crossbeam_channel::RecvTimeoutError;
 
 use crate::change::Checkpoint;
 use crate::config::{self, Config};
-use crate::control::Control;
+use crate::control::{Control, Pauses};
 use crate::error::Kind;
 use crate::format;
 use crate::kafka::{Checkpoints, Settings, Topics};
 use crate::metrics::{SourceFigures, now_us};
 use crate::source::{self, KEEP_ALIVE, Source};
-use crate::{Error, Result};
+use crate::{Error, Result, threads};
 use dispatcher::Dispatcher;
 use reader::Reader;
 pub use saved::POSITION_HEADER;
@@ -38,8 +39,9 @@ use saved::Saved;
 
 /// Batches between the two threads: enough that neither waits for the other's hiccups.
 const BATCHES: usize = 3;
-/// Pause before a source that lost Kafka is set up anew.
-const PAUSE: Duration = Duration::from_secs(1);
+
+/// A source that ran for so long begins with a short pause when it is started again.
+const CALM: Duration = Duration::from_secs(10);
 
 /// What the two halves of a source share.
 pub struct Shared {
@@ -89,16 +91,28 @@ impl Shared {
 
 /// Runs the sources of these names, or all, until they are told to stop or, with `once`, have caught up.
 ///
-/// A source that fails at its first start ends them all. One that fails later ends alone, loudly; the error is answered when all have ended.
+/// A source that a person must look after ends alone, loudly; the error is answered when all have ended. Trouble that may pass is waited for. With `once`, and
+/// unless [`Control::waits_at_start`] says otherwise, the first failure of a first start ends them all.
 pub fn run(config: &Config, names: &[String], control: &Control) -> Result<()> {
     let settings = settings(config)?;
     let sources = config.need_sources(names)?;
     // Fails here, once, rather than in every source.
-    Topics::connect(&settings)?;
+    let begun = control.begin(
+        || Topics::connect(&settings),
+        |error| {
+            tracing::warn!(hint = error.hint_text(), "{error}; trying again");
+            for source in &sources {
+                control.progress.source(&source.name).life.wait_for("waiting for Kafka", error.to_string());
+            }
+        },
+    )?;
+    if begun.is_none() {
+        return Ok(());
+    }
     std::thread::scope(|scope| {
         let work = |source| {
             let settings = &settings;
-            scope.spawn(move || supervise(source, settings, control))
+            threads::spawn_scoped(scope, move || supervise(source, settings, control))
         };
         let running: Vec<_> = sources.into_iter().map(work).collect();
         let ended = running.into_iter().map(|source| source.join().unwrap_or_else(|_| Err(Error::stop("a source's thread died"))));
@@ -140,28 +154,44 @@ pub(crate) fn replace_saved(settings: &Settings, source: &str, checkpoint: Optio
 
 /// Runs one source, again and again while Kafka comes and goes.
 fn supervise(source: &config::Source, settings: &Settings, control: &Control) -> Result<()> {
-    let mut started = false;
+    let mut has_begun = false;
+    let mut pauses = Pauses::default();
     let figures = control.progress.source(&source.name);
     loop {
-        let error = match run_source(source, settings, control, &mut started) {
+        let began_at = Instant::now();
+        let ended = catch_unwind(AssertUnwindSafe(|| run_source(source, settings, control, &mut has_begun)));
+        let error = match ended.unwrap_or_else(|_| Err(died("a thread"))) {
             Ok(()) => return Ok(()),
             Err(error) => error.context(format!("source {:?}", source.name)),
         };
         figures.error(error.kind());
         figures.up.set(0);
-        if error.kind() != Kind::Link || !started || control.is_stopping() {
+        let may_pass = error.kind() == Kind::Link && (has_begun || control.waits_at_start && !control.once);
+        if may_pass && !has_begun && control.is_stopping() {
+            return Ok(());
+        }
+        if !may_pass || control.is_stopping() {
             figures.life.fail(error.to_string());
-            if started {
-                tracing::error!(source = source.name, "stopped: {error}");
+            if has_begun || control.waits_at_start && !control.once {
+                tracing::error!(source = source.name, hint = error.hint_text(), "stopped: {error}");
             } else {
                 control.request_stop();
             }
             return Err(error);
         }
-        tracing::warn!(source = source.name, "{error}; starting again");
+        tracing::warn!(source = source.name, hint = error.hint_text(), "{error}; trying again");
+        figures.life.wait_for(if has_begun { "starting again" } else { "waiting to start" }, error.to_string());
         figures.restarts.inc();
-        std::thread::sleep(PAUSE);
+        if began_at.elapsed() > CALM {
+            pauses = Pauses::default();
+        }
+        pauses.wait(|| control.is_stopping());
     }
+}
+
+/// A panic: a fault of list_sync itself. It ends what it concerns, as any failure that only a person can look after.
+fn died(what: &str) -> Error {
+    Error::stop(format!("{what} died")).hint("what it printed on stderr says where; please report it")
 }
 
 fn run_source(settings_of: &config::Source, settings: &Settings, control: &Control, started: &mut bool) -> Result<()> {
@@ -190,11 +220,13 @@ fn run_source(settings_of: &config::Source, settings: &Settings, control: &Contr
     let encoder = format::Encoder::new(encoding(settings_of), options(settings_of));
     let reader = Reader { source, encoder, hand: Some(hand), used, shared: &shared, once: control.once };
     std::thread::scope(|scope| {
-        let reading = scope.spawn(move || reader.run(began));
-        let sent = dispatcher.run(&handed, &give_back);
+        let reading = threads::spawn_scoped(scope, move || reader.run(began));
+        // A panic here must not leave the reading half waiting for ever.
+        let sent =
+            catch_unwind(AssertUnwindSafe(|| dispatcher.run(&handed, &give_back))).unwrap_or_else(|_| Err(died("the sending thread")));
         shared.ended.store(true, Ordering::Relaxed);
         drop((handed, give_back));
-        let read = reading.join().unwrap_or_else(|_| Err(Error::stop("the reading thread died")));
+        let read = reading.join().unwrap_or_else(|_| Err(died("the reading thread")));
         // The reader's failure is the cause where both fail.
         read.and(sent)
     })
@@ -205,7 +237,7 @@ fn run_source(settings_of: &config::Source, settings: &Settings, control: &Contr
 pub(crate) fn kept_alive<T>(source: &mut dyn Source, work: impl FnOnce() -> Result<T>) -> Result<T> {
     let (done, is_done) = crossbeam_channel::bounded::<()>(0);
     std::thread::scope(|scope| {
-        scope.spawn(move || {
+        threads::spawn_scoped(scope, move || {
             while is_done.recv_timeout(KEEP_ALIVE / 4) == Err(RecvTimeoutError::Timeout) {
                 if let Err(error) = source.keep_alive() {
                     tracing::debug!("{error}");
@@ -271,18 +303,28 @@ pub(crate) fn build_with(source: &config::Source, temporary: bool) -> Box<dyn So
     }
 }
 
-/// Connector and consumers in one process, over Kafka. With `once`, the consumers end when they have written all that the connector sent.
+/// Connector and consumers in one process, over Kafka: they live or end together. With `once`, the consumers end when they have written all that the
+/// connector sent.
 pub fn run_with_consumers(config: &Config, control: &Control) -> Result<()> {
     config.need_sinks(&[])?;
     let producing = AtomicBool::new(true);
     std::thread::scope(|scope| {
-        let connector = scope.spawn(|| {
-            let ended = run(config, &[], control);
+        let connector = threads::spawn_scoped(scope, || {
+            let ended = run(config, &[], control).inspect_err(|error| end_both(control, "the connector", error));
             producing.store(false, Ordering::SeqCst);
             ended
         });
         let consumed = crate::consumer::run_beside(config, &[], 1, control, Some(&producing));
+        let consumed = consumed.inspect_err(|error| end_both(control, "the consumer", error));
         let connected = connector.join().unwrap_or_else(|_| Err(Error::stop("the connector's thread died")));
         connected.and(consumed)
     })
+}
+
+/// One half ended with an error, and the other would go on without it for ever.
+fn end_both(control: &Control, half: &str, error: &Error) {
+    if !control.is_stopping() {
+        tracing::error!(hint = error.hint_text(), "{half} ended, and all ends with it: {error}");
+        control.request_stop();
+    }
 }

@@ -1,11 +1,12 @@
 //! The reading half of a source's two threads: reads, encodes, hands over, and starts again when the link breaks.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, SendTimeoutError, Sender};
 
 use super::Shared;
 use crate::change::{Batch, Checkpoint, Position};
+use crate::control::Pauses;
 use crate::error::Kind;
 use crate::format::{Encoder, Records};
 use crate::source::Source;
@@ -13,9 +14,6 @@ use crate::{Error, Result};
 
 /// The longest wait for rows: how long a stop may go unseen.
 const WAIT: Duration = Duration::from_millis(200);
-/// Pauses between attempts to reach the database again.
-const PAUSE_FIRST: Duration = Duration::from_millis(200);
-const PAUSE_LONGEST: Duration = Duration::from_secs(10);
 
 /// A batch and its messages; goes round between the two threads.
 #[derive(Default)]
@@ -127,14 +125,12 @@ impl Reader<'_> {
         self.shared.figures.error(error.kind());
         self.shared.figures.restarts.inc();
         self.shared.state("reconnecting");
-        let mut pause = PAUSE_FIRST;
+        self.shared.figures.life.wait_for("reconnecting", error.to_string());
+        let mut pauses = Pauses::default();
         loop {
-            let until = Instant::now() + pause;
-            while Instant::now() < until {
-                if self.shared.stopping() {
-                    return Ok(());
-                }
-                std::thread::sleep(Duration::from_millis(50).min(pause));
+            pauses.wait(|| self.shared.stopping());
+            if self.shared.stopping() {
+                return Ok(());
             }
             if let Some(newer) = self.shared.take_saved() {
                 *saved = newer;
@@ -146,12 +142,12 @@ impl Reader<'_> {
                     return Ok(());
                 }
                 Err(error) if error.kind() == Kind::Link => {
-                    tracing::warn!(source = self.shared.name, "{error}");
+                    tracing::warn!(source = self.shared.name, hint = error.hint_text(), "{error}");
                     self.shared.figures.error(error.kind());
+                    self.shared.figures.life.wait_for("reconnecting", error.to_string());
                 }
                 Err(error) => return Err(error),
             }
-            pause = (pause * 2).min(PAUSE_LONGEST);
         }
     }
 }

@@ -28,7 +28,7 @@ use crate::error::Kind;
 use crate::kafka::{Event, Member, Settings, Topics, subscription, watermarks};
 use crate::metrics::SinkFigures;
 use crate::sink::{Nothing, Sink, csv};
-use crate::{Error, Result};
+use crate::{Error, Result, threads};
 use desk::Desk;
 use long_texts::LongTexts;
 use quiet::Quiet;
@@ -61,21 +61,32 @@ pub(crate) fn run_beside(
 ) -> Result<()> {
     let settings = crate::connector::settings(config)?;
     let sinks = config.need_sinks(names)?;
-    let topics = Arc::new(Topics::connect(&settings)?);
-    // A connector in this process makes its topics itself.
-    if producing.is_none() {
-        for sink in &sinks {
+    let connect = || {
+        let topics = Arc::new(Topics::connect(&settings)?);
+        // A connector in this process makes its topics itself.
+        for sink in sinks.iter().filter(|_| producing.is_none()) {
             topics.look_for(&sink.topics).map_err(|error| error.context(format!("sink {:?}", sink.name)))?;
         }
+        Common::new(settings.clone(), topics, control, producing)
+    };
+    let begun = control.begin(connect, |error| {
+        tracing::warn!(hint = error.hint_text(), "{error}; trying again");
+        for sink in &sinks {
+            control.progress.sink(&sink.name).life.wait_for("waiting for Kafka", error.to_string());
+        }
+    })?;
+    let Some(common) = begun else { return Ok(()) };
+    // As before the wait: each member says itself what it does.
+    for sink in &sinks {
+        control.progress.sink(&sink.name).life.set_state("");
     }
-    let common = Common::new(settings, topics, control, producing)?;
     let members: Vec<Attendance<'_>> = sinks
         .into_iter()
         .flat_map(|sink| (1..=instances).map(move |number| (sink, number)))
         .map(|(sink, number)| Attendance::new(sink, (number, member_id(sink, number, instances)), &common))
         .collect::<Result<_>>()?;
     std::thread::scope(|scope| {
-        let running: Vec<_> = members.into_iter().map(|mut member| scope.spawn(move || member.supervise())).collect();
+        let running: Vec<_> = members.into_iter().map(|mut member| threads::spawn_scoped(scope, move || member.supervise())).collect();
         let ended = running.into_iter().map(|member| member.join().unwrap_or_else(|_| Err(Error::stop("a consumer's thread died"))));
         ended.collect::<Vec<_>>().into_iter().collect()
     })
@@ -178,11 +189,12 @@ impl<'a> Attendance<'a> {
             self.desk().failed(error.kind());
             if error.kind() != Kind::Link {
                 self.figures.life.fail(error.to_string());
+                tracing::error!(sink = self.sink.name, hint = error.hint_text(), "stopped: {error}");
                 // The other members would take over and meet the same; a person is needed.
                 self.common.control.request_stop();
                 return Err(error);
             }
-            tracing::warn!(sink = self.sink.name, "{error}; joining again");
+            tracing::warn!(sink = self.sink.name, hint = error.hint_text(), "{error}; joining again");
             if self.common.control.is_stopping() {
                 return Err(error);
             }

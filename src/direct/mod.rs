@@ -5,44 +5,65 @@ mod state;
 mod told;
 
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use crate::change::{Batch, Checkpoint, Position};
 use crate::config::{self, Config};
-use crate::control::Control;
+use crate::control::{Control, Pauses};
 use crate::error::Kind;
 use crate::sink::{Marks, Sink};
 use crate::source::Source;
-use crate::{Error, Result};
+use crate::{Error, Result, threads};
 pub use feed::Feed;
 use state::{State, StateFile};
 use told::Told;
 
 /// The longest wait for rows.
 const WAIT: Duration = Duration::from_millis(200);
-/// Pauses between attempts to reach the database again.
-const PAUSE_FIRST: Duration = Duration::from_millis(200);
-const PAUSE_LONGEST: Duration = Duration::from_secs(10);
 
 /// Runs all sources until they are told to stop or, with `once`, have caught up.
+///
+/// A source that a person must look after ends alone, loudly; the error is answered when all have ended. Trouble that may pass is waited for. With `once`, and
+/// unless [`Control::waits_at_start`] says otherwise for a first start, the first failure ends them all.
 pub fn run(config: &Config, control: &Control) -> Result<()> {
     config.need_sources(&[])?;
     config.need_sinks(&[])?;
     std::thread::scope(|scope| {
-        let work = |source| {
-            scope.spawn(move || {
-                Direct::open(source, &config.sinks, control).and_then(Direct::run).inspect_err(|error| {
-                    let figures = control.progress.source(&source.name);
-                    figures.error(error.kind());
-                    figures.life.fail(error.to_string());
-                    control.request_stop();
-                })
-            })
-        };
+        let work = |source| threads::spawn_scoped(scope, move || supervise(source, &config.sinks, control));
         let running: Vec<_> = config.sources.iter().map(work).collect();
         let ended = running.into_iter().map(|source| source.join().unwrap_or_else(|_| Err(Error::stop("a source's thread died"))));
         ended.collect::<Vec<_>>().into_iter().collect()
+    })
+}
+
+/// Runs one source.
+fn supervise(source: &config::Source, sinks: &[config::Sink], control: &Control) -> Result<()> {
+    let figures = control.progress.source(&source.name);
+    let mut has_begun = false;
+    let all = || {
+        let begun = control.begin(
+            || Direct::open(source, sinks, control),
+            |error| {
+                tracing::warn!(source = source.name, hint = error.hint_text(), "{error}; trying again");
+                figures.error(error.kind());
+                figures.life.wait_for("waiting to start", error.to_string());
+            },
+        )?;
+        has_begun = begun.is_some();
+        begun.map_or(Ok(()), Direct::run)
+    };
+    let died = |_| Err(Error::stop(format!("the thread of source {:?} died", source.name)));
+    catch_unwind(AssertUnwindSafe(all)).unwrap_or_else(died).inspect_err(|error| {
+        figures.error(error.kind());
+        figures.up.set(0);
+        figures.life.fail(error.to_string());
+        if control.once || !has_begun && !control.waits_at_start {
+            control.request_stop();
+        } else {
+            tracing::error!(source = source.name, hint = error.hint_text(), "stopped: {error}");
+        }
     })
 }
 
@@ -264,10 +285,13 @@ impl<'a> Direct<'a> {
         figures.error(error.kind());
         figures.restarts.inc();
         figures.up.set(0);
-        figures.life.set_state("reconnecting");
-        let mut pause = PAUSE_FIRST;
-        while !self.control.is_stopping() {
-            std::thread::sleep(pause);
+        figures.life.wait_for("reconnecting", error.to_string());
+        let mut pauses = Pauses::default();
+        loop {
+            pauses.wait(|| self.control.is_stopping());
+            if self.control.is_stopping() {
+                return Ok(());
+            }
             match self.source.start(Some(&self.state.checkpoint)) {
                 Ok(_) => {
                     figures.life.set_state("streaming");
@@ -275,13 +299,12 @@ impl<'a> Direct<'a> {
                     return Ok(());
                 }
                 Err(error) if error.kind() == Kind::Link => {
-                    tracing::warn!(source = self.config.name, "{error}");
+                    tracing::warn!(source = self.config.name, hint = error.hint_text(), "{error}");
                     figures.error(error.kind());
+                    figures.life.wait_for("reconnecting", error.to_string());
                 }
                 Err(error) => return Err(error),
             }
-            pause = (pause * 2).min(PAUSE_LONGEST);
         }
-        Ok(())
     }
 }

@@ -17,7 +17,7 @@ use super::client::{Settings, queue_bytes_max};
 use super::complaints::Complaints;
 use super::failure::{failure, refused_for_good};
 use super::revive::revive;
-use crate::{Error, Result};
+use crate::{Error, Result, threads};
 
 /// A poll hands out deliveries as they come but returns only after this time, so an end waits for it.
 const POLL: Duration = Duration::from_millis(20);
@@ -117,10 +117,7 @@ impl<D: Delivery> Sender<D> {
                     producer.poll(POLL);
                 }
             };
-            std::thread::Builder::new()
-                .name("kafka-poll".to_owned())
-                .spawn(work)
-                .map_err(|cause| Error::stop("cannot start a thread").cause(cause))?
+            threads::spawn("kafka-poll", work).map_err(|cause| Error::stop("cannot start a thread").cause(cause))?
         };
         Ok(Self { producer, settings: settings.clone(), queue_bytes_max, complaints, ended, poller: Some(poller) })
     }
@@ -167,8 +164,11 @@ impl<D: Delivery> Sender<D> {
         }
     }
 
-    /// Fails if the brokers have refused us for so long that it will not pass.
+    /// Fails if nobody hears of deliveries any more, or if the brokers have refused us for so long that it will not pass.
     pub fn check(&self) -> Result<()> {
+        if self.poller.as_ref().is_some_and(JoinHandle::is_finished) {
+            return Err(Error::stop("the thread that hears what Kafka took died"));
+        }
         refused_for_good(
             || "send to Kafka".to_owned(),
             &self.settings,

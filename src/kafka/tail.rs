@@ -12,7 +12,7 @@ use super::acl::Acl;
 use super::client::Settings;
 use super::complaints::Complaints;
 use super::failure::failure;
-use crate::{Error, Result};
+use crate::{Error, Result, threads};
 
 /// How long the brokers may send nothing.
 const SILENCE: Duration = Duration::from_secs(30);
@@ -57,7 +57,8 @@ pub fn watermarks(settings: &Settings, topic: &str, partitions: u32) -> Result<V
         return Ok(found);
     }
     let told = std::thread::scope(|scope| {
-        let asked: Vec<_> = brokers.into_iter().map(|broker| scope.spawn(|| watermarks_by(broker, settings, topic, partitions))).collect();
+        let asked: Vec<_> =
+            brokers.into_iter().map(|broker| threads::spawn_scoped(scope, || watermarks_by(broker, settings, topic, partitions))).collect();
         asked.into_iter().filter_map(|broker| broker.join().ok().flatten()).collect::<Vec<_>>()
     });
     for (mark, other) in told.iter().flat_map(|told| (0..).zip(told)) {

@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 #[derive(Debug, Default)]
 pub struct Life {
     state: Mutex<String>,
+    trouble: Mutex<Option<String>>,
     failure: Mutex<Option<String>>,
 }
 
@@ -13,6 +14,18 @@ impl Life {
     /// Says in a word or two what is being done: `snapshot`, `streaming`, `reconnecting`.
     pub fn set_state(&self, state: impl Into<String>) {
         *self.state.lock().unwrap_or_else(PoisonError::into_inner) = state.into();
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// It waits, and tries again: why.
+    pub fn wait_for(&self, state: impl Into<String>, trouble: impl Into<String>) {
+        self.set_state(state);
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(trouble.into());
+    }
+
+    /// What it waits for to pass, if it does.
+    pub fn trouble(&self) -> Option<String> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// What was last said; empty before.

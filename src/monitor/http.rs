@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::{Error, Result};
+use crate::{Error, Result, threads};
 
 /// Connections at once; more wait in the kernel's queue.
 const THREADS: usize = 4;
@@ -68,7 +68,7 @@ impl Server {
         for number in 1..=THREADS {
             let (listener, route, stopping) = (listener.try_clone().map_err(fail)?, Arc::clone(route), Arc::clone(&stopping));
             let work = move || accept(&listener, &*route, &stopping);
-            thread::Builder::new().name(format!("monitor-{number}")).spawn(work).map_err(fail)?;
+            threads::spawn(format!("monitor-{number}"), work).map_err(fail)?;
         }
         Ok(Self { address, stopping })
     }

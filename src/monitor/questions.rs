@@ -4,7 +4,6 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::thread;
 use std::time::Duration;
 
 use super::watch::Watched;
@@ -12,7 +11,7 @@ use crate::change::Position;
 use crate::kafka::{Ends, Settings};
 use crate::metrics::{Committed, Lag, SinkFigures, SourceFigures, now_us};
 use crate::source::Measure;
-use crate::{Error, Result};
+use crate::{Error, Result, threads};
 
 /// Between two questions.
 pub const ASK_EVERY: Duration = Duration::from_secs(2);
@@ -30,7 +29,7 @@ pub fn ask_server(source: Arc<Watched<SourceFigures>>, measure: Box<dyn Measure>
 }
 
 fn spawn(name: String, work: impl FnOnce() + Send + 'static) -> Result<()> {
-    thread::Builder::new().name(name).spawn(work).map(drop).map_err(|cause| Error::stop("cannot start a thread").cause(cause))
+    threads::spawn(name, work).map(drop).map_err(|cause| Error::stop("cannot start a thread").cause(cause))
 }
 
 struct ServerAsker {

@@ -100,7 +100,8 @@ pub fn judge_source(source: &Watched<SourceFigures>, stalled_after: Duration) ->
     let reason = if let Some(failure) = &failure {
         Some(format!("it ended: {failure}"))
     } else if figures.up.get() == 0 {
-        Some(format!("it is not connected ({})", if state.is_empty() { "not started" } else { &state }))
+        let trouble = figures.life.trouble().map_or_else(String::new, |trouble| format!(": {trouble}"));
+        Some(format!("it is not connected ({}){trouble}", if state.is_empty() { "not started" } else { &state }))
     } else if bytes.is_none() {
         let lacks = || "its server was not asked for its position yet".to_owned();
         Some(source.stalled(stalled_after, "its server", false, "").unwrap_or_else(lacks))
@@ -130,6 +131,8 @@ pub fn judge_sink(sink: &Watched<SinkFigures>, through_kafka: bool, stalled_afte
     let (_, without_place) = figures.holds();
     let reason = if let Some(failure) = &failure {
         Some(format!("it ended: {failure}"))
+    } else if let Some(trouble) = figures.life.trouble() {
+        Some(format!("{state}: {trouble}"))
     } else if !through_kafka {
         (figures.up.get() == 0).then(|| "it has not started".to_owned())
     } else if state == SinkFigures::WAITING {

@@ -6,10 +6,10 @@ mod origin;
 
 use serde::Serialize;
 
-use crate::Result;
 use crate::config::{Config, Sink, Source};
 use crate::kafka::{Settings, Topics};
 use crate::monitor::{Verdict, live};
+use crate::{Result, threads};
 pub use group::{GroupStatus, PartitionStatus};
 pub use origin::SourceStatus;
 
@@ -91,8 +91,11 @@ pub fn ask(config: &Config, sources: &[&Source], sinks: &[&Sink]) -> Result<Repo
 fn ask_sources(config: &Config, cluster: Option<(&Settings, Option<&Topics>)>, sources: &[&Source]) -> Vec<SourceStatus> {
     let saved: Vec<_> = sources.iter().map(|source| origin::saved(config, cluster, source)).collect();
     std::thread::scope(|scope| {
-        let asked: Vec<_> =
-            sources.iter().zip(saved).map(|(source, saved)| (source, scope.spawn(move || origin::ask(source, saved)))).collect();
+        let asked: Vec<_> = sources
+            .iter()
+            .zip(saved)
+            .map(|(source, saved)| (source, threads::spawn_scoped(scope, move || origin::ask(source, saved))))
+            .collect();
         asked.into_iter().map(|(source, asked)| asked.join().unwrap_or_else(|_| SourceStatus::broken(source))).collect()
     })
 }

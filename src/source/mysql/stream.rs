@@ -4,8 +4,8 @@
 //! the pressure reaches the server. Events are handed over as raw bytes: nothing is decoded, and so nothing dropped, here.
 
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use mysql::prelude::Queryable as _;
@@ -15,7 +15,7 @@ use super::super::{Address, Dialect};
 use super::connection::{connect, explain};
 use super::event::{Event, kind};
 use super::gtid::GtidSet;
-use crate::{Error, Result};
+use crate::{Error, Result, threads};
 
 /// Bytes of events that wait to be decoded; one event more may be on top.
 const QUEUE_BYTES_MAX: usize = 2 * 1024 * 1024;
@@ -74,14 +74,14 @@ impl Stream {
         let stream = conn.get_binlog_stream(request).map_err(|error| explain(address, error))?;
         let shared = Arc::new(Shared::default());
         let (thread_shared, address) = (Arc::clone(&shared), address.clone());
-        thread::Builder::new()
-            .name("binlog".to_owned())
-            .spawn(move || {
-                let end = receive(stream, &thread_shared, &address);
-                thread_shared.lock().end = Some(end);
-                thread_shared.added.notify_one();
-            })
-            .map_err(|cause| Error::link("no thread for the binary log").cause(cause))?;
+        let work = move || {
+            // Whoever takes events hears of a panic, too; without an end it would wait for ever.
+            let end = catch_unwind(AssertUnwindSafe(|| receive(stream, &thread_shared, &address)));
+            let end = end.unwrap_or_else(|_| Error::stop("the thread that reads the binary log died"));
+            thread_shared.lock().end = Some(end);
+            thread_shared.added.notify_one();
+        };
+        threads::spawn("binlog", work).map_err(|cause| Error::link("no thread for the binary log").cause(cause))?;
         Ok(Self { shared })
     }
 
