@@ -1,23 +1,26 @@
 //! A database's changes for a program, without Kafka. A thread of the engine reads ahead, a few batches at most, keeps the connection
 //! alive while the program is busy, and acknowledges what the program is done with.
 
-use std::path::PathBuf;
+use std::collections::VecDeque;
+use std::panic::AssertUnwindSafe;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, SendTimeoutError, Sender, bounded, unbounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, SendTimeoutError, Sender, bounded};
 use list_sync::change::{Batch, Checkpoint, Position};
 use list_sync::config::Config;
-use list_sync::control::Control;
+use list_sync::control::{Control, Pauses};
 use list_sync::direct::Feed;
 use list_sync::error::Kind;
 use list_sync::source::KEEP_ALIVE;
-use list_sync::{Error, Result};
+use list_sync::{Error, Result, threads};
 use pyo3::prelude::*;
 use pyo3::types::PyList;
 
-use crate::{errors, logs, settings, values};
+use crate::{errors, logs, settings, values, waiting};
 
 /// Batches that are read ahead.
 const AHEAD: usize = 3;
@@ -25,30 +28,19 @@ const AHEAD: usize = 3;
 const WAIT: Duration = Duration::from_millis(100);
 /// Between two acknowledgements that only tell the server that nothing came.
 const IDLE: Duration = Duration::from_secs(1);
-/// Between two tries to connect again.
-const PAUSE: Duration = Duration::from_secs(1);
-
-/// What the reading thread hands over.
-struct Read {
-    batch: Batch,
-    number: u64,
-}
-
-/// A batch up to which the program is done.
-struct Done(u64);
-
 /// The reading end of a database's stream.
 #[pyclass(frozen, module = "list_sync._native")]
 pub struct Stream {
     control: Control,
     process: u32,
-    batches: Receiver<Result<Read>>,
-    done: Sender<Done>,
-    /// The number of the batch that was handed out last.
-    handed: Mutex<u64>,
+    batches: Receiver<Result<Batch>>,
+    done: Done,
     engine: Mutex<Option<thread::JoinHandle<()>>>,
-    ended: Arc<Mutex<bool>>,
+    ended: AtomicBool,
 }
+
+/// The last change that the program is done with, until the engine has taken note of it.
+type Done = Arc<Mutex<Option<Position>>>;
 
 #[pymethods]
 impl Stream {
@@ -60,16 +52,13 @@ impl Stream {
         let config = settings::of_call(call, text).map_err(|error| errors::exception(py, &error))?;
         let control = Control::new(once);
         let (hand, batches) = bounded(AHEAD);
-        let (done, acknowledged) = unbounded();
-        let opened = py.detach(move || open(&config, state.as_deref()));
-        logs::hand_on(py)?;
-        let feed = opened.map_err(|error| errors::exception(py, &error))?;
-        let told = control.clone();
-        let reading = move || Reading { feed, control: told, hand, done: acknowledged, unacknowledged: Vec::new(), number: 0 }.run();
-        let engine = thread::Builder::new().name("list_sync".to_owned()).spawn(reading);
+        let (open, opened) = bounded(1);
+        let done = Done::default();
+        let (told, acknowledged) = (control.clone(), Arc::clone(&done));
+        let engine = threads::spawn("list_sync", move || read_all(&config, state.as_deref(), told, acknowledged, &open, hand));
         let engine = engine.map_err(|cause| errors::exception(py, &Error::stop("no thread can be started").cause(cause)))?;
-        let (handed, ended) = (Mutex::new(0), Arc::default());
-        Ok(Self { control, process: std::process::id(), batches, done, handed, engine: Mutex::new(Some(engine)), ended })
+        wait_until_open(py, &control, &opened)?;
+        Ok(Self { control, process: std::process::id(), batches, done, engine: Mutex::new(Some(engine)), ended: AtomicBool::new(false) })
     }
 
     /// The next batch as a list of tuples (see `values.rs`); empty if nothing came within `wait` seconds, `None` at the end of the stream.
@@ -79,26 +68,25 @@ impl Stream {
         let found = py.detach(|| self.batches.recv_timeout(wait));
         logs::hand_on(py)?;
         match found {
-            Ok(Ok(read)) => {
-                *lock(&self.handed) = read.number;
-                values::changes(py, &read.batch).map(Some)
-            }
+            Ok(Ok(batch)) => values::changes(py, &batch).map(Some),
             Ok(Err(error)) => {
-                *lock(&self.ended) = true;
+                self.ended.store(true, Ordering::Relaxed);
                 Err(errors::exception(py, &error))
             }
             Err(RecvTimeoutError::Timeout) => Ok(Some(PyList::empty(py))),
             Err(RecvTimeoutError::Disconnected) => {
-                *lock(&self.ended) = true;
+                self.ended.store(true, Ordering::Relaxed);
                 Ok(None)
             }
         }
     }
 
-    /// The program is done with all that was handed out.
-    fn acknowledge(&self, py: Python<'_>) -> PyResult<()> {
+    /// The program is done with all changes up to the one at `position`.
+    fn acknowledge(&self, py: Python<'_>, position: &str) -> PyResult<()> {
         self.check_process(py)?;
-        let _ = self.done.send(Done(*lock(&self.handed)));
+        let known = Position::from_digits(position.as_bytes());
+        let unknown = || errors::exception(py, &Error::usage(format!("{position:?} is no position of a change")));
+        *lock(&self.done) = Some(known.ok_or_else(unknown)?);
         Ok(())
     }
 
@@ -120,7 +108,7 @@ impl Stream {
     /// Whether the stream has come to its end.
     #[getter]
     fn ended(&self) -> bool {
-        *lock(&self.ended)
+        self.ended.load(Ordering::Relaxed)
     }
 }
 
@@ -140,26 +128,50 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn open(config: &Config, state: Option<&std::path::Path>) -> Result<Feed> {
-    Feed::open(config.need_sources(&[])?[0], state)
+/// Waits for the connection; Ctrl-C ends the wait, and the engine's thread by itself as soon as the server answers.
+fn wait_until_open(py: Python<'_>, control: &Control, opened: &Receiver<Result<()>>) -> PyResult<()> {
+    loop {
+        let found = py.detach(|| opened.recv_timeout(WAIT));
+        logs::hand_on(py)?;
+        match found {
+            Ok(opened) => return opened.map_err(|error| errors::exception(py, &error)),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return Err(errors::exception(py, &waiting::died())),
+        }
+        py.check_signals().inspect_err(|_| control.request_stop())?;
+    }
 }
 
-/// The engine's side.
+/// The engine's side. A panic is an error of the stream, never its end.
+fn read_all(config: &Config, state: Option<&Path>, control: Control, done: Done, open: &Sender<Result<()>>, hand: Sender<Result<Batch>>) {
+    let last = hand.clone();
+    let all = || match config.need_sources(&[]).and_then(|sources| Feed::open(sources[0], state)) {
+        Ok(feed) => {
+            let _ = open.send(Ok(()));
+            Reading { feed, control, hand, done, unacknowledged: VecDeque::new() }.run();
+        }
+        Err(error) => drop(open.send(Err(error))),
+    };
+    if std::panic::catch_unwind(AssertUnwindSafe(all)).is_err() {
+        let _ = last.send(Err(waiting::died()));
+    }
+}
+
 struct Reading {
     feed: Feed,
     control: Control,
-    hand: Sender<Result<Read>>,
-    done: Receiver<Done>,
-    /// Batches that were handed over: number, last position, checkpoint.
-    unacknowledged: Vec<(u64, Position, Option<Checkpoint>)>,
-    number: u64,
+    hand: Sender<Result<Batch>>,
+    done: Done,
+    /// Batches that were handed over: last position, checkpoint.
+    unacknowledged: VecDeque<(Position, Option<Checkpoint>)>,
 }
 
 impl Reading {
     fn run(mut self) {
         if let Err(error) = self.read() {
             let _ = self.hand.send(Err(error));
-        } else if let Err(error) = self.see_off() {
+        }
+        if let Err(error) = self.see_off() {
             tracing::warn!("{error}");
         }
     }
@@ -183,21 +195,23 @@ impl Reading {
     fn read(&mut self) -> Result<()> {
         let end = if self.control.once { Some(self.feed.head()?) } else { None };
         let mut idle_since = Instant::now();
+        let mut pauses = Pauses::default();
         while !self.control.is_stopping() {
             let mut batch = Batch::default();
             match self.feed.read(&mut batch, WAIT) {
                 Err(error) if error.kind() == Kind::Link => {
                     tracing::warn!("{error}; trying again");
-                    thread::sleep(PAUSE);
+                    self.acknowledge()?;
+                    pauses.wait(|| self.control.is_stopping());
                     continue;
                 }
                 read => read?,
             }
+            pauses = Pauses::default();
             let caught_up = end.is_some_and(|end| batch.read_to >= end);
             if let Some(last) = batch.rows().last() {
-                self.number += 1;
-                self.unacknowledged.push((self.number, last.position, batch.checkpoint.clone()));
-                self.hand_over(Read { batch, number: self.number })?;
+                self.unacknowledged.push_back((last.position, batch.checkpoint.clone()));
+                self.hand_over(batch)?;
             } else if let Some(checkpoint) = batch.checkpoint.filter(|_| self.unacknowledged.is_empty() && idle_since.elapsed() > IDLE) {
                 // Nothing of ours in that part of the log: the server need not keep it.
                 idle_since = Instant::now();
@@ -211,13 +225,13 @@ impl Reading {
         Ok(())
     }
 
-    fn hand_over(&mut self, read: Read) -> Result<()> {
-        let mut read = Ok(read);
+    fn hand_over(&mut self, batch: Batch) -> Result<()> {
+        let mut batch = Ok(batch);
         let mut alive = Instant::now();
         loop {
-            read = match self.hand.send_timeout(read, WAIT) {
+            batch = match self.hand.send_timeout(batch, WAIT) {
                 Ok(()) | Err(SendTimeoutError::Disconnected(_)) => return Ok(()),
-                Err(SendTimeoutError::Timeout(read)) => read,
+                Err(SendTimeoutError::Timeout(batch)) => batch,
             };
             self.acknowledge()?;
             if self.control.is_stopping() {
@@ -230,15 +244,11 @@ impl Reading {
         }
     }
 
-    /// Saves how far the program has come.
+    /// Saves how far the program has come: within a batch, too, where the position moves and the checkpoint does not.
     fn acknowledge(&mut self) -> Result<()> {
-        let Some(Done(number)) = self.done.try_iter().last() else { return Ok(()) };
-        let finished = self.unacknowledged.partition_point(|(known, ..)| *known <= number);
-        let (mut written, mut reached) = (Position::START, None);
-        for (_, position, checkpoint) in self.unacknowledged.drain(..finished) {
-            written = position;
-            reached = checkpoint.or(reached);
-        }
-        if finished == 0 { Ok(()) } else { self.feed.acknowledge(reached.as_ref(), written) }
+        let Some(position) = lock(&self.done).take() else { return Ok(()) };
+        let finished = self.unacknowledged.partition_point(|(last, _)| *last <= position);
+        let reached = self.unacknowledged.drain(..finished).filter_map(|(_, checkpoint)| checkpoint).next_back();
+        self.feed.acknowledge(reached.as_ref(), position)
     }
 }

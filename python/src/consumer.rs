@@ -5,7 +5,6 @@ use std::sync::Arc;
 use crossbeam_channel::bounded;
 use list_sync::consumer::{self, Messages, Receiver};
 use list_sync::{Error, control};
-use pyo3::exceptions::PyUnicodeDecodeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyString};
 
@@ -74,10 +73,9 @@ impl Callback {
     }
 
     fn argument<'py>(&self, py: Python<'py>, message: &[u8]) -> PyResult<Bound<'py, PyAny>> {
-        let text = match std::str::from_utf8(message) {
-            Ok(text) => PyString::new(py, text),
-            Err(fault) => return Err(PyErr::from_value(PyUnicodeDecodeError::new_utf8(py, message, fault)?.into_any())),
-        };
+        let text = std::str::from_utf8(message);
+        let text = text.map_err(|fault| errors::message(py, &Error::stop("a message is no UTF-8 text").cause(fault)))?;
+        let text = PyString::new(py, text);
         match &self.loads {
             Some(loads) => loads.bind(py).call1((text,)),
             None => Ok(text.into_any()),

@@ -9,6 +9,7 @@ mod consumer;
 mod control;
 mod errors;
 mod logs;
+mod producer;
 mod rows;
 mod settings;
 mod values;
@@ -25,6 +26,8 @@ mod _native {
     use super::consumer::{consume, hand_over};
     #[pymodule_export]
     use super::control::{Control, after_fork, connect, run, run_command};
+    #[pymodule_export]
+    use super::producer::Producer;
     #[pymodule_export]
     use super::rows::Rows;
     #[pymodule_export]

@@ -1,7 +1,7 @@
 //! Rows of a batch as Python values.
 //!
-//! A change is a tuple `(action, schema, table, columns, identity, key, position, committed_us, xid)`: `columns` and `identity` are dicts from
-//! column to value, without the columns that the database did not send.
+//! A change is a tuple `(action, schema, table, columns, identity, key, position, committed_us, xid, types)`: `columns` and `identity` are dicts
+//! from column to value, without the columns that the database did not send; `types` has the database's type of each column of the table.
 
 use list_sync::change::{Batch, Cell, Kind, Operation, Row, Table};
 use pyo3::IntoPyObjectExt as _;
@@ -22,6 +22,7 @@ struct Names<'py> {
     columns: Vec<Bound<'py, PyString>>,
     numbers: Vec<Number>,
     key: Bound<'py, PyTuple>,
+    types: Bound<'py, PyDict>,
 }
 
 impl<'py> Names<'py> {
@@ -30,7 +31,11 @@ impl<'py> Names<'py> {
         let numbers = table.columns.iter().map(|column| Number::of_type(&column.type_name)).collect();
         let key: Vec<_> = table.key.iter().filter_map(|place| columns.get(*place)).collect();
         let key = PyTuple::new(py, key)?;
-        Ok(Self { schema: PyString::intern(py, &table.schema), table: PyString::intern(py, &table.name), columns, numbers, key })
+        let types = PyDict::new(py);
+        for (name, column) in columns.iter().zip(&table.columns) {
+            types.set_item(name, &column.type_name)?;
+        }
+        Ok(Self { schema: PyString::intern(py, &table.schema), table: PyString::intern(py, &table.name), columns, numbers, key, types })
     }
 }
 
@@ -75,6 +80,7 @@ fn change<'py>(py: Python<'py>, batch: &Batch, row: &Row, names: &Names<'py>) ->
         PyString::new(py, &row.position.to_string()).into_any(),
         transaction.committed_us.into_bound_py_any(py)?,
         PyString::new(py, &transaction.xid).into_any(),
+        names.types.clone().into_any(),
     ];
     PyTuple::new(py, parts)
 }

@@ -2,12 +2,11 @@
 //!
 //! So a callback runs on the thread that made the call, as in any Python library; no thread of the engine ever holds the interpreter.
 
-use std::thread;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded, never, select};
 use list_sync::control::Control;
-use list_sync::{Error, Result};
+use list_sync::{Error, Result, threads};
 use pyo3::prelude::*;
 
 use crate::{errors, logs};
@@ -29,13 +28,18 @@ pub fn run<T: Send + 'static>(py: Python<'_>, control: &Control, work: impl FnOn
     logs::begin(py)?;
     let (jobs, to_do) = bounded::<Job>(0);
     let (end, ended) = bounded(1);
-    let engine = thread::Builder::new().name("list_sync".to_owned()).spawn(move || {
+    let engine = threads::spawn("list_sync", move || {
         let _ = end.send(work(jobs));
     });
     if let Err(cause) = engine {
         return Err(errors::exception(py, &Error::stop("no thread can be started").cause(cause)));
     }
     wait(py, control, to_do, &ended)
+}
+
+/// A panic of the engine: a fault of list_sync itself.
+pub fn died() -> Error {
+    Error::stop("the engine's thread died").hint("what it printed on stderr says where; please report it")
 }
 
 enum Next<T> {
@@ -76,7 +80,7 @@ fn wait<T: Send>(py: Python<'_>, control: &Control, mut to_do: Receiver<Job>, en
 fn next<T>(to_do: &Receiver<Job>, ended: &Receiver<Result<T>>) -> Next<T> {
     select! {
         recv(to_do) -> job => job.map_or(Next::NoMoreJobs, Next::Job),
-        recv(ended) -> end => Next::End(end.unwrap_or_else(|_| Err(Error::stop("the engine's thread died")))),
+        recv(ended) -> end => Next::End(end.unwrap_or_else(|_| Err(died()))),
         default(LOOK) => Next::Nothing,
     }
 }

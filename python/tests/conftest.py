@@ -61,6 +61,10 @@ class Table:
     def execute(self, *statements: str) -> None:
         raise NotImplementedError
 
+    def cut(self) -> None:
+        """Ends every connection that streams."""
+        raise NotImplementedError
+
     def make(self) -> "Table":
         self.execute(
             f"CREATE TABLE {self.name} (id bigint PRIMARY KEY, category varchar(32), domain varchar(64), total numeric(10,2), ratio double precision)"
@@ -88,6 +92,9 @@ class Postgres(Table):
         for statement in statements:
             self.query(statement)
 
+    def cut(self) -> None:
+        self.query("SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE active")
+
     def slots(self) -> "list[str]":
         rows = self.query("SELECT slot_name FROM pg_replication_slots")
         return [name for (name,) in rows if self.name in name or name.startswith(f"list_sync_{os.getpid()}_")]
@@ -110,6 +117,13 @@ class Mysql(Table):
         with connection, connection.cursor() as cursor:
             for statement in statements:
                 cursor.execute(statement)
+
+    def cut(self) -> None:
+        connection = pymysql.connect(host=self.host, port=self.port, user=self.user, password=self.password, autocommit=True)
+        with connection, connection.cursor() as cursor:
+            cursor.execute("SELECT id FROM information_schema.processlist WHERE command LIKE 'Binlog Dump%'")
+            for (number,) in cursor.fetchall():
+                cursor.execute(f"KILL {number}")
 
     def drop(self) -> None:
         self.execute(f"DROP TABLE IF EXISTS {self.name}")

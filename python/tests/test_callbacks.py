@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from conftest import Table, Thread, python, send, until
 from list_sync import Connector, Consumer, CsvWriter, errors
+from list_sync.connector import MysqlConnector, PgsqlConnector, Producer
 
 
 def read(kafka: str, topic: str, **more: Any) -> "list[Any]":
@@ -133,6 +134,77 @@ def test_a_writer_of_ones_own_is_called(kafka: str, sent: str, tmp_path: Path) -
     calls: "list[str]" = []
     Consumer(Upper(str(tmp_path / "out")).write, sent, [sent], kafka, once=True).consume_messages()
     assert len(calls) == 4 and not list(tmp_path.iterdir())
+
+
+def test_the_hooks_of_a_subclass_are_called(kafka: str, table: Table, topic: str, tmp_path: Path) -> None:
+    send(table, kafka, topic, partitions=1)
+
+    class Counting(CsvWriter):
+        def write_insert(self, data: "dict[str, Any]") -> None:
+            calls.append("insert")
+            super().write_insert(data)
+
+        def write_delete(self, data: "dict[str, Any]") -> None:
+            calls.append("delete")
+            super().write_delete(data)
+
+    calls: "list[str]" = []
+    with Counting(str(tmp_path / "a")) as writer:
+        Consumer(writer.write, topic, [topic], kafka, once=True).consume_messages()
+    assert calls == ["insert", "insert", "delete", "insert", "delete"]
+    Consumer(CsvWriter(str(tmp_path / "b")).write, f"{topic}_b", [topic], kafka, once=True).consume_messages()
+    for side in ["insert", "delete"]:
+        assert (tmp_path / f"a_{side}.csv").read_text() == (tmp_path / f"b_{side}.csv").read_text()
+
+
+def test_a_producer_of_ones_own(kafka: str, topic: str) -> None:
+    with Producer(topic=[topic, f"{topic}_b"], kafka_conf={"bootstrap.servers": kafka}) as producer:
+        for number in range(5):
+            producer.send_message({"action": "I", "table": "t", "columns": [{"name": "ö", "value": number}]}, key="k")
+        producer.flush()
+    for one in (topic, f"{topic}_b"):
+        seen = read(kafka, one)
+        assert seen == [f'{{"action":"I","table":"t","columns":[{{"name":"ö","value":{number}}}]}}' for number in range(5)]
+    with pytest.raises(errors.ClosedError):
+        producer.send_message("{}")
+    with pytest.raises(errors.LinkError):
+        Producer(topic, {"bootstrap.servers": "127.0.0.1:1"}).send_message("{}")
+
+
+@pytest.mark.parametrize("name", ["postgres", "mysql"])
+def test_connectors_of_one_database(kafka: str, topic: str, name: str, request: pytest.FixtureRequest) -> None:
+    table: Table = request.getfixturevalue(name)
+    kind = PgsqlConnector if name == "postgres" else MysqlConnector
+    arguments = {key: value for key, value in table.arguments.items() if key != "db_type"}
+
+    def connect() -> None:
+        kind(**arguments, kafka_conf={"bootstrap.servers": kafka}, topic=[topic], once=True).connect()
+
+    connect()
+    table.fill()
+    connect()
+    assert len(read(kafka, topic)) == 4
+
+
+def test_running_is_set_to_false(kafka: str, table: Table, topic: str) -> None:
+    send(table, kafka, topic, partitions=1)
+    seen: "list[str]" = []
+
+    def callback(message: str) -> None:
+        seen.append(message)
+        consumer.running = False
+
+    consumer = Consumer(callback, topic, [topic], kafka)
+    assert consumer.running
+    consumer.consume_messages()
+    assert len(seen) == 1 and not consumer.running
+
+
+def test_a_message_that_is_no_text(kafka: str, sent: str) -> None:
+    read(kafka, sent)
+    subprocess.run(["kcat", "-P", "-b", kafka, "-t", sent], input=b"\xff\n", check=True)
+    with pytest.raises(errors.MessageError, match="no UTF-8"):
+        read(kafka, sent)
 
 
 def test_a_writer_in_a_function_writes_the_same_files(kafka: str, table: Table, topic: str, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -168,6 +169,118 @@ def test_once_ends_by_itself_and_batches_are_tables(table: Table, tmp_path: Path
     table.fill(5)
     small = list(list_sync.changes(table.url, [table.name], **options).batches(rows_max=1))
     assert [len(batch) for batch in small] == [1, 1, 1, 1]
+
+
+@pytest.mark.parametrize("way", ["batches", "iteration", "async iteration"])
+def test_what_was_not_given_out_is_not_acknowledged(table: Table, tmp_path: Path, way: str) -> None:
+    def stream(**more: Any) -> "list_sync.Changes":
+        return list_sync.changes(table.url, [table.name], name=table.name, state=tmp_path / "state", **more)
+
+    async def two(changes: "list_sync.Changes") -> "list[Any]":
+        seen = []
+        async for change in changes:
+            seen.append(change["id"])
+            if len(seen) == 2:
+                break
+        return seen
+
+    with stream():
+        pass
+    rows = ", ".join(f"({number}, '', '', 0, 0)" for number in range(1, 7))
+    table.execute(f"INSERT INTO {table.name} VALUES {rows}")
+    with stream(auto_acknowledge=False) as some:
+        if way == "batches":
+            seen = [change["id"] for change in next(iter(some.batches(rows_max=2)))]
+        elif way == "iteration":
+            seen = [change["id"] for _, change in zip(range(2), some)]
+        else:
+            seen = asyncio.run(two(some))
+        some.acknowledge()
+    assert seen == [1, 2]
+    with stream() as some:
+        # Asking for the second says that the first is done with; the second itself is not.
+        pairs = iter(some.batches(rows_max=2))
+        assert [change["id"] for change in next(pairs)] == [3, 4]
+        assert [change["id"] for change in next(pairs)] == [5, 6]
+    assert [change["id"] for change in stream(once=True)] == [5, 6]
+    assert list(stream(once=True)) == []
+
+
+def test_two_streams_of_one_folder_keep_their_places(postgres: Postgres, tmp_path: Path) -> None:
+    def stream(end: str) -> "list_sync.Changes":
+        return list_sync.changes(postgres.url, [postgres.name], name=f"{postgres.name}_{end}", state=tmp_path / f"state.{end}", once=True)
+
+    for end in ("a", "b"):
+        assert list(stream(end)) == []
+    # What a crash of the one left behind is none of the other's.
+    (tmp_path / "state.new").mkdir()
+    postgres.fill()
+    assert [len(list(stream(end))) for end in ("a", "b", "a")] == [4, 4, 0]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["state.a", "state.b", "state.new"]
+
+
+def test_a_stream_with_state_outlives_its_connection(table: Table, tmp_path: Path) -> None:
+    with list_sync.changes(table.url, [table.name], name=table.name, state=tmp_path / "state", auto_acknowledge=False) as stream:
+        seen = []
+        batches = iter(stream.batches())
+        for first in range(1, 40, 2):
+            table.fill(first)
+        seen += next(batches)
+        # The program is busy: what the engine reads ahead is full, and it only keeps the connection alive.
+        table.cut()
+        time.sleep(6)
+        stream.acknowledge()
+        while len(seen) < 80:
+            seen += next(batches)
+        stream.acknowledge()
+    assert len({change.position for change in seen}) == len(seen) == 80
+    again = list_sync.changes(table.url, [table.name], name=table.name, state=tmp_path / "state", once=True)
+    assert list(again) == []
+
+
+MASKS = """
+import os, sys, threading
+import list_sync
+from list_sync import Consumer
+
+def unblocked(starter):
+    names = {}
+    for task in os.listdir("/proc/self/task"):
+        with open(f"/proc/self/task/{task}/status") as status:
+            told = dict(line.split(":\\t", 1) for line in status if ":\\t" in line)
+        if int(task) != threading.get_native_id() and not int(told["SigBlk"], 16) & 2:
+            names[told["Name"].strip()] = starter
+    if names:
+        print("take Ctrl-C:", names)
+
+with list_sync.changes(sys.argv[1], [sys.argv[2]]) as stream:
+    unblocked("changes")
+
+def callback(message):
+    unblocked("consumer")
+
+Consumer(callback, sys.argv[3], [sys.argv[3]], sys.argv[4], once=True).consume_messages()
+"""
+
+
+def test_no_thread_of_the_engine_takes_a_signal(table: Table, sent: str, kafka: str) -> None:
+    process = python(MASKS, table.url, table.name, sent, kafka)
+    out, err = process.communicate(timeout=120)
+    assert (out, process.returncode) == ("", 0), err
+
+
+def test_one_schema_for_a_table(table: Table, tmp_path: Path) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    options: "dict[str, Any]" = {"name": table.name, "state": tmp_path / "state", "once": True}
+    list(list_sync.changes(table.url, [table.name], **options))
+    table.fill()
+    table.execute(f"INSERT INTO {table.name} (id) VALUES (9)")
+    tables = [batch.to_arrow() for batch in list_sync.changes(table.url, [table.name], **options).batches(rows_max=1)]
+    assert len(tables) == 5 and len({str(one.schema) for one in tables}) == 1, "an insert, an update, a delete, a row of NULLs"
+    whole = pyarrow.concat_tables(tables)
+    kinds = [str(field.type) for field in whole.schema]
+    assert kinds == ["string", "string", "string", "int64", "string", "string", "decimal128(10, 2)", "double"]
+    assert whole.column("total").to_pylist()[-1] is None and whole.column("id").to_pylist() == [1, 2, 1, 2, 9]
 
 
 def test_arrow_pandas_and_polars(mysql: Mysql, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Iterable, Mapping
 from typing import Optional, Union
 
-from list_sync.errors import ConfigurationError
+from list_sync.errors import ArgumentTypeError, ConfigurationError
 
 Value = Union[str, int, bool, "list[str]", "dict[str, str]"]
 Brokers = Union[str, Iterable[str]]
@@ -55,7 +55,9 @@ def _written(value: Value) -> str:
         return text(value)
     if isinstance(value, dict):
         return "{ " + ", ".join(f"{text(key)} = {text(one)}" for key, one in value.items()) + " }"
-    return "[" + ", ".join(text(one) for one in value) + "]"
+    if isinstance(value, (list, tuple)) and all(isinstance(one, str) for one in value):
+        return "[" + ", ".join(text(one) for one in value) + "]"
+    raise ArgumentTypeError(f"an option is of type {type(value).__name__}: {value!r}", "give a text, a number, a bool or a list of texts")
 
 
 def section(name: str, options: "Mapping[str, Optional[Value]]") -> str:
@@ -106,6 +108,16 @@ def name(*parts: str) -> str:
     if len(legal) <= 48 and legal == whole:
         return legal
     return f"{legal[:39]}_{zlib.crc32(whole.encode()):08x}"
+
+
+def whole(call: str, name: str, value: object) -> int:
+    """A whole number that an argument must be; ``"3"`` is one, too."""
+    if isinstance(value, (int, str)) and not isinstance(value, bool):
+        try:
+            return int(value)
+        except ValueError as cause:
+            raise ConfigurationError(f"{call}: {name} is {value!r}, which is no whole number") from cause
+    raise ArgumentTypeError(f"{call}: {name} is of type {type(value).__name__}, not a whole number")
 
 
 def url(scheme: str, user: str, password: str, host: str, port: int, database: str) -> str:

@@ -3,14 +3,15 @@
 import asyncio
 import os
 import threading
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from types import TracebackType
 from typing import Any, Optional, Union
 
-from list_sync import _arguments, _native
+from list_sync import _arguments, _arrow, _native
 from list_sync.errors import ClosedError
 
 __all__ = ["Batch", "Change", "Changes", "changes"]
@@ -47,6 +48,8 @@ class Change:
     committed_us: int
     #: Transaction id (PostgreSQL) or GTID; may be empty.
     xid: str
+    #: The database's type of each column of the table, also of columns that this change does not have.
+    types: "dict[str, str]" = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def operation(self) -> str:
@@ -114,13 +117,22 @@ class Batch:
     def to_arrow(self) -> Any:
         """A ``pyarrow.Table``; needs ``pyarrow`` (``pip install list_sync[arrow]``).
 
+        Its schema follows from the table's types alone, so all batches of a table have the same one and can be put together. Integers become
+        ``int64`` (``bigint unsigned``: ``uint64``), NUMERIC and DECIMAL with a precision up to 76 become decimals, floats ``float64``, booleans
+        ``bool``, all else ``string``.
+
         ::
 
             frame = polars.from_arrow(batch.to_arrow())
-        """
-        import pyarrow  # type: ignore[import-untyped,unused-ignore]
 
-        return pyarrow.table(self.to_columns())
+        :raises MissingPackageError: pyarrow is not installed.
+        """
+        types: "dict[str, str]" = {}
+        for change in self.changes:
+            for name, type_name in change.types.items():
+                # Two tables in one batch that disagree about a column: it is text.
+                types[name] = type_name if types.get(name, type_name) == type_name else ""
+        return _arrow.table(types, self.to_columns(), len(self.changes))
 
 
 class Changes:
@@ -136,6 +148,10 @@ class Changes:
         self._stream: Optional[_native.Stream] = None
         self._closed = False
         self._pending: "deque[Change]" = deque()
+        #: The position of the last change that was given out, and of the last one that the program is done with.
+        self._given: Optional[str] = None
+        self._done: Optional[str] = None
+        self._acknowledged_at = 0.0
         # A reading thread of the event loop outlives a cancelled step.
         self._lock = threading.RLock()
 
@@ -148,9 +164,15 @@ class Changes:
         return self
 
     def acknowledge(self) -> None:
-        """Says that the program is done with all batches that it was given, where ``auto_acknowledge`` is off."""
-        if self._stream is not None:
-            self._stream.acknowledge()
+        """Says that the program is done with all changes that it was given; those that it was not given yet are not meant."""
+        self._done = self._given
+        self._tell()
+
+    def _tell(self) -> None:
+        """Tells the engine what the program is done with."""
+        if self._stream is not None and self._done is not None:
+            self._acknowledged_at = time.monotonic()
+            self._stream.acknowledge(self._done)
 
     def close(self) -> None:
         """Ends the stream: saves what was acknowledged, and closes the connection. PostgreSQL drops a temporary slot with it.
@@ -159,7 +181,17 @@ class Changes:
         """
         self._closed = True
         if self._stream is not None:
+            if not self._stream.ended:
+                self._tell()
             self._stream.close()
+
+    def _is_filled(self) -> bool:
+        """Asked for the next one: the program is done with the last. Whether there is something to give out without waiting."""
+        if self._auto and self._done != self._given:
+            self._done = self._given
+            if time.monotonic() - self._acknowledged_at > _WAIT:
+                self._tell()
+        return bool(self._pending)
 
     def _fill(self) -> Optional[bool]:
         """Waits a moment until there is something to give out: true then; ``None`` at the end of the stream."""
@@ -168,9 +200,7 @@ class Changes:
                 return True
             stream = self.connect()._stream
             assert stream is not None
-            if self._auto:
-                # Asked for the next one: the program is done with the last.
-                stream.acknowledge()
+            self._tell()
             rows = stream.read(_WAIT)
             if rows is None:
                 self.close()
@@ -181,7 +211,10 @@ class Changes:
     def _take(self, rows_max: Optional[int]) -> Batch:
         with self._lock:
             count = min(rows_max or len(self._pending), len(self._pending))
-            return Batch([self._pending.popleft() for _ in range(count)])
+            batch = Batch([self._pending.popleft() for _ in range(count)])
+            if batch.changes:
+                self._given = batch.changes[-1].position
+            return batch
 
     def batches(self, *, rows_max: Optional[int] = None) -> "_Batches":
         """The same stream in batches, as they come; at most ``rows_max`` changes each.
@@ -224,14 +257,19 @@ class _Batches:
         self._stream, self._rows_max = stream, rows_max
 
     def __iter__(self) -> "Iterator[Batch]":
-        while (filled := self._stream._fill()) is not None:
-            while filled and self._stream._pending:
+        while (filled := self._stream._is_filled() or self._stream._fill()) is not None:
+            if filled:
                 yield self._stream._take(self._rows_max)
 
     async def __aiter__(self) -> "AsyncIterator[Batch]":
         loop = asyncio.get_running_loop()
-        while (filled := await loop.run_in_executor(None, self._stream._fill)) is not None:
-            while filled and self._stream._pending:
+        while True:
+            filled: Optional[bool] = self._stream._is_filled()
+            if not filled:
+                filled = await loop.run_in_executor(None, self._stream._fill)
+            if filled is None:
+                return
+            if filled:
                 yield self._stream._take(self._rows_max)
 
 
@@ -255,7 +293,8 @@ def changes(
         again, with the same positions. Without it the stream begins now.
     :param snapshot: rows that are there already: ``"never"`` leaves them out, ``"initial"`` reads them first.
     :param once: end when all that was there at the start has come.
-    :param auto_acknowledge: a batch counts as done when the next one is asked for. Off: call :meth:`Changes.acknowledge`.
+    :param auto_acknowledge: what was given out counts as done when the next change or batch is asked for. Off: call
+        :meth:`Changes.acknowledge`. Changes that were read ahead and not given out yet are never counted as done.
     :param options: any other option of ``[[source]]`` by its name, such as ``plugin="wal2json"``.
 
     **What happens on the server.** Without ``state`` PostgreSQL's slot is a temporary one: it is gone with the connection, and a broken connection

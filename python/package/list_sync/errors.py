@@ -13,12 +13,14 @@ ConfigurationError - Connector: unknown database 'oracle': db_type is 'mysql', '
 from typing import Optional
 
 __all__ = [
+    "ArgumentTypeError",
     "ClosedError",
     "ConfigurationError",
     "ForkError",
     "LinkError",
     "ListSyncError",
     "MessageError",
+    "MissingPackageError",
     "StoppedError",
 ]
 
@@ -45,6 +47,22 @@ class ConfigurationError(ListSyncError, ValueError):
     """An argument or the configuration is wrong; nothing was started.
 
     >>> issubclass(ConfigurationError, ValueError)
+    True
+    """
+
+
+class ArgumentTypeError(ConfigurationError, TypeError):
+    """An argument is of a type that cannot be meant; nothing was started.
+
+    >>> issubclass(ArgumentTypeError, TypeError)
+    True
+    """
+
+
+class MissingPackageError(ListSyncError, ImportError):
+    """A package that a call needs is not installed.
+
+    >>> issubclass(MissingPackageError, ImportError)
     True
     """
 

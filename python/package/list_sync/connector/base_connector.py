@@ -82,7 +82,8 @@ class Connector:
                 raise ConfigurationError(
                     f"Connector: unknown database {db_type!r}: db_type is 'mysql', 'mariadb' or 'pgsql'", "name one of these"
                 )
-            url = _arguments.url(_SCHEMES[db_type], user, password, host, int(port), database)
+            port = _arguments.whole("Connector", "port", port)
+            url = _arguments.url(_SCHEMES[db_type], user, password, host, port, database)
         else:
             database = url.rsplit("/", 1)[-1].split("?", 1)[0]
         conf: "Mapping[str, object]" = kafka_conf or {}

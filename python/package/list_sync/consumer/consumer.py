@@ -10,7 +10,7 @@ from typing import Any, Optional, Union
 
 from list_sync import _arguments, _native
 from list_sync.consumer.writer.csv_writer import CsvWriter
-from list_sync.errors import MessageError
+from list_sync.errors import ArgumentTypeError, MessageError
 
 __all__ = ["Consumer"]
 
@@ -79,7 +79,8 @@ class Consumer:
         if simulate_latency:
             warnings.warn("simulate_latency has no effect any more: slow the link itself down", DeprecationWarning, stacklevel=2)
         if not callable(callback):
-            raise TypeError(f"Consumer: callback is of type {type(callback).__name__}, which cannot be called")
+            hint = "give a function of one argument, or a CsvWriter's write"
+            raise ArgumentTypeError(f"Consumer: callback is of type {type(callback).__name__}, which cannot be called", hint)
         #: The consumer group.
         self.group_id: str = str(conf["group.id"]) if group_id == _GROUP and "group.id" in conf else str(group_id)
         #: The topics.
@@ -88,10 +89,10 @@ class Consumer:
         self.callback = callback
         servers = bootstrap_servers if bootstrap_servers is not None else _arguments.servers_of(conf, boostrap_servers)
         writer = getattr(callback, "__self__", None)
-        native = isinstance(writer, CsvWriter) and getattr(callback, "__func__", None) is CsvWriter.write
+        native = isinstance(writer, CsvWriter) and getattr(callback, "__func__", None) is CsvWriter.write and writer._is_plain()
         self._writer: Optional[CsvWriter] = writer if native and not (batch or decode) else None
-        self._batch, self._batch_max, self._decode = batch, int(batch_max), decode
-        self._instances = int(instances)
+        self._batch, self._batch_max, self._decode = batch, _arguments.whole("Consumer", "batch_max", batch_max), decode
+        self._instances = _arguments.whole("Consumer", "instances", instances)
         self._control = _native.Control(once)
         sink: "dict[str, Optional[_arguments.Value]]" = {
             "name": _arguments.name("consumer"),
@@ -126,6 +127,22 @@ class Consumer:
         >>> Consumer(print).stop()
         """
         self._control.stop()
+
+    @property
+    def running(self) -> bool:
+        """Whether nobody has stopped it. ``consumer.running = False`` stops it, as :meth:`stop` does.
+
+        >>> consumer = Consumer(print)
+        >>> consumer.running = False
+        >>> consumer.running
+        False
+        """
+        return not self._control.stopping
+
+    @running.setter
+    def running(self, value: bool) -> None:
+        if not value:
+            self.stop()
 
     def __enter__(self) -> "Consumer":
         return self

@@ -1,9 +1,9 @@
 """The CSV writer, under the name that it has since list_sync 0.1.0."""
 
 from types import TracebackType
-from typing import Optional
+from typing import Any, Optional
 
-from list_sync import _arguments, _native
+from list_sync import _arguments, _messages, _native
 
 __all__ = ["CsvWriter"]
 
@@ -24,6 +24,9 @@ class CsvWriter:
 
     ``Consumer(callback=writer.write)`` writes in the engine, each change exactly once, whatever crashes; the files must not be there
     before the group's first start. :meth:`write` called by hand appends to files that are there.
+
+    A subclass may have a ``write_insert`` or ``write_delete`` of its own, as with list_sync 0.1.0: then each message is handed to them, an
+    update to ``write_delete`` and then to ``write_insert``, and what they write is not exactly once after a crash.
 
     >>> import pathlib, tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -58,6 +61,38 @@ class CsvWriter:
 
         :raises MessageError: it is no row change.
         """
+        if self._is_plain():
+            self._append(json_data)
+            return
+        data = _messages.loads(json_data)
+        action = data.get("action")
+        if action in ("U", "D"):
+            self.write_delete(data)
+        if action in ("U", "I"):
+            self.write_insert(data)
+        if action not in ("I", "U", "D"):
+            self._append(json_data)
+
+    def write_insert(self, data: "dict[str, Any]") -> None:
+        """Appends the new row of a message: its ``columns``. A subclass may do something else with it.
+
+        :raises MessageError: it is no row change.
+        """
+        self._append(_messages.half("I", "columns", data))
+
+    def write_delete(self, data: "dict[str, Any]") -> None:
+        """Appends the old row of a message: its ``identity``. A subclass may do something else with it.
+
+        :raises MessageError: it is no row change.
+        """
+        self._append(_messages.half("D", "identity", data))
+
+    def _is_plain(self) -> bool:
+        """No subclass wants the rows."""
+        mine = (CsvWriter.write_insert, CsvWriter.write_delete)
+        return tuple(getattr(method, "__func__", None) for method in (self.write_insert, self.write_delete)) == mine
+
+    def _append(self, json_data: str) -> None:
         if self._rows is None:
             self._rows = _native.Rows(_arguments.section("[[sink]]", {"name": "writer", "topics": ["*"], **self._options()}))
             if self._closed:
