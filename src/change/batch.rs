@@ -135,6 +135,12 @@ impl Batch {
         self.checkpoint = None;
     }
 
+    /// Drops the changes from this place on.
+    pub fn keep_before(&mut self, place: Position) {
+        let kept = self.rows.partition_point(|row| row.position < place);
+        self.rows.truncate(kept);
+    }
+
     /// Whether the batch is to be handed on before more is added.
     pub fn is_full(&self) -> bool {
         self.bytes.len() >= Self::BYTES_FULL || self.rows.len() >= Self::ROWS_FULL

@@ -7,6 +7,7 @@ use super::super::{Dialect, Tables};
 use super::catalog::Catalog;
 use super::cursor::{Cursor, Malformed, Parsed};
 use super::effect::Seen;
+use super::hidden;
 use super::place::Place;
 use super::shape::{self, Shape};
 use super::table_map::TableName;
@@ -67,7 +68,9 @@ impl Captured {
             if !self.schemas.iter().any(|schema| schema == name.schema) {
                 self.schemas.push(name.schema.to_owned());
             }
-            shape = Some(Arc::new(shape::build(&name, &map, &mut self.catalog)?));
+            if !(mariadb && hidden::is_sequence(&map)) {
+                shape = Some(Arc::new(shape::build(&name, &map, &mut self.catalog)?));
+            }
         }
         self.shapes.insert(id, Mapped { event_body, shape });
         Ok(())

@@ -63,7 +63,7 @@ impl Catalog {
     /// Name and type of a table's columns, as the catalog holds them now.
     pub fn columns(&mut self, schema: &str, table: &str) -> Result<Vec<CatalogColumn>> {
         let rows = self.query(&format!(
-            "SELECT COLUMN_NAME, DATA_TYPE, COLUMN_TYPE FROM information_schema.COLUMNS \
+            "SELECT COLUMN_NAME, DATA_TYPE, COLUMN_TYPE, GENERATION_EXPRESSION FROM information_schema.COLUMNS \
              WHERE TABLE_SCHEMA = {} AND TABLE_NAME = {} ORDER BY ORDINAL_POSITION",
             quote(schema),
             quote(table)
@@ -71,7 +71,7 @@ impl Catalog {
         let columns = rows.into_iter().map(|row| {
             let mut values = row.into_iter().map(Option::unwrap_or_default);
             let mut next = || values.next().unwrap_or_default();
-            CatalogColumn { name: next(), data_type: next(), column_type: next() }
+            CatalogColumn { name: next(), data_type: next(), column_type: next(), generation: next() }
         });
         Ok(columns.collect())
     }
@@ -85,8 +85,12 @@ impl Catalog {
             quote(schema),
             quote(name)
         ))?;
-        let mut key: Vec<usize> =
-            key_names.into_iter().flatten().flatten().filter_map(|name| columns.iter().position(|column| column.name == name)).collect();
+        let mut key: Vec<usize> = key_names
+            .into_iter()
+            .flatten()
+            .flatten()
+            .filter_map(|name| columns.iter().position(|column| column.name == name && column.generation != "ROW END"))
+            .collect();
         key.sort_unstable();
         let columns = columns.into_iter().map(CatalogColumn::into_column).collect();
         Ok(with_identity(Table { schema: schema.to_owned(), name: name.to_owned(), columns, key }))
@@ -107,6 +111,8 @@ pub(super) struct CatalogColumn {
     pub data_type: String,
     /// `varchar(64)`
     pub column_type: String,
+    /// Of a generated column: `ROW END` in MariaDB's versioned tables.
+    pub generation: String,
 }
 
 impl CatalogColumn {

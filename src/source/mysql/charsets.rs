@@ -1,4 +1,4 @@
-//! The server's own tables of collations and of one-byte character sets: what it converts, we convert the same way.
+//! The server's own tables of collations and of character sets: what it converts, we convert the same way.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use mysql::Conn;
 
 use super::super::{Address, Dialect};
 use super::connection::query;
-use super::values::charset::Charset;
+use super::values::charset::{Charset, ManyBytes, OneByte};
 use super::values::special::write_hex;
 use crate::Result;
 
@@ -67,27 +67,74 @@ impl Charsets {
             "ucs2" | "utf16" => Some(Charset::Utf16),
             "utf16le" => Some(Charset::Utf16LittleEndian),
             "utf32" => Some(Charset::Utf32),
-            _ if self.names.values().any(|(known, length)| known == name && *length == 1) => one_byte(conn, address, name)?,
-            _ => None,
+            _ => match self.names.values().find(|(known, _)| known == name) {
+                Some((_, 1)) => one_byte(conn, address, name)?,
+                Some((_, length_max)) => Some(many_bytes(conn, address, name, *length_max)?),
+                None => None,
+            },
         };
         self.converters.insert(name.to_owned(), converter.clone());
         Ok(converter)
     }
 }
 
-/// Lets the server convert the bytes from 128 to 255.
+/// Lets the server convert every byte.
 fn one_byte(conn: &mut Conn, address: &Address, name: &str) -> Result<Option<Charset>> {
     let mut bytes = Vec::new();
-    write_hex(&std::array::from_fn::<u8, 128, _>(|place| 128 + place as u8), &mut bytes);
+    write_hex(&std::array::from_fn::<u8, 256, _>(|place| place as u8), &mut bytes);
     let bytes = String::from_utf8_lossy(&bytes);
     let statement = format!("SELECT HEX(CONVERT(_{name} x'{bytes}' USING utf32))");
     let hex = query(conn, address, &statement)?.into_iter().flatten().next().flatten().unwrap_or_default();
     let (units, _) = hex.as_bytes().as_chunks::<8>();
-    let characters = units.iter().map(|unit| {
-        let code = std::str::from_utf8(unit).ok().and_then(|unit| u32::from_str_radix(unit, 16).ok());
-        code.and_then(char::from_u32)
-    });
-    let characters: Option<Vec<char>> = characters.collect();
-    let table: Option<[char; 128]> = characters.and_then(|characters| characters.try_into().ok());
-    Ok(table.map(|table| Charset::Table(Arc::new(table))))
+    let characters: Option<Vec<char>> = units.iter().map(|unit| character(std::str::from_utf8(unit).ok()?)).collect();
+    let table: Option<[char; 256]> = characters.and_then(|characters| characters.try_into().ok());
+    Ok(table.map(|characters| {
+        let low_is_ascii = (0..128).all(|byte| characters[usize::from(byte)] == char::from(byte));
+        Charset::Table(Arc::new(OneByte { characters, low_is_ascii }))
+    }))
+}
+
+/// Lets the server convert every sequence of up to `length_max` bytes that is one character.
+fn many_bytes(conn: &mut Conn, address: &Address, name: &str, length_max: u16) -> Result<Charset> {
+    let bytes = |arguments: &str| format!("CHAR({arguments} USING binary)");
+    let to_utf32 = |from: &str| format!("CAST(CONVERT(CAST({from} AS CHAR CHARACTER SET {name}) USING utf32) AS BINARY)");
+    let mut ask = |from: &str, to: &str, tables: &str| -> Result<Vec<(u32, u32)>> {
+        let statement = format!(
+            "WITH RECURSIVE d(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM d WHERE n < 255) \
+             SELECT HEX(f), HEX(t) FROM (SELECT {from} AS f, {to} AS t FROM {tables}) AS pairs WHERE LENGTH(t) = 4"
+        );
+        let rows = query(conn, address, &statement)?;
+        let number = |text: &Option<String>| u32::from_str_radix(text.as_deref()?, 16).ok();
+        Ok(rows.iter().filter_map(|row| Some((number(row.first()?)?, number(row.get(1)?)?))).collect())
+    };
+    let mut table = ManyBytes { singles: ['\0'; 256], pairs: vec!['\0'; ManyBytes::PAIRS], longer: HashMap::new(), counts_on: false };
+    let single = bytes("a.n");
+    for (byte, code) in ask(&single, &to_utf32(&single), "d a")? {
+        // MariaDB makes a question mark of what is no character.
+        if code != u32::from('?') {
+            table.singles[(byte & 0xff) as usize] = char::from_u32(code).unwrap_or_default();
+        }
+    }
+    let pair = bytes("a.n, b.n");
+    for (bytes, code) in ask(&pair, &to_utf32(&pair), "d a CROSS JOIN d b WHERE a.n > 127")? {
+        let [.., first, second] = bytes.to_be_bytes();
+        table.pairs[ManyBytes::place(first, second)] = char::from_u32(code).unwrap_or_default();
+    }
+    if length_max == 3 {
+        let three = bytes("143, a.n, b.n");
+        let found = ask(&three, &to_utf32(&three), "d a CROSS JOIN d b WHERE a.n > 127 AND b.n > 127")?;
+        table.longer = found.into_iter().filter_map(|(bytes, code)| Some((bytes, char::from_u32(code)?))).collect();
+    } else if length_max == 4 {
+        // The other way round, since there are fewer characters than sequences.
+        let utf32 = bytes("0, 0, a.n, b.n");
+        let back = format!("CAST(CONVERT(CAST({utf32} AS CHAR CHARACTER SET utf32) USING {name}) AS BINARY)");
+        let found = ask(&utf32, &back, "d a CROSS JOIN d b")?;
+        table.longer = found.into_iter().filter_map(|(code, bytes)| Some((bytes, char::from_u32(code)?))).collect();
+        table.counts_on = true;
+    }
+    Ok(Charset::Many(Arc::new(table)))
+}
+
+fn character(hex: &str) -> Option<char> {
+    char::from_u32(u32::from_str_radix(hex, 16).ok()?)
 }

@@ -21,7 +21,7 @@ impl Settings {
     pub fn read(catalog: &mut Catalog) -> Result<Self> {
         let rows = catalog.query(
             "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('log_bin', 'binlog_format', 'binlog_row_image', 'binlog_row_metadata', \
-             'binlog_row_value_options', 'gtid_mode', 'server_uuid', 'server_id', 'gtid_binlog_pos', 'version', 'lower_case_table_names')",
+             'binlog_row_value_options', 'gtid_mode', 'server_uuid', 'server_id', 'gtid_binlog_pos', 'version', 'lower_case_table_names', 'log_replica_updates', 'log_slave_updates')",
         )?;
         let pairs = rows.into_iter().filter_map(|row| match &row[..] {
             [Some(name), Some(value), ..] => Some((name.to_ascii_lowercase(), value.clone())),
@@ -136,6 +136,10 @@ pub(super) struct End {
     pub file: String,
     pub offset: u64,
     pub gtids: String,
+    /// `binlog-do-db`: only these schemas are logged; empty: all.
+    pub logged: Vec<String>,
+    /// `binlog-ignore-db`: these are not.
+    pub ignored: Vec<String>,
 }
 
 /// Reads the end of the log. The statement has another name as of MySQL 8.2.
@@ -155,12 +159,38 @@ pub(super) fn log_end(catalog: &mut Catalog) -> Result<End> {
             Error::stop("the server writes no binary log").hint("put log_bin = binlog under [mysqld] in my.cnf, and restart the server")
         );
     };
+    let mut schemas = || values.next().unwrap_or_default().split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect();
+    let (logged, ignored) = (schemas(), schemas());
     let gtids = if mariadb {
         catalog.text(&format!("SELECT BINLOG_GTID_POS({}, {offset})", quote(&file)))?.unwrap_or_default()
     } else {
-        values.nth(2).unwrap_or_default()
+        values.next().unwrap_or_default()
     };
-    Ok(End { file, offset, gtids })
+    Ok(End { file, offset, gtids, logged, ignored })
+}
+
+impl End {
+    /// The log holds the schemas of these tables.
+    pub fn check_filters(&self, tables: &[(String, String)]) -> Result<()> {
+        let is_logged = |schema: &String| (self.logged.is_empty() || self.logged.contains(schema)) && !self.ignored.contains(schema);
+        let Some((schema, _)) = tables.iter().find(|(schema, _)| !is_logged(schema)) else { return Ok(()) };
+        let option = if self.ignored.contains(schema) { "binlog-ignore-db" } else { "binlog-do-db" };
+        Err(Error::stop(format!("the server does not log database {schema:?} ({option}): its rows would never come"))
+            .hint(format!("correct {option} in my.cnf and restart the server, or leave the tables out with \"!{schema}.*\"")))
+    }
+}
+
+/// A replica logs what it takes over from its source. Who may not ask whether it is one goes without this answer.
+pub(super) fn check_replica(catalog: &mut Catalog, settings: &Settings) -> Result<()> {
+    let option = if catalog.address.dialect == Dialect::Mariadb { "log_slave_updates" } else { "log_replica_updates" };
+    let ask = if catalog.address.dialect == Dialect::Mariadb { "SHOW ALL SLAVES STATUS" } else { "SHOW REPLICA STATUS" };
+    let is_off = matches!(settings.get(option).to_ascii_lowercase().as_str(), "off" | "0");
+    if !is_off || catalog.query(ask).unwrap_or_default().is_empty() {
+        return Ok(());
+    }
+    Err(Error::stop(format!("the server is a replica with {option} off: rows that it takes over from its source are not in its log")).hint(
+        format!("put {option} = ON under [mysqld] in my.cnf and restart the server, or read from the server that it replicates from"),
+    ))
 }
 
 /// The user may read the log and the tables. Asked of the grants themselves where they are given directly; roles are the server's to check.
@@ -191,7 +221,7 @@ pub(super) fn matching_tables(catalog: &mut Catalog, wanted: &Tables) -> Result<
 
 fn all_tables(catalog: &mut Catalog) -> Result<Vec<(String, String)>> {
     let rows = catalog.query(
-        "SELECT TABLE_SCHEMA, TABLE_NAME FROM information_schema.TABLES WHERE TABLE_TYPE = 'BASE TABLE' \
+        "SELECT TABLE_SCHEMA, TABLE_NAME FROM information_schema.TABLES WHERE TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED') \
          AND TABLE_SCHEMA NOT IN ('mysql', 'sys', 'information_schema', 'performance_schema') ORDER BY 1, 2",
     )?;
     let pairs = rows.into_iter().filter_map(|row| {

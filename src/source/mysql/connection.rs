@@ -22,6 +22,9 @@ const KEEP_ALIVE_MS: u32 = 30_000;
 /// The largest packet that the protocol knows, bytes: a row event can be this long whatever the server's `max_allowed_packet` says.
 const PACKET_BYTES_MAX: usize = 1 << 30;
 
+/// Seconds that the server waits for us to take a packet, or to ask: as long as the slowest sink may block.
+const SERVER_WAIT_SECONDS: u32 = 24 * 3600;
+
 /// How long the server may think about an answer of plain SQL.
 pub(super) const SQL_TIMEOUT: Duration = Duration::from_mins(10);
 
@@ -38,6 +41,21 @@ pub(super) fn connect(address: &Address, read_timeout: Duration) -> Result<Conn>
     let conn = opened.map_err(|error| explain(address, error))?;
     be_patient(&conn, read_timeout).map_err(|cause| unreachable_server(address).cause(cause))?;
     Ok(conn)
+}
+
+/// What our statements rely on, whatever the server's defaults are: how text is written and read, and that no limit ends a long read.
+fn session_settings(dialect: Dialect) -> Vec<String> {
+    let limits = match dialect {
+        Dialect::Mariadb => "max_statement_time = 0, idle_transaction_timeout = 0, idle_readonly_transaction_timeout = 0",
+        _ => "max_execution_time = 0, information_schema_stats_expiry = 0, cte_max_recursion_depth = 1000",
+    };
+    vec![
+        "SET NAMES utf8mb4".to_owned(),
+        "SET SESSION time_zone = '+00:00', sql_mode = 'STRICT_TRANS_TABLES,NO_ENGINE_SUBSTITUTION', autocommit = 1".to_owned(),
+        "SET SESSION sql_select_limit = 18446744073709551615, sql_big_selects = 1, sql_safe_updates = 0".to_owned(),
+        format!("SET SESSION wait_timeout = {SERVER_WAIT_SECONDS}, net_write_timeout = {SERVER_WAIT_SECONDS}, net_read_timeout = 600"),
+        format!("SET SESSION {limits}"),
+    ]
 }
 
 /// The driver takes one time-out for its whole life, and offers no other way to its socket.
@@ -61,7 +79,7 @@ fn options(address: &Address, ssl: Option<SslOpts>) -> OptsBuilder {
         .max_allowed_packet(Some(PACKET_BYTES_MAX))
         .stmt_cache_size(Some(0))
         .ssl_opts(ssl)
-        .init(vec!["SET NAMES utf8mb4", "SET time_zone = '+00:00'"]);
+        .init(session_settings(address.dialect));
     if address.is_socket() {
         options.socket(Some(&address.host))
     } else {
@@ -85,6 +103,7 @@ pub(super) fn explain(address: &Address, error: mysql::Error) -> Error {
         mysql::Error::DriverError(cause @ (DriverError::CouldNotConnect(_) | DriverError::ConnectTimeout)) => {
             unreachable_server(address).cause(cause)
         }
+        mysql::Error::DriverError(DriverError::UnknownAuthPlugin(plugin)) => refused_plugin(address, &plugin),
         mysql::Error::DriverError(DriverError::TlsNotSupported) => Error::stop(format!("{product} at \"{address}\" offers no TLS"))
             .hint("set ssl-ca, ssl-cert and ssl-key on the server, or write ?ssl-mode=preferred in the URL"),
         other => Error::link(format!("the connection to {product} at \"{address}\" broke")).cause(other.to_string()),
@@ -101,7 +120,7 @@ fn io_errors(error: &mysql::Error) -> impl Iterator<Item = &io::Error> {
     std::iter::successors(first, |one| one.source()).filter_map(|one| one.downcast_ref())
 }
 
-fn tls_failure(error: &mysql::Error) -> Option<&rustls::Error> {
+pub(super) fn tls_failure(error: &mysql::Error) -> Option<&rustls::Error> {
     match error {
         mysql::Error::TlsError(mysql::error::tls::TlsError::Tls(failure)) => Some(failure),
         _ => io_errors(error).find_map(|one| one.get_ref()?.downcast_ref()),
@@ -128,6 +147,47 @@ fn unreachable_server(address: &Address) -> Error {
         .hint(format!("check that {product} listens on {}:{} and that no firewall is in between", address.host, address.port))
 }
 
+/// MySQL asks a user that it does not know for a plugin picked at random, so that nobody learns which users there are.
+fn refused_plugin(address: &Address, plugin: &str) -> Error {
+    let (product, user) = (address.dialect.product(), &address.user);
+    let (wanted, known) = match address.dialect {
+        Dialect::Mariadb => ("mysql_native_password", "mysql_native_password or ed25519"),
+        _ => ("caching_sha2_password", "caching_sha2_password or mysql_native_password"),
+    };
+    let change = match address.dialect {
+        Dialect::Mariadb => format!("ALTER USER '{user}'@'%' IDENTIFIED VIA {wanted} USING PASSWORD('…')"),
+        _ => format!("ALTER USER '{user}'@'%' IDENTIFIED WITH {wanted} BY '…'"),
+    };
+    Error::stop(format!("{product} does not know user {user:?}, or asks it for the plugin {plugin:?}, and list_sync knows {known}"))
+        .hint(format!("check the user's name in the URL, and SELECT user, host, plugin FROM mysql.user; then: {change}"))
+}
+
+/// What error 1236 says: the server cannot send its log.
+fn explain_log(address: &Address, message: &str, said: String) -> Error {
+    let says = |words: &[&str]| words.iter().any(|word| message.to_ascii_lowercase().contains(word));
+    if says(&["same server_uuid/server_id"]) {
+        return Error::stop("another reader has the same server id").hint("give each [[source]] its own name or server_id").cause(said);
+    }
+    if says(&["purged", "could not find first log", "could not find gtid state", "not in the master's binlog"]) {
+        return Error::stop("the server's binary log no longer holds what comes next")
+            .hint(format!("{PURGED}; next time keep the log longer: {}", keep_longer(address.dialect)))
+            .cause(said);
+    }
+    if says(&["impossible position", "position > file size"]) {
+        return Error::stop("the server's binary log is shorter than the saved position: it was reset, or lost its end in a crash")
+            .hint(PURGED)
+            .cause(said);
+    }
+    let hint = if says(&["max_allowed_packet"]) {
+        "SET GLOBAL max_allowed_packet = 1073741824 on the server, and start the source again"
+    } else if says(&["server_id", "server id"]) {
+        "set server_id on the server to another number than 0"
+    } else {
+        "see the server's error log; mysqlbinlog tells whether the file can be read"
+    };
+    Error::stop("the server cannot send its binary log").hint(hint).cause(said)
+}
+
 /// Errors by the server's number: <https://dev.mysql.com/doc/mysql-errors/8.4/en/server-error-reference.html>
 fn explain_server(address: &Address, server: &mysql::MySqlError) -> Error {
     let user = &address.user;
@@ -145,11 +205,20 @@ fn explain_server(address: &Address, server: &mysql::MySqlError) -> Error {
             Error::stop(format!("user {user:?} lacks a privilege")).hint(privileges(address, &format!("{}@'%'", quote(user)))).cause(said)
         }
         1146 => Error::stop("a table does not exist").cause(said),
-        1236 if server.message.contains("same server_uuid/server_id") => {
-            Error::stop("another reader has the same server id").hint("give each [[source]] its own name or server_id").cause(said)
+        1236 => explain_log(address, &server.message, said),
+        // The password has expired; the account is locked.
+        1820 | 1862 => Error::stop(format!("the password of user {user:?} has expired"))
+            .hint(format!("ALTER USER '{user}'@'%' IDENTIFIED BY '…' PASSWORD EXPIRE NEVER"))
+            .cause(said),
+        3118 | 4151 => {
+            Error::stop(format!("the account of user {user:?} is locked")).hint(format!("ALTER USER '{user}'@'%' ACCOUNT UNLOCK")).cause(said)
         }
-        1236 => Error::stop("the server's binary log no longer holds what comes next")
-            .hint(format!("{PURGED}; next time keep the log longer: {}", keep_longer(address.dialect)))
+        1129 | 1130 => Error::stop(format!("{} lets nobody in from this host", address.dialect.product()))
+            .hint(if server.code == 1129 {
+                "FLUSH HOSTS (MySQL 8.4 and later: TRUNCATE performance_schema.host_cache)".to_owned()
+            } else {
+                format!("create the user for this host: CREATE USER '{user}'@'%' IDENTIFIED BY '…'")
+            })
             .cause(said),
         // Too many connections, shutdown, killed, lock wait, deadlock, lost packets.
         1040 | 1053 | 1077 | 1152..=1161 | 1203 | 1205 | 1213 | 1317 | 3169 | 4031 => {
@@ -214,6 +283,7 @@ pub(super) fn quote_name(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read as _, Write as _};
     use std::net::TcpListener;
     use std::time::Instant;
 
@@ -227,5 +297,57 @@ mod tests {
         let error = connect(&address, SQL_TIMEOUT).unwrap_err();
         assert!(began.elapsed() < SQL_TIMEOUT / 10, "{error}");
         assert!(error.kind() == crate::error::Kind::Link && error.to_string().contains("does not answer"), "{error}");
+    }
+
+    /// A server that asks for ed25519: what the driver answers is a signature, and no panic.
+    #[test]
+    fn a_server_may_ask_for_ed25519() {
+        let packet = |number: u8, body: &[u8]| [&(body.len() as u32).to_le_bytes()[..3], &[number], body].concat();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("mariadb://x:secret@{}/db?ssl-mode=disabled", listener.local_addr().unwrap());
+        let server = std::thread::spawn(move || {
+            let (socket, _) = listener.accept().unwrap();
+            let mut reader = socket.try_clone().unwrap();
+            let mut read = || {
+                let mut head = [0; 4];
+                reader.read_exact(&mut head).unwrap();
+                let mut body = vec![0; u32::from_le_bytes([head[0], head[1], head[2], 0]) as usize];
+                reader.read_exact(&mut body).unwrap();
+                body
+            };
+            let abilities = (0x0008_8208_u32).to_le_bytes();
+            let mut greeting = b"\x0a5.5.5-10.11.18-MariaDB\0\x01\0\0\0saltsalt\0".to_vec();
+            greeting.extend_from_slice(&[
+                abilities[0],
+                abilities[1],
+                45,
+                2,
+                0,
+                abilities[2],
+                abilities[3],
+                21,
+                0,
+                0,
+                0,
+                0,
+                0,
+                0,
+                0,
+                0,
+                0,
+                0,
+            ]);
+            greeting.extend_from_slice(b"saltsaltsalt\0mysql_native_password\0");
+            let mut writer = socket.try_clone().unwrap();
+            writer.write_all(&packet(0, &greeting)).unwrap();
+            read();
+            writer.write_all(&packet(2, &[&b"\xfeclient_ed25519\0"[..], &[7; 32]].concat())).unwrap();
+            let answer = read();
+            writer.write_all(&packet(4, b"\xff\x15\x04#28000Access denied")).unwrap();
+            answer.len()
+        });
+        let error = connect(&Address::parse(&url).unwrap(), SQL_TIMEOUT).unwrap_err();
+        assert!(error.to_string().contains("refuses the password"), "{error}");
+        assert_eq!(server.join().unwrap(), 64);
     }
 }

@@ -29,12 +29,25 @@ pub(super) fn inspect(settings: &Settings, server_id: u32) -> Inspection {
     found.push(gtids(&server));
     found.push(server_ids(&mut catalog, &server, server_id));
     found.push(Finding::of("replication privilege", checks::check_privileges(&mut catalog).map(|()| "the user may read the log")));
+    let mut end = None;
     if server.check_log_bin().is_ok() {
-        found.push(Finding::of("log position", checks::log_end(&mut catalog).map(|end| format!("{}:{}", end.file, end.offset))));
+        found.push(match checks::log_end(&mut catalog) {
+            Ok(at) => {
+                let finding = Finding::ok("log position", format!("{}:{}", at.file, at.offset));
+                end = Some(at);
+                finding
+            }
+            Err(error) => Finding::fail("log position", &error),
+        });
+        let replica = checks::check_replica(&mut catalog, &server);
+        found.push(Finding::of("replica", replica.map(|()| "all changes of this server are in its own log")));
     }
     match checks::check_tables(&mut catalog, &settings.tables) {
         Ok(tables) => {
             found.push(settings.tables.finding(tables.iter().map(|(schema, name)| (schema.as_str(), name.as_str()))));
+            if let Some(end) = end {
+                found.push(Finding::of("log filter", end.check_filters(&tables).map(|()| "the databases of all tables are logged")));
+            }
             found.push(keys(&mut catalog, &tables).unwrap_or_else(|error| Finding::fail("keys", &error)));
             let readable = readable(&mut catalog, &tables);
             let can_read = readable.is_ok();

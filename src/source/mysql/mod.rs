@@ -21,6 +21,7 @@ mod effect;
 mod event;
 mod gtid;
 mod held;
+mod hidden;
 mod inspect;
 #[cfg(test)]
 mod live;
@@ -74,6 +75,8 @@ pub struct MysqlSource {
     settings: Settings,
     identity: Identity,
     running: Option<Running>,
+    /// Why the stream ended, to be told after what was finished before it.
+    failed: Option<Error>,
 }
 
 struct Running {
@@ -85,7 +88,7 @@ struct Running {
 impl MysqlSource {
     /// A source that does nothing before [`Source::start`].
     pub fn new(settings: Settings) -> Self {
-        Self { settings, identity: Identity::new(), running: None }
+        Self { settings, identity: Identity::new(), running: None, failed: None }
     }
 
     fn server_id(&self) -> u32 {
@@ -105,7 +108,7 @@ impl MysqlSource {
     }
 
     /// Where the stream goes on, after all checks that it can.
-    fn go_on(&self, catalog: &mut Catalog, saved: &Checkpoint) -> Result<(Reached, Option<GtidSet>)> {
+    fn go_on(&self, catalog: &mut Catalog, settings: &checks::Settings, saved: &Checkpoint) -> Result<(Reached, Option<GtidSet>)> {
         let Restart::Binlog { gtid, file, offset, begun } = &saved.restart else {
             return Err(Error::stop(format!("the saved position of source {:?} is not one of MySQL or MariaDB", self.settings.name))
                 .hint("give the source another name"));
@@ -115,14 +118,25 @@ impl MysqlSource {
         if saved.identity.get("product") != self.identity.get("product") {
             return Err(Error::stop("the saved position belongs to another product's server").hint("give the source another name"));
         }
-        let gtids = gtid.as_deref().map(|text| parse_gtids(dialect, text)).transpose()?;
+        // GTIDs were turned off while the source was away: on the same server, file and offset still say where it goes on.
+        let gtid = gtid.as_ref().filter(|_| settings.has_gtids() || !same_server);
+        let gtids = gtid.map(|text| parse_gtids(dialect, text)).transpose()?;
         match &gtids {
-            Some(_) if dialect == Dialect::Mysql => checks::check_mysql_gtids(catalog, gtid.as_deref().unwrap_or_default())?,
+            Some(_) if !settings.has_gtids() => {
+                return Err(Error::stop(
+                    "this is another server than the saved position's, and it has no GTIDs: its log cannot be compared",
+                )
+                .hint("connect to the server of before, or turn gtid_mode = ON on this one"));
+            }
+            Some(_) if dialect == Dialect::Mysql => checks::check_mysql_gtids(catalog, gtid.map_or("", String::as_str))?,
             Some(list) => checks::check_mariadb_gtids(catalog, list)?,
             None if same_server => checks::check_file(catalog, file, *offset)?,
             None => {
                 return Err(Error::stop("this is another server than the saved position's, and without GTIDs its log cannot be compared")
-                    .hint("connect to the server of before, or start this source anew with a snapshot; gtid_mode = ON makes a change of servers possible"));
+                    .hint(format!(
+                        "connect to the server of before, or {}; gtid_mode = ON makes a change of servers possible",
+                        connection::BEGIN_AGAIN
+                    )));
             }
         }
         if !same_server {
@@ -173,7 +187,7 @@ fn default_server_id(name: &str) -> u32 {
 
 impl Source for MysqlSource {
     fn start(&mut self, saved: Option<&Checkpoint>) -> Result<Checkpoint> {
-        self.running = None;
+        (self.running, self.failed) = (None, None);
         let mut catalog = Catalog::open(&self.settings.address)?;
         let settings = checks::Settings::read(&mut catalog)?;
         settings.check_product()?;
@@ -184,8 +198,11 @@ impl Source for MysqlSource {
         settings.check_row_values()?;
         checks::check_privileges(&mut catalog)?;
         self.identity = settings.identity();
+        if let Err(error) = checks::check_replica(&mut catalog, &settings) {
+            tracing::error!(source = self.settings.name, hint = error.hint_text(), "{error}");
+        }
         let (tables, (reached, gtids)) = if let Some(saved) = saved {
-            (checks::matching_tables(&mut catalog, &self.settings.tables)?, self.go_on(&mut catalog, saved)?)
+            (checks::matching_tables(&mut catalog, &self.settings.tables)?, self.go_on(&mut catalog, &settings, saved)?)
         } else {
             let tables = checks::check_tables(&mut catalog, &self.settings.tables)?;
             // The position first: a row that comes between the two questions is a row that stops the start, not one that is lost.
@@ -193,6 +210,7 @@ impl Source for MysqlSource {
             checks::check_snapshot(&mut catalog, &tables, self.settings.snapshot)?;
             (tables, begin)
         };
+        checks::log_end(&mut catalog)?.check_filters(&tables)?;
         self.settings.tables.warn_of_unmatched(&self.settings.name, tables.iter().map(|(schema, name)| (schema.as_str(), name.as_str())));
         let mut schemas: Vec<String> = tables.into_iter().map(|(schema, _)| schema).collect();
         schemas.dedup();
@@ -211,6 +229,9 @@ impl Source for MysqlSource {
     }
 
     fn read(&mut self, batch: &mut Batch, wait: Duration) -> Result<()> {
+        if let Some(error) = self.failed.take() {
+            return Err(error);
+        }
         let deadline = Instant::now() + wait;
         let running = self.running()?;
         running.reader.begin_batch();
@@ -221,10 +242,15 @@ impl Source for MysqlSource {
             let running = self.running.as_ref().map(|running| &running.reader);
             batch.checkpoint = running.map(|reader| self.checkpoint(&reader.reached, reader.gtids.as_ref()));
         }
-        if filled.is_err() {
-            self.running = None;
+        let Err(error) = filled else { return Ok(()) };
+        self.running = None;
+        // The transactions before the failure are finished: they are not lost with it.
+        batch.keep_before(batch.read_to);
+        if batch.rows().is_empty() && batch.checkpoint.is_none() {
+            return Err(error);
         }
-        filled
+        self.failed = Some(error);
+        Ok(())
     }
 
     /// A thread takes the events off the socket at all times: nothing is to be done.

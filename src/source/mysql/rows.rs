@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::compressed::inflate;
 use super::cursor::{Cursor, Malformed, Parsed};
 use super::event::{Event, kind};
+use super::hidden::Hidden;
 use super::shape::Shape;
 use super::values::Fault;
 use crate::change::{Batch, Kind, Operation, Position, RowHead};
@@ -56,9 +57,11 @@ impl Rows {
         }
         if !head.is_full {
             return Err(Error::stop(format!("the binary log holds only some columns of rows of table {:?}", shape.table.qualified_name()))
-                .hint(
-                    "SET PERSIST binlog_row_image = FULL (MariaDB: SET GLOBAL), and in sessions that set it, then start this source anew",
-                ));
+                .hint(format!(
+                    "leave the table out with \"!{}\", and the source goes on with the others. To prevent it: SET PERSIST binlog_row_image = FULL \
+                     (MariaDB: SET GLOBAL), and in sessions that set it",
+                    shape.table.qualified_name()
+                )));
         }
         let (body, at) =
             if form.compressed { (inflate(&event.body[head.length..]).map_err(|_| fault())?, 0) } else { (event.body, head.length) };
@@ -74,6 +77,10 @@ impl Rows {
             if batch.is_full() {
                 self.at = self.body.len() - cursor.rest().len();
                 return Ok(false);
+            }
+            if let Some(hidden) = &self.shape.hidden {
+                decode_hidden(&self.shape, hidden, head, &mut cursor, batch, position)?;
+                continue;
             }
             let start = batch.mark();
             read_row(&self.shape, &mut cursor, batch)?;
@@ -131,6 +138,65 @@ fn read_row(shape: &Shape, cursor: &mut Cursor, batch: &mut Batch) -> Result<()>
     Ok(())
 }
 
+/// One change of a table with columns or rows that are not the user's: a row that became an earlier one is deleted.
+fn decode_hidden(
+    shape: &Shape,
+    hidden: &Hidden,
+    head: RowHead,
+    cursor: &mut Cursor,
+    batch: &mut Batch,
+    position: &mut Position,
+) -> Result<()> {
+    let first = batch.mark();
+    let was_present = read_visible(shape, hidden, cursor, batch)?;
+    let second = batch.mark();
+    if head.operation != Operation::Update {
+        if was_present {
+            let identity = if head.operation == Operation::Insert { second } else { first };
+            batch.push(head, first, identity, position);
+        }
+        return Ok(());
+    }
+    let is_present = read_visible(shape, hidden, cursor, batch)?;
+    let end = batch.mark();
+    match (was_present, is_present) {
+        (true, true) => {
+            batch.swap_cells(first, second);
+            batch.push(head, first, first + (end - second), position);
+        }
+        (true, false) => {
+            (first..second).for_each(|place| batch.repeat_cell(place));
+            batch.push(RowHead { operation: Operation::Delete, ..head }, end, end, position);
+        }
+        (false, true) => batch.push(RowHead { operation: Operation::Insert, ..head }, second, end, position),
+        (false, false) => {}
+    }
+    Ok(())
+}
+
+/// One image without its hidden columns; whether it is of a present row.
+fn read_visible(shape: &Shape, hidden: &Hidden, cursor: &mut Cursor, batch: &mut Batch) -> Result<bool> {
+    let nulls = cursor.take(shape.encodings.len().div_ceil(8)).map_err(|_| explain(shape, 0, Fault::Malformed))?;
+    let (mut is_present, mut unseen) = (true, Vec::new());
+    for (place, encoding) in shape.encodings.iter().enumerate() {
+        let is_null = nulls[place / 8] >> (place % 8) & 1 == 1;
+        let before = cursor.rest();
+        if hidden.left_out[place] {
+            if !is_null {
+                encoding.decode(cursor, &mut unseen).map_err(|fault| explain(shape, place, fault))?;
+            }
+        } else if is_null {
+            batch.add_cell(Kind::Null, b"");
+        } else {
+            batch.add_cell_with(|out| encoding.decode(cursor, out)).map_err(|fault| explain(shape, place, fault))?;
+        }
+        if hidden.row_end == Some(place) {
+            is_present = Hidden::is_present(&before[..before.len() - cursor.rest().len()]);
+        }
+    }
+    Ok(is_present)
+}
+
 #[cold]
 fn explain(shape: &Shape, place: usize, fault: Fault) -> Error {
     let column = shape.table.columns.get(place);
@@ -140,7 +206,7 @@ fn explain(shape: &Shape, place: usize, fault: Fault) -> Error {
         Fault::Characters => "is not valid in its character set",
     };
     Error::stop(format!("a value of column {name:?} ({type_name}) of table {:?} {what}", shape.table.qualified_name()))
-        .hint("leave the table out with \"!schema.table\", or mend the row and start this source anew")
+        .hint(format!("leave the table out with \"!{}\", and the source goes on with the others", shape.table.qualified_name()))
 }
 
 #[cfg(test)]
@@ -155,11 +221,11 @@ mod tests {
 
     fn shape(encodings: Vec<Encoding>) -> Arc<Shape> {
         let columns = encodings.iter().map(|_| Column { name: "c".into(), type_name: String::new(), identity: true }).collect();
-        Arc::new(Shape { table: Arc::new(Table { schema: "s".into(), name: "t".into(), columns, key: vec![0] }), encodings })
+        Arc::new(Shape { table: Arc::new(Table { schema: "s".into(), name: "t".into(), columns, key: vec![0] }), encodings, hidden: None })
     }
 
     fn every_encoding() -> Vec<Encoding> {
-        let labels: Arc<[String]> = vec!["a".to_owned()].into();
+        let labels: Arc<[Option<String>]> = vec![Some("a".to_owned()), None].into();
         vec![
             Encoding::Integer { bytes: 3, signed: true },
             Encoding::Float,

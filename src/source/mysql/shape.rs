@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::super::Dialect;
 use super::catalog::{Catalog, with_identity};
 use super::charsets::BINARY;
+use super::hidden::Hidden;
 use super::table_map::{MappedColumn, TableMap, TableName, column_type as t};
 use super::values::Encoding;
 use super::values::charset::Charset;
@@ -15,7 +16,10 @@ use crate::{Error, Result};
 #[derive(Debug)]
 pub(super) struct Shape {
     pub table: Arc<Table>,
+    /// One a column of the log, hidden ones too.
     pub encodings: Vec<Encoding>,
+    /// MariaDB: what of it is not the user's.
+    pub hidden: Option<Hidden>,
 }
 
 /// Builds the shape; stops at a column whose type is not known.
@@ -25,6 +29,10 @@ pub(super) fn build(name: &TableName, map: &TableMap, catalog: &mut Catalog) -> 
         return Err(no_names(&qualified, catalog.address.dialect));
     }
     let plugin_types = plugin_types(name, map, catalog)?;
+    let mariadb = catalog.address.dialect == Dialect::Mariadb;
+    let hidden = if mariadb { Hidden::find(name, map, catalog)? } else { None };
+    let is_left_out = |place: usize| hidden.as_ref().is_some_and(|hidden| hidden.left_out.get(place) == Some(&true));
+    let is_row_end = |place: usize| hidden.as_ref().is_some_and(|hidden| hidden.row_end == Some(place));
     let (mut columns, mut encodings) = (Vec::new(), Vec::new());
     for (place, column) in map.columns.iter().enumerate() {
         let (encoding, type_name) = match plugin_types.get(place).map(String::as_str) {
@@ -34,10 +42,15 @@ pub(super) fn build(name: &TableName, map: &TableMap, catalog: &mut Catalog) -> 
             _ => encoding(column, catalog).map_err(|error| error.context(format!("column {:?} of table {qualified:?}", column.name)))?,
         };
         encodings.push(encoding);
-        columns.push(Column { name: column.name.clone(), type_name, identity: false });
+        if !is_left_out(place) {
+            columns.push(Column { name: column.name.clone(), type_name, identity: false });
+        }
     }
-    let table = Table { schema: name.schema.to_owned(), name: name.name.to_owned(), columns, key: map.key.clone() };
-    Ok(Shape { table: Arc::new(with_identity(table)), encodings })
+    // MariaDB adds the end of a row to the key of a versioned table.
+    let key = map.key.iter().filter(|&&place| !is_left_out(place) && !is_row_end(place));
+    let key = key.map(|&place| place - (0..place).filter(|&before| is_left_out(before)).count()).collect();
+    let table = Table { schema: name.schema.to_owned(), name: name.name.to_owned(), columns, key };
+    Ok(Shape { table: Arc::new(with_identity(table)), encodings, hidden })
 }
 
 /// MariaDB's UUID and INET look like BINARY(16) and BINARY(4) in the log: the catalog tells them apart. Empty where nothing is to be told.
@@ -47,6 +60,18 @@ fn plugin_types(name: &TableName, map: &TableMap, catalog: &mut Catalog) -> Resu
         return Ok(Vec::new());
     }
     let known = catalog.columns(name.schema, name.name)?;
+    for column in map.columns.iter().filter(|column| ambiguous(column)) {
+        let now = known.iter().find(|candidate| candidate.name == column.name).map_or("none", |candidate| candidate.data_type.as_str());
+        if !["binary", "uuid", "inet6", "inet4"].contains(&now) {
+            let (table, column) = (format!("{}.{}", name.schema, name.name), &column.name);
+            tracing::warn!(
+                table,
+                column,
+                now,
+                "the column changed since its rows were logged: if it was a UUID or INET, its values come as hex"
+            );
+        }
+    }
     let types = map.columns.iter().map(|column| {
         let found = known.iter().find(|candidate| ambiguous(column) && candidate.name == column.name);
         found.map(|column| column.data_type.clone()).unwrap_or_default()
@@ -65,7 +90,10 @@ pub(super) fn metadata_hint(dialect: Dialect) -> &'static str {
 
 fn no_names(table: &str, dialect: Dialect) -> Error {
     Error::stop(format!("the binary log does not name the columns of table {table:?}"))
-        .hint(format!("{}, then start this source anew: what was logged before has no names", metadata_hint(dialect)))
+        .hint(format!(
+            "leave the table out with \"!{table}\", and the source goes on with the others. To prevent it: {}; what was logged before has no names",
+            metadata_hint(dialect)
+        ))
 }
 
 fn unsupported(type_name: &str) -> Error {
@@ -86,6 +114,7 @@ fn encoding(column: &MappedColumn, catalog: &mut Catalog) -> Result<(Encoding, S
         t::INT24 => integer(3, "mediumint"),
         t::LONG => integer(4, "int"),
         t::LONGLONG => integer(8, "bigint"),
+        t::FLOAT if catalog.address.dialect == Dialect::Mariadb => (Encoding::MariadbFloat, format!("float{sign}")),
         t::FLOAT => (Encoding::Float, format!("float{sign}")),
         t::DOUBLE => (Encoding::Double, format!("double{sign}")),
         t::NEWDECIMAL => {
@@ -154,9 +183,9 @@ fn characters(column: &MappedColumn, catalog: &mut Catalog) -> Result<(Encoding,
 
 fn labels(column: &MappedColumn, catalog: &mut Catalog) -> Result<(Encoding, String)> {
     let charset = charset(column, catalog)?.0.unwrap_or(Charset::Utf8);
-    let labels: std::result::Result<Vec<String>, _> = column.labels.iter().map(|label| charset.text(label)).collect();
-    let labels = labels.map_err(|_| Error::stop("a label is not valid in its character set"))?;
-    let written: Vec<String> = labels.iter().map(|label| format!("'{}'", label.replace('\'', "''"))).collect();
+    let labels: Vec<Option<String>> = column.labels.iter().map(|label| charset.text(label).ok()).collect();
+    let written = labels.iter().map(|label| format!("'{}'", label.as_deref().unwrap_or("\u{fffd}").replace('\'', "''")));
+    let written: Vec<String> = written.collect();
     let (labels, bytes) = (labels.into(), column.meta.min(8) as u8);
     Ok(if column.kind == t::ENUM {
         (Encoding::Enum { bytes, labels }, format!("enum({})", written.join(",")))

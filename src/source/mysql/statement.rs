@@ -138,6 +138,8 @@ impl Statement {
                 changes(if first == "INSERT" { "INSERT" } else { "REPLACE" }, words.name())
             }
             "UPDATE" => changes("UPDATE", references(words, "SET")),
+            // Only rows that are no present ones are gone.
+            "DELETE" if is_of_history(words.clone()) => Self::Harmless,
             "DELETE" => changes("DELETE", references(words, "WHERE")),
             "LOAD" => changes("LOAD DATA", loaded(words)),
             "WITH" => with(words),
@@ -182,7 +184,7 @@ fn unknown(words: Words) -> Statement {
 /// The tables of UPDATE and DELETE, up to the keyword: each name at the start, or behind a comma, a bracket or a keyword that a table follows.
 fn references(mut words: Words, end: &str) -> Vec<Name> {
     let mut tables = Vec::new();
-    words.skip_any(&["LOW_PRIORITY", "QUICK", "IGNORE", "HISTORY", "FROM"]);
+    words.skip_any(&["LOW_PRIORITY", "QUICK", "IGNORE", "FROM"]);
     tables.extend(words.name());
     while let Some(word) = words.next() {
         if word.is(end) {
@@ -196,6 +198,14 @@ fn references(mut words: Words, end: &str) -> Vec<Name> {
         }
     }
     tables
+}
+
+/// MariaDB's `DELETE HISTORY FROM t`; not a DELETE of rows of a table that is called so.
+fn is_of_history(mut words: Words) -> bool {
+    words.pass("HISTORY")
+        && words.pass("FROM")
+        && words.name().is_some_and(|table| !table.table.eq_ignore_ascii_case("history"))
+        && words.peek().is_none_or(|next| next.is("BEFORE") || next.is("PARTITION"))
 }
 
 fn loaded(mut words: Words) -> Option<Name> {

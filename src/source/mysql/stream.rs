@@ -12,7 +12,7 @@ use mysql::prelude::Queryable as _;
 use mysql::{BinlogRequest, BinlogStream};
 
 use super::super::{Address, Dialect};
-use super::connection::{connect, explain};
+use super::connection::{connect, explain, tls_failure};
 use super::event::{Event, kind};
 use super::gtid::GtidSet;
 use crate::{Error, Result, threads};
@@ -23,8 +23,6 @@ const QUEUE_BYTES_MAX: usize = 2 * 1024 * 1024;
 const HEARTBEAT: Duration = Duration::from_millis(500);
 /// No event nor heartbeat for so long: the link is dead, although the socket does not say so.
 const SILENCE_MAX: Duration = Duration::from_secs(30);
-/// Seconds that the server waits for us to take a packet: as long as the slowest sink may block.
-const SERVER_WAIT_SECONDS: u32 = 24 * 3600;
 
 /// Where the server is asked to begin.
 #[derive(Debug, Clone)]
@@ -122,7 +120,6 @@ fn session_settings(dialect: Dialect, from: &From) -> Vec<String> {
     let mut settings = vec![
         format!("SET @master_heartbeat_period = {nanoseconds}, @source_heartbeat_period = {nanoseconds}"),
         "SET @source_binlog_checksum = 'CRC32'".to_owned(), // the driver sets @master_binlog_checksum
-        format!("SET SESSION net_write_timeout = {SERVER_WAIT_SECONDS}"),
     ];
     if dialect == Dialect::Mariadb {
         settings.push("SET @mariadb_slave_capability = 4".to_owned());
@@ -174,10 +171,18 @@ fn receive(stream: BinlogStream, shared: &Shared, address: &Address) -> Error {
             shared.added.notify_one();
         }
     }
-    Error::link(format!("{} ended the stream of its binary log", address.dialect.product()))
+    let ended = Error::link(format!("{} ended the stream of its binary log", address.dialect.product()));
+    if address.dialect == Dialect::Mariadb {
+        return ended.hint("if it does so again and again, another reader may have the same server id (SHOW SLAVE HOSTS): give each [[source]] its own name or server_id");
+    }
+    ended
 }
 
 fn explain_read(address: &Address, error: mysql::Error) -> Error {
+    // A record that TLS refuses was damaged on its way: the same bytes come again.
+    if tls_failure(&error).is_some() {
+        return Error::link(format!("the TLS connection to {} at \"{address}\" broke", address.dialect.product())).cause(error.to_string());
+    }
     match error {
         mysql::Error::IoError(cause) if matches!(cause.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut) => {
             Error::link(format!("no event nor heartbeat from \"{address}\" for {} s", SILENCE_MAX.as_secs()))

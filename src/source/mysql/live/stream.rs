@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::super::super::{Address, Database as _, Snapshot, Source as _, Tables};
 use super::super::connection::quote;
-use super::{Bench, both, is_mariadb, print_cells, read_all};
+use super::{Bench, both, is_mariadb, print_cells, read_all, read_failure};
 use crate::change::{Batch, Checkpoint, Operation, Position, Restart};
 use crate::error::Kind;
 
@@ -269,6 +269,89 @@ fn live_refusals_say_the_way_out() {
         gone.restart = Restart::Binlog { gtid: None, file: "binlog.999999".into(), offset: 4, begun: None };
         let error = bench.source(Snapshot::Never).start(Some(&gone)).unwrap_err();
         assert!(error.to_string().contains("no longer has binary log \"binlog.999999\""), "{error}");
+    }
+}
+
+#[test]
+fn live_what_was_finished_before_a_failure_is_handed_out() {
+    for address in both() {
+        let mut bench = Bench::new(&address, "failing", COLUMNS);
+        let mut source = bench.source(Snapshot::Never);
+        source.start(None).unwrap();
+        bench.run("INSERT INTO {t} VALUES (1, 'a', 1)");
+        bench.run("INSERT INTO {t} VALUES (2, 'b', 1)");
+        bench.run("SET SESSION binlog_format = STATEMENT");
+        bench.run("INSERT INTO {t} VALUES (3, 'c', 1)");
+        let (rows, error) = read_failure(&mut source);
+        assert_eq!(rows, ["Insert 1|\"a\"|1", "Insert 2|\"b\"|1"], "{error}");
+        assert_eq!(error.kind(), Kind::Stop);
+    }
+}
+
+/// RESET BINARY LOGS, or a restored server, begins a file of a known name at another time.
+#[test]
+fn live_another_file_of_the_same_name_is_refused() {
+    for address in both() {
+        let mut bench = Bench::new(&address, "another_file", COLUMNS);
+        let mut source = bench.source(Snapshot::Never);
+        let start = source.start(None).unwrap();
+        bench.run("INSERT INTO {t} VALUES (1, 'a', 1)");
+        let (_, _, saved) = read_all(&mut source);
+        let Restart::Binlog { begun: Some(begun), .. } = saved.restart else { panic!("{saved:?}") };
+        source.start(Some(&saved)).unwrap();
+        bench.run("INSERT INTO {t} VALUES (2, 'b', 1)");
+        assert_eq!(read_all(&mut source).0, ["Insert 2|\"b\"|1 <- "]);
+        for change_gtid in [false, true] {
+            let mut other = saved.clone();
+            if let Restart::Binlog { begun: time, gtid, .. } = &mut other.restart {
+                *time = Some(begun - 1);
+                *gtid = gtid.take().filter(|_| change_gtid);
+            }
+            source.start(Some(&other)).unwrap();
+            let (rows, error) = read_failure(&mut source);
+            assert!(rows.is_empty() && error.to_string().contains("is not the one that was read before"), "{rows:?} {error}");
+        }
+        // What earlier versions saved has no time.
+        let text = serde_json::to_string(&start).unwrap();
+        assert!(!text.contains("begun"), "{text}");
+        source.start(Some(&serde_json::from_str(&text).unwrap())).unwrap();
+        assert_eq!(read_all(&mut source).0.len(), 2);
+    }
+}
+
+#[test]
+fn live_accounts_that_cannot_log_in_say_why() {
+    for address in both() {
+        let mut admin = super::open(&address).unwrap();
+        admin.execute("DROP USER IF EXISTS my_live_locked, my_live_expired").unwrap();
+        admin.execute("CREATE USER my_live_locked IDENTIFIED BY 'secret' ACCOUNT LOCK").unwrap();
+        admin.execute("CREATE USER my_live_expired IDENTIFIED BY 'secret' PASSWORD EXPIRE").unwrap();
+        admin.execute(&format!("GRANT SELECT ON {}.* TO my_live_locked, my_live_expired", address.database)).unwrap();
+        for (user, said, way_out) in [
+            ("my_live_locked", "is locked", "ACCOUNT UNLOCK"),
+            ("my_live_expired", "has expired", "PASSWORD EXPIRE NEVER"),
+            ("my_live_nobody", "my_live_nobody", "check the"),
+        ] {
+            let mut address = address.clone();
+            address.user = user.into();
+            address.password = crate::secret::Secret::new("secret");
+            let error = super::open(&address).and_then(|mut database| database.query("SELECT 1")).unwrap_err();
+            assert!(error.kind() == Kind::Stop && error.to_string().contains(said), "{user}: {error}");
+            assert!(error.hint_text().unwrap().contains(way_out), "{user}: {:?}", error.hint_text());
+        }
+        admin.execute("DROP USER my_live_locked, my_live_expired").unwrap();
+    }
+}
+
+/// Server-wide defaults do not reach the sessions.
+#[test]
+fn live_sessions_have_settings_of_their_own() {
+    for address in both() {
+        let mut database = super::open(&address).unwrap();
+        let limit = if is_mariadb(&address) { "@@max_statement_time" } else { "@@max_execution_time" };
+        let asked = format!("SELECT @@sql_mode, @@time_zone, @@wait_timeout, @@sql_select_limit, @@character_set_results, FLOOR({limit})");
+        let expected = ["STRICT_TRANS_TABLES,NO_ENGINE_SUBSTITUTION", "+00:00", "86400", "18446744073709551615", "utf8mb4", "0"];
+        assert_eq!(database.query(&asked).unwrap(), [expected.map(|value| Some(value.to_owned()))]);
     }
 }
 

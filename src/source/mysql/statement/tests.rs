@@ -1,3 +1,5 @@
+//! What statements in the log mean, and that no text makes the reader of them panic.
+
 use super::super::words::Name;
 use super::Statement;
 use proptest::prelude::*;
@@ -68,6 +70,8 @@ fn statements_that_change_rows_name_their_tables() {
         ("ALTER TABLE t IMPORT TABLESPACE", changes("ALTER TABLE … TABLESPACE", &["t"])),
         ("ALTER ONLINE IGNORE TABLE t ADD UNIQUE (a)", changes("ALTER IGNORE TABLE", &["t"])),
         ("ANALYZE FORMAT=JSON UPDATE t SET a = 1", changes("UPDATE", &["t"])),
+        ("DELETE history FROM history", changes("DELETE", &["history", "history"])),
+        ("DELETE history FROM history JOIN t USING (id)", changes("DELETE", &["history", "history", "t", "id"])),
         ("SELECT `s`.`f`()", Statement::Calls),
         ("DO f()", Statement::Calls),
     ] {
@@ -93,6 +97,7 @@ fn only_what_is_known_is_harmless() {
         ("", Statement::Harmless),
         ("# Dummy event", Statement::Harmless),
         ("/* open", Statement::Harmless),
+        ("DELETE HISTORY FROM t BEFORE SYSTEM_TIME '2026-01-01'", Statement::Harmless),
         ("FLUSH TABLES", Statement::Harmless),
         ("ANALYZE TABLE t", Statement::Harmless),
         ("DROP USER t", Statement::Harmless),

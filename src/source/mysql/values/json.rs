@@ -4,7 +4,7 @@
 use std::io::Write as _;
 
 use super::super::cursor::{Cursor, Malformed, Parsed};
-use super::number::{Digits, write_plain, write_signed, write_unsigned};
+use super::number::{shortest_even, write_plain, write_signed, write_unsigned};
 use super::{decimal, time};
 
 /// The server refuses deeper documents.
@@ -122,8 +122,7 @@ fn write_string(text: &[u8], out: &mut Vec<u8>) -> Parsed<()> {
 /// As the server's `my_gcvt` does: plain with up to 15 digits before the point, or with digits after it; else with an exponent. A whole
 /// number gets `.0`.
 fn write_number(number: f64, out: &mut Vec<u8>) {
-    let mut printed = Digits::default();
-    let _ = write!(printed, "{number:e}"); // `Digits` has room for every float
+    let printed = shortest_even(number);
     let mut room = [0; 32];
     let (negative, digits, exponent) = printed.parts(&mut room);
     if negative {
@@ -185,9 +184,14 @@ fn write_packed_time(kind: u8, packed: i64, out: &mut Vec<u8>) {
     let _ = write!(out, ".{micros:06}");
 }
 
+/// The server breaks the text after each 76 digits, and JSON escapes the line end.
 fn write_base64(bytes: &[u8], out: &mut Vec<u8>) {
+    const LINE_BYTES: usize = 76 / 4 * 3;
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    for group in bytes.chunks(3) {
+    for (place, group) in bytes.chunks(3).enumerate() {
+        if place > 0 && (3 * place).is_multiple_of(LINE_BYTES) {
+            out.extend_from_slice(b"\\n");
+        }
         let number = group.iter().fold(0_u32, |number, &byte| number << 8 | u32::from(byte)) << (8 * (3 - group.len()));
         for place in 0..4 {
             let digit = DIGITS[(number >> (18 - 6 * place)) as usize & 63];

@@ -42,6 +42,7 @@ pub(super) enum Encoding {
         signed: bool,
     },
     Float,
+    MariadbFloat,
     Double,
     Decimal {
         precision: u8,
@@ -74,11 +75,11 @@ pub(super) enum Encoding {
     },
     Enum {
         bytes: u8,
-        labels: Arc<[String]>,
+        labels: Arc<[Option<String>]>,
     },
     Set {
         bytes: u8,
-        labels: Arc<[String]>,
+        labels: Arc<[Option<String>]>,
     },
     Json {
         length_bytes: u8,
@@ -104,6 +105,8 @@ impl Encoding {
         match self {
             Self::Integer { bytes, signed } => number::decode_integer(row, *bytes, *signed, out)?,
             Self::Float => number::write_float(f32::from_bits(row.u32()?), out),
+            // MariaDB prints no minus for a zero: the sum of both zeros has none.
+            Self::MariadbFloat => number::write_float(f32::from_bits(row.u32()?) + 0.0, out),
             Self::Double => number::write_double(f64::from_bits(row.u64()?), out),
             Self::Decimal { precision, scale } => decimal::decode(row, *precision, *scale, out)?,
             Self::Year => number::write_year(row.u8()?, out),

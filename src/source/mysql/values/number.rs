@@ -42,8 +42,19 @@ pub(in super::super) fn write_float(number: f32, out: &mut Vec<u8>) {
 
 /// As PostgreSQL's `float8out`: an exponent below -4 or from 15 on is written out.
 pub(in super::super) fn write_double(number: f64, out: &mut Vec<u8>) {
-    let mantissa = number.to_bits() & 0xf_ffff_ffff_ffff | u64::from(number.is_normal()) << 52;
-    shortest(mantissa, 52, &number, |text| text.parse() == Ok(number)).write(15, out);
+    shortest(mantissa_of(number), 52, &number, |text| text.parse() == Ok(number)).write(15, out);
+}
+
+/// The shortest digits that read back the same; of two that are equally near the even ones, as MySQL prints a number in JSON.
+pub(super) fn shortest_even(number: f64) -> Digits {
+    let mut shortest = Digits::default();
+    let _ = write!(shortest, "{number:e}"); // `Digits` has room for every float
+    let even = shortest.rounded_to_even(mantissa_of(number));
+    even.filter(|even| even.text().is_some_and(|text| text.parse() == Ok(number))).unwrap_or(shortest)
+}
+
+fn mantissa_of(number: f64) -> u64 {
+    number.to_bits() & 0xf_ffff_ffff_ffff | u64::from(number.is_normal()) << 52
 }
 
 /// The shortest digits that read back the same. PostgreSQL takes longer ones where these lie in the very middle between two floats, since

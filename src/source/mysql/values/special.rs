@@ -67,18 +67,15 @@ pub(in super::super) fn write_vector(bytes: &[u8], out: &mut Vec<u8>) -> Parsed<
     Ok(())
 }
 
-/// MariaDB stores the groups of a UUID of version 1 to 5 last first, so that it sorts by time; the variant's highest bit, which is set, then
-/// lies in byte 6. UUIDs of other versions are stored as they are printed, with the version (below 8) in byte 6.
+/// The log holds the bytes in the order in which they are printed, whatever order the table keeps them in.
 pub(in super::super) fn write_uuid(bytes: &[u8], out: &mut Vec<u8>) -> Parsed<()> {
-    let mut stored = [0; 16];
-    stored.get_mut(..bytes.len()).ok_or(Malformed)?.copy_from_slice(bytes);
-    let swapped = stored[6] & 0x80 != 0;
-    let groups = if swapped { [(12, 16), (10, 12), (8, 10), (6, 8), (0, 6)] } else { [(0, 4), (4, 6), (6, 8), (8, 10), (10, 16)] };
-    for (place, (start, end)) in groups.into_iter().enumerate() {
+    let mut printed = [0; 16];
+    printed.get_mut(..bytes.len()).ok_or(Malformed)?.copy_from_slice(bytes);
+    for (place, (start, end)) in [(0, 4), (4, 6), (6, 8), (8, 10), (10, 16)].into_iter().enumerate() {
         if place > 0 {
             out.push(b'-');
         }
-        write_hex(&stored[start..end], out);
+        write_hex(&printed[start..end], out);
     }
     Ok(())
 }
@@ -89,7 +86,34 @@ pub(in super::super) fn write_inet(bytes: &[u8], width: u8, out: &mut Vec<u8>) -
     let written = if width == 4 {
         write!(out, "{}", Ipv4Addr::new(stored[0], stored[1], stored[2], stored[3]))
     } else {
-        write!(out, "{}", Ipv6Addr::from(stored))
+        write_inet6(Ipv6Addr::from(stored), out)
     };
     written.map_err(|_| Malformed)
+}
+
+/// As MariaDB prints it: the first of the longest runs of zero groups is left out, even one group; behind six of them, or five and `ffff`,
+/// stands an IPv4 address.
+fn write_inet6(address: Ipv6Addr, out: &mut Vec<u8>) -> std::io::Result<()> {
+    let groups = address.segments();
+    let run = |start: usize| groups[start..].iter().take_while(|&&group| group == 0).count();
+    let (mut gap, mut length) = (0, 0);
+    for start in 0..groups.len() {
+        if run(start) > length {
+            (gap, length) = (start, run(start));
+        }
+    }
+    if gap == 0 && (length == 6 || length == 5 && groups[5] == 0xffff) {
+        let before = if length == 5 { "::ffff:" } else { "::" };
+        let [.., a, b, c, d] = address.octets();
+        return write!(out, "{before}{}", Ipv4Addr::new(a, b, c, d));
+    }
+    let write_groups = |groups: &[u16], out: &mut Vec<u8>| {
+        groups.iter().enumerate().try_for_each(|(place, group)| write!(out, "{}{group:x}", if place > 0 { ":" } else { "" }))
+    };
+    if length == 0 {
+        return write_groups(&groups, out);
+    }
+    write_groups(&groups[..gap], out)?;
+    out.extend_from_slice(b"::");
+    write_groups(&groups[gap + length..], out)
 }
