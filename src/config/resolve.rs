@@ -24,12 +24,13 @@ pub fn resolve(typed: &Typed, outside: Outside<'_>, faults: &mut Faults) -> Conf
     let sources: Vec<_> = entries("source").iter().filter_map(|entry| source(entry, outside, faults)).collect();
     let topics: BTreeSet<String> = sources.iter().map(|source| source.topic.pattern()).collect();
     let topics: Vec<String> = topics.into_iter().collect();
-    let sinks = entries("sink").iter().filter_map(|entry| sink(entry, &topics, entries("source").is_empty(), faults)).collect();
+    let sinks: Vec<_> = entries("sink").iter().filter_map(|entry| sink(entry, &topics, entries("source").is_empty(), faults)).collect();
     let monitor = entries("monitor").first().and_then(|entry| monitor(entry, faults));
     for section in ["source", "sink"] {
         names_are_unique(section, entries(section), faults);
     }
     servers_are_shared_well(&sources, entries("source"), faults);
+    sinks_do_not_collide(&sinks, kafka.is_some(), entries("sink"), faults);
     let unbuilt = typed.unbuilt.iter().map(|(span, what)| Unbuilt { offset: span.start, what: what.clone() }).collect();
     Config { kafka, sources, sinks, monitor, unbuilt, origin: String::new() }
 }
@@ -66,6 +67,9 @@ fn sink(entry: &Entry, topics_of_sources: &[String], alone: bool, faults: &mut F
     let path = entry.text("path")?.to_owned();
     if let Err(what) = Template::parse(&path, &["source", "schema", "table", "topic"]) {
         faults.add(entry.span("path"), what);
+    }
+    if path == "~" || path.starts_with("~/") {
+        faults.add(entry.span("path"), format!("{path:?}: \"~\" is not replaced here; write the whole path, or ${{HOME}}"));
     }
     let topics = if entry.has("topics") { entry.texts("topics") } else { topics_of_sources };
     if topics.is_empty() && alone {
@@ -144,4 +148,33 @@ fn servers_are_shared_well(sources: &[super::Source], entries: &[Entry], faults:
             faults.add(entry.span(setting), what);
         }
     }
+}
+
+/// Two sinks of one group get a part of the rows each; two that may get the same table's rows cannot write the same files.
+fn sinks_do_not_collide(sinks: &[Sink], through_kafka: bool, entries: &[Entry], faults: &mut Faults) {
+    for (place, sink) in sinks.iter().enumerate() {
+        for first in &sinks[..place] {
+            let entry = entries.iter().find(|entry| entry.text("name") == Some(&sink.name));
+            let Some(entry) = entry.filter(|_| first.name != sink.name) else { continue };
+            let writes = sink.kind != FileKind::None && first.kind != FileKind::None;
+            if through_kafka && sink.group == first.group && sink.path != first.path {
+                let what = format!(
+                    "group {:?} is also that of sink {:?}, so each would get a part of the rows; give each its own \"group\"",
+                    sink.group, first.name
+                );
+                faults.add(entry.span("group"), what);
+            } else if writes && sink.path == first.path && sink.id == first.id && share_topics(sink, first) {
+                let what = format!(
+                    "path {:?} is also that of sink {:?}; give each its own \"path\", or an \"id\" that stands in the names of its files",
+                    sink.path, first.name
+                );
+                faults.add(entry.span("path"), what);
+            }
+        }
+    }
+}
+
+/// Whether a pattern of the one takes a pattern of the other.
+fn share_topics(sink: &Sink, other: &Sink) -> bool {
+    sink.topics.iter().any(|topic| other.takes(topic)) || other.topics.iter().any(|topic| sink.takes(topic))
 }

@@ -131,6 +131,41 @@ fn each_fault_of_a_sink() {
 }
 
 #[test]
+fn sinks_that_would_collide() {
+    let two = |first: &str, second: &str, kafka: &str| {
+        let sink = |name: &str, more: &str| format!("[[sink]]\nname = {name:?}\ntopics = [\"shop.*\"]\n{more}\n");
+        format!("{kafka}{}{}", sink("a", first), sink("b", second))
+    };
+    let kafka = "[kafka]\nbrokers = [\"k:9092\"]\n";
+    let (path, group) = ("path = \"out/{table}\"", "group = \"g\"");
+    let other = "path = \"more/{table}\"";
+    assert_eq!(
+        faults(&two(path, path, kafka)),
+        [
+            "c.toml:10:8: path \"out/{table}\" is also that of sink \"a\"; give each its own \"path\", or an \"id\" that stands in the names \
+          of its files"
+        ]
+    );
+    assert_eq!(
+        faults(&two(&format!("{group}\n{path}"), &format!("{group}\n{other}"), kafka)),
+        ["c.toml:11:9: group \"g\" is also that of sink \"a\", so each would get a part of the rows; give each its own \"group\""]
+    );
+    for (first, second, kafka) in [
+        (path, other, kafka),
+        (path, "id = \"2\"\npath = \"out/{table}\"", kafka),
+        ("group = \"g\"\npath = \"out/{table}\"", "group = \"g\"\npath = \"more/{table}\"", ""),
+    ] {
+        parse(&two(first, second, kafka)).unwrap();
+    }
+    // Tables of other topics.
+    parse(&two(path, path, kafka).replacen("shop.*", "crm.*", 1)).unwrap();
+    assert_eq!(
+        faults("[[sink]]\nname = \"a\"\ntopics = [\"a\"]\npath = \"~/out/{table}\"\n"),
+        ["c.toml:4:8: \"~/out/{table}\": \"~\" is not replaced here; write the whole path, or ${HOME}"]
+    );
+}
+
+#[test]
 fn each_fault_of_the_monitor() {
     for (line, expected) in [
         ("listen = \"8080\"", "c.toml:2:10: \"8080\" is no address; expected \"address:port\", such as \"127.0.0.1:8080\""),
