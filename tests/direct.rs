@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::rig::{Counts, Pipeline, Server, all_servers};
+use crate::rig::{Counts, Pipeline, Program, Server, all_servers};
 
 fn killed(server: Server) {
     let pipeline = Pipeline::new("direct", server, true);
@@ -101,4 +101,19 @@ fn two_tables_at_once() {
     assert_eq!(pipeline.scratch.read(format!("out/{other}_insert.csv")), format!("action,table,id\nI,{other},7\n"));
     let proof = pipeline.run(&["verify"]);
     assert!(proof.out.contains("2 rows, 0 missing") && proof.out.contains("1 rows, 0 missing"), "{}", proof.out);
+}
+
+/// The same command from another folder would take the slot's changes away from the files that it feeds.
+#[test]
+fn a_slot_that_feeds_files_in_another_folder() {
+    let pipeline = Pipeline::new("elsewhere", Server::postgres(), true);
+    pipeline.run(&["run", "--once"]);
+    let counts = pipeline.seed(10);
+    let elsewhere = pipeline.scratch.path("elsewhere");
+    std::fs::create_dir(&elsewhere).unwrap();
+    let run = Program::run(&elsewhere, &["-c", "../list_sync.toml", "run", "--once"]);
+    assert_eq!(run.code, Some(1), "{}", run.err);
+    assert!(run.err.contains("is there already, but no saved position in \"out/.list_sync."), "{}", run.err);
+    pipeline.run(&["run", "--once"]);
+    pipeline.prove(counts);
 }

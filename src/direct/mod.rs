@@ -9,12 +9,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use crate::change::{Batch, Checkpoint, Position};
+use crate::change::{Batch, Checkpoint, Position, Restart};
 use crate::config::{self, Config};
 use crate::control::{Control, Pauses};
 use crate::error::Kind;
 use crate::sink::{Marks, Sink};
-use crate::source::Source;
+use crate::source::{self, Dialect, Source};
 use crate::{Error, Result, threads};
 pub use feed::Feed;
 use state::{State, StateFile};
@@ -22,6 +22,8 @@ use told::Told;
 
 /// The longest wait for rows.
 const WAIT: Duration = Duration::from_millis(200);
+/// How long the server may take to say whether the slot is there.
+const ANSWER_TIME: Duration = Duration::from_secs(5);
 
 /// Runs all sources until they are told to stop or, with `once`, have caught up.
 ///
@@ -95,6 +97,26 @@ pub(crate) fn forget_saved(config: &Config, source: &config::Source) -> Result<(
     state_file(config, source).remove()
 }
 
+/// Without a saved position, a slot that is there already feeds files in another folder, or a connector. Reading from it here would take its
+/// changes away from them, and they could never go on.
+fn refuse_the_slot_of_others(config: &config::Source, file: &StateFile) -> Result<()> {
+    if config.address.dialect != Dialect::Postgres {
+        return Ok(());
+    }
+    // A server that cannot be asked is told of by the start itself.
+    let asked = source::measure(&config.address, &config.slot, ANSWER_TIME).behind(&Restart::Postgres { lsn: 0 });
+    if asked.is_ok_and(|distance| distance.is_read.is_some()) {
+        let (slot, name) = (&config.slot, &config.name);
+        return Err(Error::stop(format!("source {name:?}: slot {slot:?} is there already, but no saved position in \"{file}\"")).hint(
+            format!(
+                "start in the folder where the slot's files are, or give this source another name; if nobody needs the slot: \
+                 SELECT pg_drop_replication_slot('{slot}')"
+            ),
+        ));
+    }
+    Ok(())
+}
+
 struct Output<'a> {
     settings: &'a config::Sink,
     sink: Box<dyn Sink>,
@@ -120,6 +142,9 @@ impl<'a> Direct<'a> {
         let context = |error: Error| error.context(format!("source {:?}", config.name));
         let file = StateFile::beside(&sinks[0].path, &config.name);
         let saved = file.load().map_err(context)?;
+        if saved.is_none() {
+            refuse_the_slot_of_others(config, &file)?;
+        }
         let mut source = crate::connector::build(config);
         let began = source.start(saved.as_ref().map(|saved| &saved.checkpoint)).map_err(context)?;
         let is_new = saved.is_none();

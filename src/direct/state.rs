@@ -114,6 +114,13 @@ impl StateFile {
     }
 }
 
+/// For messages about the file.
+impl std::fmt::Display for StateFile {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{}", self.path.display())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
