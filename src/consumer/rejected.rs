@@ -3,10 +3,11 @@
 //!
 //! A message may be met again after a crash; what the file holds already is not added twice.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::fs::{self, File, OpenOptions};
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 
 use crate::Result;
@@ -91,16 +92,31 @@ fn open(path: &Path) -> std::io::Result<(File, Places)> {
         fs::create_dir_all(folder)?;
     }
     let mut file = OpenOptions::new().read(true).append(true).create(true).open(path)?;
-    let mut text = Vec::new();
-    file.read_to_end(&mut text)?;
-    let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |place| place + 1);
-    file.set_len(whole as u64)?;
-    let lines = text[..whole].split(|byte| *byte == b'\n');
-    let known = lines.filter_map(|line| {
-        let value: serde_json::Value = serde_json::from_slice(line).ok()?;
-        Some((value["topic"].as_str()?.to_owned(), u32::try_from(value["partition"].as_u64()?).ok()?, value["offset"].as_i64()?))
-    });
-    Ok((file, known.collect()))
+    let (mut known, mut whole, mut line) = (Places::new(), 0, Vec::new());
+    let mut reader = BufReader::new(&mut file);
+    // One line at a time: the file may be larger than the memory.
+    while reader.read_until(b'\n', &mut line)? > 0 && line.ends_with(b"\n") {
+        whole += line.len() as u64;
+        known.extend(place(&line));
+        line.clear();
+    }
+    drop(reader);
+    file.set_len(whole)?;
+    Ok((file, known))
+}
+
+fn place(line: &[u8]) -> Option<(String, u32, i64)> {
+    let Place { topic, partition, offset } = serde_json::from_slice(line).ok()?;
+    Some((topic.into_owned(), partition, offset))
+}
+
+/// What is wanted of a line; the message itself is passed over.
+#[derive(serde::Deserialize)]
+struct Place<'a> {
+    #[serde(borrow)]
+    topic: Cow<'a, str>,
+    partition: u32,
+    offset: i64,
 }
 
 /// For messages about the file.

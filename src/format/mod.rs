@@ -61,9 +61,13 @@ pub struct Record {
 }
 
 impl Records {
-    /// Empties it and keeps the memory.
+    /// Messages of a full batch need less; a larger row's memory is given back.
+    const BYTES_KEPT: usize = 32 * crate::change::Batch::BYTES_FULL;
+
+    /// Empties it and keeps the memory, but not that of a huge row.
     pub fn clear(&mut self) {
         self.bytes.clear();
+        self.bytes.shrink_to(Self::BYTES_KEPT);
         self.records.clear();
     }
 
@@ -75,5 +79,17 @@ impl Records {
     /// The message itself.
     pub fn value(&self, record: &Record) -> &[u8] {
         &self.bytes[record.key_end as usize..record.end as usize]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_memory_of_a_huge_row_is_given_back() {
+        let mut records = Records { bytes: vec![0; 2 * Records::BYTES_KEPT], records: Vec::new() };
+        records.clear();
+        assert!(records.bytes.capacity() <= Records::BYTES_KEPT);
     }
 }

@@ -157,6 +157,9 @@ impl CsvSink {
     fn retire(&mut self) {
         for chain in &mut self.chains {
             for generation in chain.take_finished() {
+                for slot in generation.slots().filter(|slot| slot.file.length() > 0) {
+                    tracing::info!(file = slot.file.path, bytes = slot.file.length(), "file finished");
+                }
                 self.open -= generation.slots().filter(|slot| slot.file.open_since().is_some()).count();
             }
             if let Some(newest) = chain.generations.last_mut() {
