@@ -123,15 +123,20 @@ fn a_held_link_is_not_ready() {
     let link = Link::to(&pipeline.scratch.name, &upstream);
     let text = pipeline.scratch.read("list_sync.toml");
     pipeline.scratch.write("list_sync.toml", &text.replace(&upstream, &link.address));
-    let (connect, monitor) = start(&pipeline, "connect");
+    let (mut connect, monitor) = start(&pipeline, "connect");
     monitor.wait_for_ready(200);
+    let name = [("source", pipeline.scratch.name.as_str())];
+    monitor.wait_for_metrics("a lag", |metrics| metrics.sum("list_sync_source_lag_bytes", &name).is_some());
     link.hold(|| {
         let body = monitor.wait_for_ready(503);
         assert!(body.contains("its server has not answered for"), "{body}");
+        monitor.wait_for_metrics("no lag, as it is not known", |metrics| metrics.sum("list_sync_source_lag_bytes", &name).is_none());
         assert_eq!(monitor.get("/healthz").0, 200, "it lives, and may recover");
         monitor.metrics().is("list_sync_source_ready", &[("source", &pipeline.scratch.name)], 0.0);
     });
     monitor.wait_for_ready(200);
+    connect.wait_for("is not ready: its server has not answered");
+    connect.wait_for("is ready again");
     assert_eq!(connect.stop(), Some(0));
 }
 

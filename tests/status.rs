@@ -108,3 +108,14 @@ fn direct_mode() {
     let unknown = status(&pipeline, &["--source", "none"]);
     assert_eq!((unknown.code, unknown.out.as_str()), (Some(2), ""), "{}", unknown.err);
 }
+
+/// A slot that is gone is a loss, not a state.
+#[test]
+fn a_slot_that_is_gone() {
+    let pipeline = Pipeline::new("gone", Server::postgres(), false);
+    pipeline.server.execute(&format!("SELECT pg_drop_replication_slot('list_sync_{}');\n", pipeline.scratch.name));
+    let run = status(&pipeline, &["--json"]);
+    let said = json(&run);
+    assert_eq!((run.code, said["sources"][0]["state"].as_str()), (Some(1), Some("lost")), "{said}");
+    assert!(said["sources"][0]["problem"].as_str().unwrap().contains("is gone"), "{said}");
+}

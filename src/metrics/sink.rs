@@ -1,7 +1,7 @@
 //! The figures of one sink: all of its members in this process together.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -45,6 +45,8 @@ pub struct SinkFigures {
     /// By the member's number; `None` while it has no place in the group.
     members: Mutex<BTreeMap<u32, Option<Committed>>>,
     lag: Mutex<Option<u64>>,
+    /// Partitions of its topics that no member of the group holds.
+    unheld: AtomicUsize,
     families: Arc<Families>,
 }
 
@@ -75,6 +77,7 @@ impl SinkFigures {
             errors,
             members: Mutex::default(),
             lag: Mutex::default(),
+            unheld: AtomicUsize::new(0),
             name: name.to_owned(),
             families: Arc::clone(families),
         }
@@ -156,6 +159,26 @@ impl SinkFigures {
             self.families.sink_lag.with_label_values(&[self.name.as_str(), &topic, &partition.to_string()]).set(lag);
         }
         *self.lag.lock().unwrap_or_else(PoisonError::into_inner) = Some(sum);
+    }
+
+    /// Kafka does not answer: how much is left is not known.
+    pub fn forget_lag(&self) {
+        let (held, _) = self.holds();
+        for (topic, partition) in held.keys() {
+            // Only what was set can be removed.
+            let _ = self.families.sink_lag.remove_label_values(&[self.name.as_str(), topic, &partition.to_string()]);
+        }
+        *self.lag.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// So many partitions of its topics are held by no member of the group.
+    pub fn set_unheld(&self, partitions: usize) {
+        self.unheld.store(partitions, Ordering::Relaxed);
+    }
+
+    /// Partitions of its topics that no member of the group holds.
+    pub fn unheld(&self) -> usize {
+        self.unheld.load(Ordering::Relaxed)
     }
 
     /// Messages that are not committed; `None` until Kafka was asked.

@@ -146,6 +146,15 @@ impl SourceFigures {
         *self.lag.lock().unwrap_or_else(PoisonError::into_inner) = Some(lag);
     }
 
+    /// The server does not answer: how far it is behind is not known.
+    pub fn forget_lag(&self) {
+        let labels = &[self.name.as_str()];
+        // Only what was set can be removed.
+        let _ = self.families.source_lag_bytes.remove_label_values(labels);
+        let _ = self.families.source_lag_seconds.remove_label_values(labels);
+        *self.lag.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
     /// How far it is behind; `None` until its server was asked.
     pub fn lag(&self) -> Option<Lag> {
         *self.lag.lock().unwrap_or_else(PoisonError::into_inner)

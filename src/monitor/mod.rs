@@ -55,12 +55,17 @@ impl Monitor {
         for (source, watched) in sources.iter().zip(watched_sources) {
             let (stopping, stopped) = mpsc::channel();
             stop.push(stopping);
-            questions::ask_server(watched, source::measure(&source.address, &source.slot, questions::ANSWER_TIME), stopped)?;
+            questions::ask_server(
+                watched,
+                source::measure(&source.address, &source.slot, questions::ANSWER_TIME),
+                settings.stalled_after,
+                stopped,
+            )?;
         }
         if through_kafka && !watched_sinks.is_empty() {
             let (stopping, stopped) = mpsc::channel();
             stop.push(stopping);
-            questions::ask_kafka(watched_sinks, crate::connector::settings(config)?, stopped)?;
+            questions::ask_kafka(watched_sinks, crate::connector::settings(config)?, settings.stalled_after, stopped)?;
         }
         tracing::info!(address = %server.address, "the monitor listens");
         Ok(Some(Self { server, _stop: stop }))

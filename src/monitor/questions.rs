@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
-use super::watch::Watched;
+use super::watch::{Watched, judge_sink, judge_source};
 use crate::change::Position;
 use crate::kafka::{Ends, Settings};
 use crate::metrics::{Committed, Lag, SinkFigures, SourceFigures, now_us};
@@ -19,11 +19,17 @@ pub const ASK_EVERY: Duration = Duration::from_secs(2);
 pub const ANSWER_TIME: Duration = Duration::from_secs(5);
 
 /// Asks a source's server until `stopped` says so.
-pub fn ask_server(source: Arc<Watched<SourceFigures>>, measure: Box<dyn Measure>, stopped: Receiver<()>) -> Result<()> {
+pub fn ask_server(
+    source: Arc<Watched<SourceFigures>>,
+    measure: Box<dyn Measure>,
+    stalled_after: Duration,
+    stopped: Receiver<()>,
+) -> Result<()> {
     spawn(format!("lag-{}", source.name), move || {
         let mut asker = ServerAsker { source, measure, last: None, caught_up_us: 0 };
         while stopped.recv_timeout(ASK_EVERY) == Err(RecvTimeoutError::Timeout) {
             asker.ask();
+            asker.source.log_change(&judge_source(&asker.source, stalled_after));
         }
     })
 }
@@ -58,13 +64,16 @@ impl ServerAsker {
                 self.source.answered(distance.bytes == 0 || reached != self.last);
                 self.last = reached;
             }
-            Err(error) => self.source.unanswered(error.to_string()),
+            Err(error) => {
+                self.source.figures.forget_lag();
+                self.source.unanswered(error.to_string());
+            }
         }
     }
 }
 
 /// Asks Kafka for the ends of all that the sinks hold.
-pub fn ask_kafka(sinks: Vec<Arc<Watched<SinkFigures>>>, settings: Settings, stopped: Receiver<()>) -> Result<()> {
+pub fn ask_kafka(sinks: Vec<Arc<Watched<SinkFigures>>>, settings: Settings, stalled_after: Duration, stopped: Receiver<()>) -> Result<()> {
     let mut last: Vec<Committed> = vec![Committed::new(); sinks.len()];
     spawn("lag-kafka".to_owned(), move || {
         let mut client = None;
@@ -73,8 +82,12 @@ pub fn ask_kafka(sinks: Vec<Arc<Watched<SinkFigures>>>, settings: Settings, stop
                 // A client can lose all its brokers for good: docs/decisions/0005-clients-without-brokers.md.
                 client = None;
                 for sink in &sinks {
+                    sink.figures.forget_lag();
                     sink.unanswered(error.to_string());
                 }
+            }
+            for sink in &sinks {
+                sink.log_change(&judge_sink(sink, true, stalled_after));
             }
         }
     })

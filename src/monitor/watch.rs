@@ -24,13 +24,21 @@ struct Pulse {
     answered: Instant,
     /// Why it did not.
     problem: Option<String>,
+    /// Whether it ever answered.
+    is_known: bool,
+    /// What was last said of it, so that only a change is logged.
+    was_ready: Option<bool>,
 }
 
 impl<T> Watched<T> {
     /// Nothing is known yet.
     pub fn new(name: &str, figures: Arc<T>) -> Self {
         let now = Instant::now();
-        Self { name: name.to_owned(), figures, pulse: Mutex::new(Pulse { moved: now, answered: now, problem: None }) }
+        Self {
+            name: name.to_owned(),
+            figures,
+            pulse: Mutex::new(Pulse { moved: now, answered: now, problem: None, is_known: false, was_ready: None }),
+        }
     }
 
     fn pulse(&self) -> MutexGuard<'_, Pulse> {
@@ -42,6 +50,7 @@ impl<T> Watched<T> {
         let mut pulse = self.pulse();
         pulse.answered = Instant::now();
         pulse.problem = None;
+        pulse.is_known = true;
         if moved {
             pulse.moved = pulse.answered;
         }
@@ -50,6 +59,21 @@ impl<T> Watched<T> {
     /// The server did not answer.
     pub fn unanswered(&self, problem: String) {
         self.pulse().problem = Some(problem);
+    }
+
+    /// Until the first answer.
+    fn lacks(&self, what: &str) -> Option<String> {
+        (!self.pulse().is_known).then(|| what.to_owned())
+    }
+
+    /// Logs a verdict that differs from the one before.
+    pub fn log_change(&self, verdict: &Verdict) {
+        let before = self.pulse().was_ready.replace(verdict.ready);
+        match before {
+            Some(true) if !verdict.ready => tracing::warn!("{} {:?} is not ready: {}", verdict.stage, self.name, verdict.reason),
+            Some(false) if verdict.ready => tracing::info!("{} {:?} is ready again", verdict.stage, self.name),
+            _ => {}
+        }
     }
 
     /// Why it counts as standing still, if it does.
@@ -103,8 +127,8 @@ pub fn judge_source(source: &Watched<SourceFigures>, stalled_after: Duration) ->
         let trouble = figures.life.trouble().map_or_else(String::new, |trouble| format!(": {trouble}"));
         Some(format!("it is not connected ({}){trouble}", if state.is_empty() { "not started" } else { &state }))
     } else if bytes.is_none() {
-        let lacks = || "its server was not asked for its position yet".to_owned();
-        Some(source.stalled(stalled_after, "its server", false, "").unwrap_or_else(lacks))
+        let lacks = || source.lacks("its server was not asked for its position yet");
+        source.stalled(stalled_after, "its server", false, "").or_else(lacks)
     } else {
         let waiting = bytes.unwrap_or(0);
         source.stalled(stalled_after, "its server", waiting > 0, &format!("{waiting} bytes of log"))
@@ -135,6 +159,8 @@ pub fn judge_sink(sink: &Watched<SinkFigures>, through_kafka: bool, stalled_afte
         Some(format!("{state}: {trouble}"))
     } else if !through_kafka {
         (figures.up.get() == 0).then(|| "it has not started".to_owned())
+    } else if figures.unheld() > 0 {
+        Some(format!("{} partitions of its topics are held by no member of its group", figures.unheld()))
     } else if state == SinkFigures::WAITING {
         None
     } else if without_place > 0 || state.is_empty() {
@@ -142,8 +168,8 @@ pub fn judge_sink(sink: &Watched<SinkFigures>, through_kafka: bool, stalled_afte
     } else if let Some(lag) = lag {
         sink.stalled(stalled_after, "Kafka", lag > 0, &format!("{lag} messages"))
     } else {
-        let lacks = || "Kafka was not asked for the topics' ends yet".to_owned();
-        Some(sink.stalled(stalled_after, "Kafka", false, "").unwrap_or_else(lacks))
+        let lacks = || sink.lacks("Kafka was not asked for the topics' ends yet");
+        sink.stalled(stalled_after, "Kafka", false, "").or_else(lacks)
     };
     figures.ready.set(i64::from(reason.is_none()));
     Verdict {

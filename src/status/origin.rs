@@ -9,7 +9,7 @@ use crate::config::{Config, Source};
 use crate::kafka::{Settings, Topics};
 use crate::metrics::now_us;
 use crate::monitor::Verdict;
-use crate::source::measure;
+use crate::source::{Dialect, measure};
 use crate::{Error, Result};
 
 /// How long a server may take for an answer.
@@ -23,7 +23,8 @@ pub struct SourceStatus {
     /// `user@host:port/database`.
     pub database: String,
     /// `new`: nothing is saved; `ended`: it caught up or was stopped, and all is saved; `streaming`: PostgreSQL says that somebody reads the slot;
-    /// `idle`: PostgreSQL says that nobody does; `started`: it did not end by itself, and whether it lives cannot be seen from outside.
+    /// `idle`: PostgreSQL says that nobody does; `started`: it did not end by itself, and whether it lives cannot be seen from outside; `lost`: the
+    /// server no longer has its slot.
     pub state: &'static str,
     /// The saved place, as the server's own tools print it.
     pub position: Option<String>,
@@ -99,6 +100,10 @@ pub fn ask(source: &Source, saved: Result<Option<Saved>>) -> SourceStatus {
                 if distance.bytes == 0 { Some(0.0) } else { saved.as_of_us.map(|as_of_us| (now_us() - as_of_us).max(0) as f64 / 1e6) };
             (status.lag_bytes, status.retained_bytes) = (Some(distance.bytes), distance.retained_bytes);
             (status.position, status.end) = (Some(distance.place), Some(distance.end));
+            if source.address.dialect == Dialect::Postgres && distance.is_read.is_none() {
+                status.state = "lost";
+                status.problem = Some(format!("the slot {:?} is gone: changes since the saved position are lost", source.slot));
+            }
             match distance.is_read {
                 Some(true) => status.state = "streaming",
                 Some(false) if !saved.is_clean => status.state = "idle",
