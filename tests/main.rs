@@ -33,3 +33,5 @@ mod start;
 mod status;
 mod taken;
 mod tidy;
+mod unseen;
+mod waiting;

@@ -222,6 +222,21 @@ impl Desk {
         Ok(true)
     }
 
+    /// The partition was read to this end, whose last offsets may be the markers of transactions, or of messages that were deleted.
+    pub fn reached(&mut self, topic: &str, partition: u32, end: i64, first_kept: impl FnOnce(&str, u32) -> Option<i64>) {
+        // What a program was handed is counted message by message.
+        if self.relay.is_some() || self.spoilt {
+            return;
+        }
+        let Some(lane) = self.lanes.iter_mut().find(|lane| lane.partition == partition && lane.topic == topic) else { return };
+        if let Some(next) = lane.gap_before(end)
+            && let Some(first) = first_kept(topic, partition).filter(|first| *first > next)
+        {
+            self.told.unread(lane, next, first.min(end));
+        }
+        lane.reached(end);
+    }
+
     /// Whether a message of `topic` can join the batch.
     pub fn fits(&self, topic: &str) -> bool {
         self.batch.rows().is_empty() || self.channel == topic
@@ -253,6 +268,11 @@ impl Desk {
     pub fn has_read_to(&self, ends: &BTreeMap<(String, u32), i64>) -> bool {
         let end = |lane: &Lane| ends.get(&(lane.topic.clone(), lane.partition)).copied().unwrap_or(0);
         !self.lanes.is_empty() && self.lanes.iter().all(|lane| lane.has_read_to(end(lane)))
+    }
+
+    /// Whether the group gave it no partition.
+    pub fn holds_nothing(&self) -> bool {
+        self.lanes.is_empty()
     }
 
     /// Whether a commit would say anything new.

@@ -79,6 +79,14 @@ impl Lane {
         self.read.offset = Some(offset + 1);
     }
 
+    /// Nothing is left before `end`; the last offsets before it may be no messages.
+    pub fn reached(&mut self, end: i64) {
+        if end > self.read.offset.unwrap_or(0) {
+            self.written.offset.get_or_insert(end);
+            self.read.offset = Some(end);
+        }
+    }
+
     /// All that was read has been written.
     pub fn wrote(&mut self) {
         if self.written != self.read {

@@ -6,6 +6,7 @@
 
 mod claims;
 mod desk;
+mod held;
 mod lane;
 mod long_texts;
 mod quiet;
@@ -15,7 +16,7 @@ mod shapes;
 mod told;
 mod turn;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -30,6 +31,7 @@ use crate::metrics::SinkFigures;
 use crate::sink::{Nothing, Sink, csv};
 use crate::{Error, Result, threads};
 use desk::Desk;
+use held::Held;
 use long_texts::LongTexts;
 use quiet::Quiet;
 use rejected::Rejected;
@@ -65,7 +67,7 @@ pub(crate) fn run_beside(
         let topics = Arc::new(Topics::connect(&settings)?);
         // A connector in this process makes its topics itself.
         for sink in sinks.iter().filter(|_| producing.is_none()) {
-            topics.look_for(&sink.topics).map_err(|error| error.context(format!("sink {:?}", sink.name)))?;
+            topics.look_for(&sink.topics, control.once).map_err(|error| error.context(format!("sink {:?}", sink.name)))?;
         }
         Common::new(settings.clone(), topics, control, producing)
     };
@@ -160,6 +162,7 @@ struct Attendance<'a> {
     /// With `once`: where each partition ends that it is to read.
     ends: Option<BTreeMap<(String, u32), i64>>,
     quiet: Quiet,
+    held: Held,
 }
 
 impl<'a> Attendance<'a> {
@@ -177,7 +180,7 @@ impl<'a> Attendance<'a> {
             Arc::clone(&common.shapes),
             LongTexts::new(&sink.path, &sink.group),
         )?));
-        Ok(Self { sink, common, figures, patterns, desk, ends: None, quiet: Quiet::new() })
+        Ok(Self { sink, common, figures, patterns, desk, ends: None, quiet: Quiet::new(), held: Held::new() })
     }
 
     fn supervise(&mut self) -> Result<()> {
@@ -260,6 +263,9 @@ impl<'a> Attendance<'a> {
                             desk.write(|claims| member.commit(claims))?;
                         }
                     }
+                    for (topic, partition, end) in std::mem::take(&mut fetched.ends) {
+                        desk.reached(&topic, partition, end, |topic, partition| member.first_kept(topic, partition));
+                    }
                     // A program gets what is here rather than wait for a full batch.
                     if relays && !fetched.is_full {
                         desk.write(|claims| member.commit(claims))?;
@@ -274,6 +280,7 @@ impl<'a> Attendance<'a> {
                 break;
             }
             let now = Instant::now();
+            self.look_for_unheld(member, now)?;
             if commits.is_due(now, come) {
                 self.commit(member)?;
                 commits.done(now, Instant::now());
@@ -291,6 +298,19 @@ impl<'a> Attendance<'a> {
             }
         }
         self.commit(member)
+    }
+
+    /// Whether the group gives all partitions to somebody. A `Link` if it does not, for too long.
+    fn look_for_unheld(&mut self, member: &Member<Desk>, now: Instant) -> Result<()> {
+        let has_some = !self.desk().holds_nothing();
+        if !self.held.is_due(now, has_some) {
+            return Ok(());
+        }
+        let all = self.common.topics.sizes().and_then(|sizes| self.matching(sizes));
+        let unheld = all.and_then(|all| member.unheld(&all));
+        let unheld = unheld.inspect_err(|error| tracing::debug!(sink = self.sink.name, "{error}")).ok().flatten();
+        self.figures.set_unheld(unheld.as_ref().map_or(0, BTreeSet::len));
+        self.held.looked(Instant::now(), unheld)
     }
 
     /// Whether a connector in this process may still send.
@@ -330,14 +350,18 @@ impl<'a> Attendance<'a> {
         Ok(())
     }
 
-    /// All partitions of the topics that the sink reads.
+    /// All partitions of the topics that the sink reads, as the broker says that knows most: of one that is overlooked here the files would be cut
+    /// at a length that is too old.
     fn partitions(&self) -> Result<Vec<(String, u32)>> {
+        self.matching(self.common.topics.sizes_everywhere()?)
+    }
+
+    fn matching(&self, sizes: BTreeMap<String, u32>) -> Result<Vec<(String, u32)>> {
         let wanted = self.patterns.iter().map(|pattern| Regex::new(pattern)).collect::<std::result::Result<Vec<_>, _>>();
         let wanted = wanted.map_err(|cause| Error::usage("bad topic pattern").cause(cause))?;
         let mut partitions = Vec::new();
-        for topic in self.common.topics.names()? {
+        for (topic, count) in sizes {
             if wanted.iter().any(|pattern| pattern.is_match(&topic)) {
-                let count = self.common.topics.partitions(&topic)?;
                 partitions.extend((0..count).map(|partition| (topic.clone(), partition)));
             }
         }

@@ -70,6 +70,8 @@ const CONSUMER: &[(&str, &str)] = &[
     ("fetch.max.bytes", "8388608"),
     ("fetch.wait.max.ms", "100"),
     ("isolation.level", "read_committed"),
+    // The last offsets of a partition may be no messages (the markers of transactions): the end that was reached is told beside the messages.
+    ("enable.partition.eof", "true"),
 ];
 
 /// What a consumer far from its brokers has instead. A fetch that is smaller than what the link carries in a round trip leaves it idle,

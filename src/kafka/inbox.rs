@@ -134,6 +134,8 @@ pub struct Fetched<'a> {
     read: usize,
     /// What the library reported among them.
     pub(super) errors: Vec<RDKafkaErrorCode>,
+    /// Partitions that were read to their end, and the offset of that end: every message before it was taken out by now.
+    pub ends: Vec<(String, u32, i64)>,
     /// Whether more may have been there than were taken.
     pub is_full: bool,
     /// Name of the last message's topic, and the library's object of it.
@@ -143,7 +145,15 @@ pub struct Fetched<'a> {
 
 impl Fetched<'_> {
     fn empty() -> Self {
-        Self { raw: Vec::new(), read: 0, errors: Vec::new(), is_full: false, topic: (null_mut(), String::new()), member: PhantomData }
+        Self {
+            raw: Vec::new(),
+            read: 0,
+            errors: Vec::new(),
+            ends: Vec::new(),
+            is_full: false,
+            topic: (null_mut(), String::new()),
+            member: PhantomData,
+        }
     }
 
     fn fill(&mut self, queue: &Queue, count_max: usize, wait: Duration) {
@@ -158,9 +168,9 @@ impl Fetched<'_> {
         }
     }
 
-    /// Whether there is no message.
+    /// Whether there is neither a message nor an end.
     pub fn is_empty(&self) -> bool {
-        self.raw.is_empty()
+        self.raw.is_empty() && self.ends.is_empty()
     }
 
     /// The next message; the one before it is given back to the library.
@@ -182,15 +192,18 @@ impl Fetched<'_> {
 
     /// Takes out what is no message but the library's report of an error.
     fn sort(&mut self) {
-        let errors = &mut self.errors;
+        let (errors, ends) = (&mut self.errors, &mut self.ends);
         self.raw.retain(|message| {
             // SAFETY: ours until `destroy`.
             #[allow(unsafe_code)]
-            let code = unsafe { message.as_ref() }.err;
-            if code == FINE {
+            let raw = unsafe { message.as_ref() };
+            if raw.err == FINE {
                 return true;
             }
-            errors.push(code.into());
+            match raw.err.into() {
+                RDKafkaErrorCode::PartitionEOF => ends.push((topic_of(raw), raw.partition as u32, raw.offset)),
+                code => errors.push(code),
+            }
             destroy(*message);
             false
         });

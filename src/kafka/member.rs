@@ -3,6 +3,7 @@
 //! A commit says two things: the offset to go on from, and a text of the caller's that belongs to it. Both are one record in the
 //! group's log, so they hold or fail together.
 
+use std::collections::BTreeSet;
 use std::ffi::CString;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -17,6 +18,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionListElem};
 
 use super::acl::Acl;
+use super::assignment::assigned;
 use super::client::Settings;
 use super::commit::{self, Outcome};
 use super::complaints::Complaints;
@@ -324,6 +326,29 @@ impl<H: Holder> Member<H> {
             Ok(Claim { topic: found.topic().to_owned(), partition: found.partition() as u32, offset, text: found.metadata().to_owned() })
         };
         list.elements().iter().map(claim).collect::<std::result::Result<_, _>>().map_err(fail)
+    }
+
+    /// Which of these partitions no member of the group holds; `None` while they are shared out.
+    pub fn unheld(&self, all: &[(String, u32)]) -> Result<Option<BTreeSet<(String, u32)>>> {
+        let name = &self.seat.group;
+        let fail = |cause| self.seat.failed(&format!("ask group {name:?} for its members"), None, &cause);
+        let groups = self.consumer.fetch_group_list(Some(name.as_str()), ASKING).map_err(fail)?;
+        let mut unheld: BTreeSet<_> = all.iter().cloned().collect();
+        let Some(group) = groups.groups().iter().find(|group| group.name() == name) else { return Ok(Some(unheld)) };
+        // A client that knows no topic of its patterns does not even join.
+        if matches!(group.state(), "Empty" | "Dead") {
+            return Ok(Some(unheld));
+        }
+        if group.state() != "Stable" {
+            return Ok(None);
+        }
+        for member in group.members() {
+            let Some(held) = member.assignment().and_then(assigned) else { return Ok(None) };
+            for partition in held {
+                unheld.remove(&partition);
+            }
+        }
+        Ok(Some(unheld))
     }
 
     /// The first offset that the partition still has, as the last fetch of it told. Asks nobody.

@@ -1,6 +1,7 @@
 //! Carries bytes through Kafka. Knows no change, no table and no position: keys, messages, headers and saved states are bytes here.
 
 mod acl;
+mod assignment;
 mod client;
 mod commit;
 mod compacted;

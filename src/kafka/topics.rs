@@ -1,5 +1,6 @@
 //! Topics: which are there, how many partitions they have, and making those that are missing.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -15,13 +16,16 @@ use super::client::Settings;
 use super::complaints::Complaints;
 use super::failure::failure;
 use super::member::subscription;
-use crate::{Error, Result};
+use crate::{Error, Result, threads};
 
 /// How long a broker may take to answer a question about topics.
 const ANSWER: Duration = Duration::from_secs(10);
 
 /// The same in attempts: after each is heard whether the brokers refuse us, which waiting does not mend.
 const ATTEMPTS: [Duration; 3] = [Duration::from_millis(1500), Duration::from_millis(2500), Duration::from_secs(6)];
+
+/// How long each single broker may take to tell what it knows of a topic.
+const EACH_BROKER: Duration = Duration::from_secs(2);
 
 /// From this round trip on, brokers are far: with 512 KB in flight for each of them, 10 MB/s are the most that could be read.
 const FAR: Duration = Duration::from_millis(50);
@@ -85,12 +89,19 @@ impl Topics {
         }
     }
 
-    /// Fails if a topic that is named is hidden from this user; says so if a pattern matches none, since hidden ones are not listed.
-    pub fn look_for(&self, patterns: &[String]) -> Result<()> {
+    /// Fails if a topic that is named is hidden from this user, or must be there (`now`) and is not; says so if a pattern matches none, since
+    /// hidden ones are not listed.
+    pub fn look_for(&self, patterns: &[String], now: bool) -> Result<()> {
         let names = self.names()?;
         for pattern in patterns {
             if !pattern.contains(['*', '?']) {
-                self.partitions(pattern)?;
+                if self.partitions(pattern)? == 0 {
+                    if now && !self.is_there(pattern)? {
+                        return Err(Error::stop(format!("there is no topic {pattern:?}"))
+                            .hint("check the name; without --once the sink waits for the topic"));
+                    }
+                    tracing::warn!("there is no topic {pattern:?} yet: the sink waits for it");
+                }
                 continue;
             }
             let matcher = Regex::new(&subscription(pattern)).map_err(|cause| Error::usage("bad topic pattern").cause(cause))?;
@@ -114,16 +125,39 @@ impl Topics {
             return Ok(there);
         }
         let (partitions, replication) = self.size(compacted)?;
-        self.create(&new_topic(topic, compacted, partitions, replication), false)?;
-        tracing::info!(topic, partitions, replication, "topic created");
-        self.wait_for_leaders(topic, partitions)?;
-        Ok(partitions)
+        if self.create(&new_topic(topic, compacted, partitions, replication), false)? {
+            tracing::info!(topic, partitions, replication, "topic created");
+        }
+        // Another connector may have created it meanwhile, with another count of partitions.
+        self.wait_until_known(topic)
+    }
+
+    /// All topics but the broker's own, by name, with their number of partitions.
+    pub fn sizes(&self) -> Result<BTreeMap<String, u32>> {
+        Ok(sizes_in(&self.metadata(None)?))
+    }
+
+    /// The same as the broker says that knows most: one may not have heard yet of a new topic, or of partitions that were added.
+    pub fn sizes_everywhere(&self) -> Result<BTreeMap<String, u32>> {
+        let metadata = self.metadata(None)?;
+        let mut sizes = sizes_in(&metadata);
+        let told = self.of_each_broker(&metadata, |client| client.fetch_metadata(None, EACH_BROKER).ok().map(|told| sizes_in(&told)));
+        for (topic, partitions) in told.into_iter().flatten() {
+            let known = sizes.entry(topic).or_insert(0);
+            *known = partitions.max(*known);
+        }
+        Ok(sizes)
+    }
+
+    /// Whether any broker knows the topic: the brokers hear of a new one, one after the other.
+    pub fn is_there(&self, topic: &str) -> Result<bool> {
+        Ok(self.partitions(topic)? > 0 || self.by_broker(topic)?.iter().any(|found| found.partitions > 0))
     }
 
     /// Asks whether [`Topics::ensure`] could make this topic, and makes nothing.
     pub(super) fn try_create(&self, topic: &str, compacted: bool) -> Result<()> {
         let (partitions, replication) = self.size(compacted)?;
-        self.create(&new_topic(topic, compacted, partitions, replication), true)
+        self.create(&new_topic(topic, compacted, partitions, replication), true).map(drop)
     }
 
     /// How many brokers the cluster has now.
@@ -140,14 +174,16 @@ impl Topics {
         Ok((if compacted { 1 } else { self.settings.partitions }, replication as i32))
     }
 
-    fn create(&self, new: &NewTopic<'_>, only_try: bool) -> Result<()> {
+    /// False: it was there.
+    fn create(&self, new: &NewTopic<'_>, only_try: bool) -> Result<bool> {
         let needs = [Acl::topic("Create", new.name)];
         let fail = |cause| failure(&format!("create topic {:?}", new.name), &needs, &self.settings, &self.complaints, &cause);
         let admin: AdminClient<DefaultClientContext> = self.settings.admin().create().map_err(fail)?;
         let options = AdminOptions::new().operation_timeout(Some(ANSWER)).request_timeout(Some(ANSWER)).validate_only(only_try);
         let answers = futures_executor::block_on(admin.create_topics([new], &options)).map_err(fail)?;
         match answers.into_iter().next() {
-            Some(Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists))) => Ok(()),
+            Some(Ok(_)) => Ok(true),
+            Some(Err((_, RDKafkaErrorCode::TopicAlreadyExists))) => Ok(false),
             Some(Err((_, code @ RDKafkaErrorCode::TopicAuthorizationFailed))) => Err(fail(KafkaError::AdminOp(code))),
             Some(Err((name, code))) => {
                 let fact = format!("cannot create topic {name:?}: {code}");
@@ -157,22 +193,41 @@ impl Topics {
         }
     }
 
-    /// A new topic can be written to once each partition has a leader.
-    fn wait_for_leaders(&self, topic: &str, partitions: u32) -> Result<()> {
-        for _ in 0..100 {
-            let metadata = self.metadata(Some(topic))?;
-            let led = metadata
-                .topics()
-                .iter()
-                .flat_map(rdkafka::metadata::MetadataTopic::partitions)
-                .filter(|partition| partition.leader() >= 0)
-                .count();
-            if led as u32 >= partitions {
-                return Ok(());
+    /// A new topic can be used once every broker that answers knows the same partitions, each with a leader: until then a client that asks
+    /// the wrong broker takes the topic for missing, and a group gives its partitions to nobody.
+    fn wait_until_known(&self, topic: &str) -> Result<u32> {
+        let began = Instant::now();
+        loop {
+            let found = self.by_broker(topic)?;
+            let first = found.first().copied().unwrap_or_default();
+            if first.partitions > 0 && found.iter().all(|other| *other == first && other.led == other.partitions) {
+                return Ok(first.partitions);
             }
-            std::thread::sleep(Duration::from_millis(100));
+            if began.elapsed() > ANSWER {
+                return Err(Error::link(format!("topic {topic:?} is not known to every broker, or has partitions without a leader"))
+                    .hint("are enough brokers up?"));
+            }
+            std::thread::sleep(Duration::from_millis(50));
         }
-        Err(Error::link(format!("topic {topic:?} has partitions without a leader")).hint("are enough brokers up?"))
+    }
+
+    /// What each broker that answers says of a topic.
+    fn by_broker(&self, topic: &str) -> Result<Vec<Seen>> {
+        let metadata = self.metadata(None)?;
+        Ok(self.of_each_broker(&metadata, |client| seen_by(client, topic)))
+    }
+
+    /// Asks each broker through a new client, which knows no other one yet. Those that do not answer are left out.
+    fn of_each_broker<T: Send>(&self, known: &Metadata, ask: impl Fn(&BaseConsumer<Complaints>) -> Option<T> + Sync) -> Vec<T> {
+        let brokers: Vec<String> = known.brokers().iter().map(|broker| format!("{}:{}", broker.host(), broker.port())).collect();
+        let ask = |broker| {
+            let settings = Settings { brokers: vec![broker], ..self.settings.clone() };
+            ask(&new_reader(&settings, &Complaints::default()).ok()?)
+        };
+        std::thread::scope(|scope| {
+            let asked: Vec<_> = brokers.into_iter().map(|broker| threads::spawn_scoped(scope, || ask(broker))).collect();
+            asked.into_iter().filter_map(|broker| broker.join().ok().flatten()).collect()
+        })
     }
 
     fn metadata(&self, topic: Option<&str>) -> Result<Metadata> {
@@ -220,6 +275,26 @@ impl Topics {
     }
 }
 
+/// What one broker knows of a topic; nothing of one that is not there.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Seen {
+    partitions: u32,
+    led: u32,
+}
+
+/// What a client is told of a topic. `None`: its broker does not answer.
+fn seen_by(client: &BaseConsumer<Complaints>, topic: &str) -> Option<Seen> {
+    let metadata = client.fetch_metadata(Some(topic), EACH_BROKER).ok()?;
+    let Some(found) = metadata.topics().iter().find(|found| found.name() == topic) else { return Some(Seen::default()) };
+    let led = found.partitions().iter().filter(|partition| partition.leader() >= 0).count() as u32;
+    Some(Seen { partitions: found.partitions().len() as u32, led })
+}
+
+fn sizes_in(metadata: &Metadata) -> BTreeMap<String, u32> {
+    let topics = metadata.topics().iter().filter(|topic| !topic.name().starts_with("__"));
+    topics.map(|topic| (topic.name().to_owned(), topic.partitions().len() as u32)).collect()
+}
+
 fn new_reader(settings: &Settings, complaints: &Complaints) -> Result<BaseConsumer<Complaints>> {
     let fail = |cause| failure("connect to Kafka", &[], settings, complaints, &cause);
     settings.asker().create_with_context(complaints.clone()).map_err(fail)
@@ -232,4 +307,42 @@ fn new_topic(topic: &str, compacted: bool, partitions: u32, replication: i32) ->
     }
     // Small and young segments, so that old states really go.
     new.set("cleanup.policy", "compact").set("segment.ms", "600000").set("segment.bytes", "10485760")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Barrier;
+
+    use super::*;
+
+    fn settings(partitions: u32) -> Settings {
+        let known = std::env::var("LIST_SYNC_KAFKA").expect("LIST_SYNC_KAFKA is not set: eval \"$(scripts/services env)\"");
+        Settings { brokers: known.split(',').map(str::to_owned).collect(), properties: BTreeMap::new(), partitions, replication: None }
+    }
+
+    /// Several connectors make one topic at once, each with another count of partitions: all go on with that of the topic, and from then on
+    /// every broker knows it.
+    #[test]
+    fn live_who_makes_a_topic_beside_others_takes_its_partitions() {
+        let name = format!("list_sync.test.made.{}", std::process::id());
+        let together = Barrier::new(4);
+        let made: Vec<(u32, Vec<Seen>)> = std::thread::scope(|scope| {
+            let make = |partitions| {
+                let (name, together) = (&name, &together);
+                scope.spawn(move || {
+                    let topics = Topics::connect(&settings(partitions)).unwrap();
+                    together.wait();
+                    let count = topics.ensure(name, false).unwrap();
+                    (count, topics.by_broker(name).unwrap())
+                })
+            };
+            let running: Vec<_> = (1..=4).map(make).collect();
+            running.into_iter().map(|made| made.join().unwrap()).collect()
+        });
+        let count = Topics::connect(&settings(1)).unwrap().partitions(&name).unwrap();
+        for (said, brokers) in made {
+            assert_eq!(said, count);
+            assert!(brokers.len() == 3 && brokers.iter().all(|seen| seen.partitions == count && seen.led == count), "{brokers:?}");
+        }
+    }
 }
