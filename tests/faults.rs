@@ -167,7 +167,10 @@ fn a_member_freezes_past_its_session() {
     let connect = pipeline.start("connect", &["connect"]);
     let mut frozen = pipeline.start("a", &["-c", "a.toml", "consume"]);
     frozen.wait_for("partitions given");
-    pause(1);
+    // It grows a second time once the first rows are committed.
+    for _ in 0..2 {
+        pipeline.wait_for_growth("a_insert");
+    }
     frozen.signal("STOP");
     let other = pipeline.start("b", &["-c", "b.toml", "consume"]);
     // The session lasts 10 s.
