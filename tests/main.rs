@@ -26,6 +26,7 @@ mod position;
 mod producer;
 mod progress;
 mod remade;
+mod restored;
 mod retention;
 mod security;
 mod shapes;

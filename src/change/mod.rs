@@ -5,5 +5,5 @@ mod position;
 mod table;
 
 pub use batch::{Batch, Cell, Kind, Operation, Row, RowHead, Transaction};
-pub use position::{Checkpoint, Identity, Position, Restart};
+pub use position::{Checkpoint, Identity, Landmark, Position, Restart};
 pub use table::{Column, Table};

@@ -85,6 +85,9 @@ pub enum Restart {
     Postgres {
         /// Bytes from the start of the log.
         lsn: u64,
+        /// The last transaction before it, to recognise the log by; `None` if none was read, or an older list_sync saved the place.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        last: Option<Landmark>,
     },
     /// MySQL and MariaDB: the end of the last finished transaction.
     Binlog {
@@ -100,11 +103,22 @@ pub enum Restart {
     },
 }
 
+/// A transaction of PostgreSQL's log as another log does not have it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Landmark {
+    /// Where its commit record stands.
+    pub commit: u64,
+    /// Its number.
+    pub xid: u32,
+    /// When it was committed, microseconds since 1970.
+    pub at_us: i64,
+}
+
 /// As the server's own tools print a place.
 impl fmt::Display for Restart {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Postgres { lsn } => write!(formatter, "{:X}/{:X}", lsn >> 32, lsn & 0xFFFF_FFFF),
+            Self::Postgres { lsn, .. } => write!(formatter, "{:X}/{:X}", lsn >> 32, lsn & 0xFFFF_FFFF),
             Self::Binlog { file, offset, .. } => write!(formatter, "{file}:{offset}"),
         }
     }

@@ -112,7 +112,11 @@ mod tests {
     use std::collections::{BTreeSet, VecDeque};
 
     fn at(commit: u64) -> Checkpoint {
-        Checkpoint { identity: Identity::default(), position: Position::first_of(0, commit), restart: Restart::Postgres { lsn: commit } }
+        Checkpoint {
+            identity: Identity::default(),
+            position: Position::first_of(0, commit),
+            restart: Restart::Postgres { lsn: commit, last: None },
+        }
     }
 
     proptest! {

@@ -130,7 +130,7 @@ mod tests {
         let checkpoint = Checkpoint {
             identity: [("system".into(), "7".into())].into(),
             position: Position::first_of(1, 2),
-            restart: Restart::Postgres { lsn: 2 },
+            restart: Restart::Postgres { lsn: 2, last: None },
         };
         let lane = LaneEnd { delivered: Some(Position { epoch: 1, commit: 1, ordinal: 9 }), end_offset: 44 };
         let saved = Saved::new(checkpoint, Some(5), true, [("t".to_owned(), vec![lane, LaneEnd::default()])].into());

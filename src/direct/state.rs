@@ -143,7 +143,8 @@ mod tests {
         let file = StateFile::beside(&format!("{}/{{table}}/x", folder.display()), "a/b");
         assert_eq!(file.path, folder.join(".list_sync.a_b.state"));
         assert_eq!(file.load().unwrap(), None);
-        let checkpoint = Checkpoint { identity: Identity::default(), position: Position::START, restart: Restart::Postgres { lsn: 1 } };
+        let checkpoint =
+            Checkpoint { identity: Identity::default(), position: Position::START, restart: Restart::Postgres { lsn: 1, last: None } };
         let state = State::new(checkpoint);
         file.save(&state).unwrap();
         assert_eq!(file.load().unwrap(), Some(state));

@@ -110,11 +110,11 @@ impl<'a> Place<'a> {
                 .hint("start it: with snapshot = \"never\" it begins at the end of the log"));
         };
         match (to, self.source.address.dialect) {
-            ("latest", Dialect::Postgres) => self.forward(saved, Restart::Postgres { lsn: self.kept.end_lsn }),
+            ("latest", Dialect::Postgres) => self.forward(saved, Restart::Postgres { lsn: self.kept.end_lsn, last: None }),
             ("latest", _) => self.end_of_binlog(saved),
             (_, Dialect::Postgres) => {
                 let lsn = parse_lsn(to).ok_or_else(|| unknown(to, "latest, or an LSN such as 16/B374D848"))?;
-                self.forward(saved, Restart::Postgres { lsn })
+                self.forward(saved, Restart::Postgres { lsn, last: None })
             }
             _ => {
                 if matches!(saved.restart, Restart::Binlog { gtid: Some(_), .. }) {
@@ -136,7 +136,7 @@ impl<'a> Place<'a> {
         }
         // A place that the server does not have yet, or does not have any more, is an error of this question.
         self.distance(&restart).map_err(|error| error.context(format!("{restart} cannot be read from")))?;
-        if let Restart::Postgres { lsn } = restart
+        if let Restart::Postgres { lsn, .. } = restart
             && lsn > self.kept.end_lsn
         {
             return Err(Error::stop(format!("{restart} lies behind the end of the server's log")).hint("name a place up to `latest`"));
@@ -189,7 +189,7 @@ fn parse_lsn(text: &str) -> Option<u64> {
 /// As in a position: see [`Position::commit`].
 fn number(restart: &Restart) -> u64 {
     match restart {
-        Restart::Postgres { lsn } => *lsn,
+        Restart::Postgres { lsn, .. } => *lsn,
         Restart::Binlog { file, offset, .. } => {
             let digits = file.rsplit('.').next().and_then(|digits| digits.parse::<u32>().ok()).unwrap_or_default();
             u64::from(digits) << 32 | (*offset).min(u64::from(u32::MAX))

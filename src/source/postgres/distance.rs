@@ -38,7 +38,7 @@ impl PostgresMeasure {
 
 impl Measure for PostgresMeasure {
     fn behind(&mut self, place: &Restart) -> Result<Distance> {
-        let Restart::Postgres { lsn } = place else {
+        let Restart::Postgres { lsn, .. } = place else {
             return Err(Error::stop("the place is not one of a PostgreSQL server"));
         };
         let slot = quote_literal(&self.slot);

@@ -20,6 +20,7 @@ mod login;
 mod message;
 mod notice;
 mod origin;
+mod overlap;
 mod pgoutput;
 mod progress;
 mod publication;

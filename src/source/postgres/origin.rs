@@ -6,9 +6,9 @@
 //! | `timeline` | the log's timeline | when a standby is promoted, and by a recovery to a point in time |
 //! | `slot_restart` | where the log begins that the server keeps for the slot | only moves on: it goes back if the server's folder is an older copy |
 //! | `version`, `database_oid` | of the server, and of the database | `pg_upgrade` raises the one and keeps the other |
-//! | `database`, `slot` | their names | |
+//! | `database`, `slot`, `publication` | their names | |
 //!
-//! Places that an older list_sync saved have `system`, `database` and `slot` alone; what is not there is not compared.
+//! What was read before and comes again tells the rest (`overlap`). Places that an older list_sync saved have `system`, `database` and `slot` alone; what is not there is not compared.
 
 use super::Settings;
 use super::catalog::{Catalog, cells};
@@ -16,7 +16,7 @@ use super::connection::Connection;
 use super::failure::ANOTHER_NAME;
 use super::message::Malformed;
 use super::slot::{self, Slot, parse_lsn, print_lsn};
-use crate::change::{Checkpoint, Identity, Restart};
+use crate::change::{Checkpoint, Identity, Landmark, Restart};
 use crate::{Error, Result};
 
 /// The first version whose slots `pg_upgrade` keeps.
@@ -38,6 +38,7 @@ pub(super) fn identity(catalog: &mut Catalog, wire: &mut Connection, settings: &
         ("database", settings.address.database.clone()),
         ("database_oid", database_oid),
         ("slot", settings.slot.clone()),
+        ("publication", settings.publication.clone()),
     ];
     Ok(marks.into_iter().map(|(mark, value)| (mark.to_owned(), value)).collect())
 }
@@ -50,7 +51,7 @@ pub(super) fn check(
     identity: &Identity,
     saved: &Checkpoint,
 ) -> Result<u64> {
-    let Restart::Postgres { lsn } = saved.restart else {
+    let Restart::Postgres { lsn, .. } = saved.restart else {
         return Err(Error::stop(format!("the saved position of source {:?} is not one of PostgreSQL", settings.name))
             .hint("give the source another name, or remove its saved position"));
     };
@@ -102,6 +103,14 @@ pub(super) fn check(
     Ok(lsn)
 }
 
+/// The last transaction that was read, if it can be expected to come again as it did: by the same slot and publication, and not from an upgraded
+/// server.
+pub(super) fn last_read(identity: &Identity, saved: &Checkpoint, lsn: u64) -> Option<Landmark> {
+    let Restart::Postgres { lsn: saved_lsn, last } = saved.restart else { return None };
+    let is_same = |mark: &str| saved.identity.get(mark) == identity.get(mark);
+    last.filter(|_| saved_lsn == lsn && is_same("slot") && is_same("publication"))
+}
+
 /// `pg_upgrade` makes a cluster with another system identifier, keeps the object ids and, from version 17 on, the slots, all of whose changes were read before.
 fn is_upgraded(now: &Identity, saved: &Identity) -> bool {
     let number = |identity: &Identity| identity.get("version").and_then(|version| version.parse::<u32>().ok());
@@ -142,7 +151,7 @@ fn log_reaches(catalog: &mut Catalog, lsn: u64) -> Result<()> {
     Err(restored(&format!("its log ends at {end}, and {saved} is saved")))
 }
 
-fn restored(why: &str) -> Error {
+pub(super) fn restored(why: &str) -> Error {
     Error::stop(format!("the server is not in the state that was read from, but in an older one (a backup, or another standby): {why}"))
         .hint(format!("rows may be in the files that the server does not have, and the other way round; {ANOTHER_NAME}"))
 }

@@ -69,6 +69,7 @@ impl Decoder {
     pub fn take(&mut self, message: &[u8], lsn: u64, batch: &mut Batch, progress: &mut Progress, catalog: &mut dyn Describe) -> Result<()> {
         let mut fields = Fields(message);
         match fields.u8()? {
+            b'I' | b'U' | b'D' | b'T' if progress.is_repeated() => Ok(()),
             b'I' => self.change(Operation::Insert, fields, lsn, batch, progress),
             b'U' => self.change(Operation::Update, fields, lsn, batch, progress),
             b'D' => self.change(Operation::Delete, fields, lsn, batch, progress),

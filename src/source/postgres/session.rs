@@ -77,7 +77,7 @@ impl Session {
         let read = self.fill(batch, wait, finished_before);
         batch.read_to = batch.read_to.max(self.progress.read_to());
         if self.progress.finished_lsn > finished_before {
-            let restart = Restart::Postgres { lsn: self.progress.finished_lsn };
+            let restart = Restart::Postgres { lsn: self.progress.finished_lsn, last: self.progress.last };
             batch.checkpoint = Some(Checkpoint { identity: self.identity.clone(), position: self.progress.finished(), restart });
         }
         match read {
@@ -94,7 +94,11 @@ impl Session {
         let (deadline, rows_before) = (Instant::now() + wait, batch.rows().len());
         let mut short_read = false;
         loop {
+            let was_in_doubt = self.progress.overlap().is_some();
             self.decode(batch)?;
+            if was_in_doubt && self.progress.overlap().is_none() {
+                self.send_status(false)?;
+            }
             self.send_status_if_due()?;
             if batch.is_full() || (finished_before < self.awaited_lsn && self.awaited_lsn <= self.progress.finished_lsn) {
                 break;
@@ -155,7 +159,10 @@ impl Session {
                 b'c' | b'C' | b'Z' => return Err(Error::link("the server ended the stream")),
                 b'N' => {
                     let notice = ServerError::parse(self.wire.body(body))?;
-                    notice::judge(&notice, &self.tables, &mut self.catalog)?;
+                    // What was said of rows that come again was judged when they came first.
+                    if self.progress.overlap().is_none() {
+                        notice::judge(&notice, &self.tables, &mut self.catalog)?;
+                    }
                     continue;
                 }
                 b'S' => continue,
@@ -172,7 +179,7 @@ impl Session {
                 }
                 b'k' => {
                     let (end, _sent, reply) = (fields.u64()?, fields.u64()?, fields.u8()?);
-                    self.progress.keep_alive(end);
+                    self.progress.keep_alive(end)?;
                     if reply == 1 {
                         self.send_status(false)?;
                     }
@@ -185,7 +192,8 @@ impl Session {
 
     /// How long silence lasts before the server is asked where it stands.
     fn ask_interval(&self) -> Duration {
-        if self.progress.finished_lsn < self.awaited_lsn { ASK_AWAITED } else { ASK_IDLE }
+        let is_awaited = self.progress.finished_lsn < self.awaited_lsn || self.progress.overlap().is_some();
+        if is_awaited { ASK_AWAITED } else { ASK_IDLE }
     }
 
     /// Nothing came in time: asks, and gives the link up if earlier questions were not answered.
@@ -210,11 +218,14 @@ impl Session {
     pub fn send_status(&mut self, ask: bool) -> Result<()> {
         let since_1970 = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         let sent_us = since_1970.as_micros() as i64 - EPOCH_2000_US;
+        // What is not recognised yet is not confirmed.
+        let (read, confirmed) =
+            self.progress.overlap().map_or((self.progress.finished_lsn, self.confirmed_lsn), |overlap| (overlap.from, overlap.from));
         let mut body = [0; 34];
         body[0] = b'r';
-        body[1..9].copy_from_slice(&self.progress.finished_lsn.to_be_bytes());
-        body[9..17].copy_from_slice(&self.confirmed_lsn.to_be_bytes());
-        body[17..25].copy_from_slice(&self.confirmed_lsn.to_be_bytes());
+        body[1..9].copy_from_slice(&read.to_be_bytes());
+        body[9..17].copy_from_slice(&confirmed.to_be_bytes());
+        body[17..25].copy_from_slice(&confirmed.to_be_bytes());
         body[25..33].copy_from_slice(&sent_us.to_be_bytes());
         body[33] = u8::from(ask);
         self.wire.send(Some(b'd'), &body)?;

@@ -8,6 +8,7 @@ use super::connection::{Connection, Purpose};
 use super::failure::is_lock_time_out;
 use super::message::Malformed;
 use super::origin::{self, LOG_END};
+use super::overlap::Overlap;
 use super::progress::Progress;
 use super::publication::{self, Look};
 use super::session::{Decoder, Session};
@@ -179,10 +180,12 @@ impl Source for PostgresSource {
         };
         let lsn = known_lsn.map_or_else(|| self.first_lsn(&mut catalog, &mut wire, &captured), Ok)?;
         let slot = slot::find(&mut catalog, settings)?;
+        let last = saved.and_then(|saved| origin::last_read(&identity, saved, lsn));
+        let overlap = Overlap::new(slot.as_ref().map_or(lsn, |slot| slot.confirmed_lsn), lsn, last);
         identity.extend(slot.map(|slot| (origin::SLOT_RESTART.to_owned(), print_lsn(slot.restart_lsn))));
         let decoder = self.decoder(&mut catalog)?;
         let partitions = catalog.partitions()?;
-        let command = self.start_command(&wire, lsn);
+        let command = self.start_command(&wire, overlap.as_ref().map_or(lsn, |overlap| overlap.from));
         self.start_streaming(&mut wire, &mut catalog, &command)?;
         let epoch = saved.map_or(0, |saved| saved.position.epoch);
         tracing::info!(
@@ -193,8 +196,8 @@ impl Source for PostgresSource {
             wire.version
         );
         let now = Instant::now();
-        let progress = Progress::new(epoch, lsn);
-        let checkpoint = Checkpoint { identity: identity.clone(), position: progress.finished(), restart: Restart::Postgres { lsn } };
+        let progress = Progress::new(epoch, lsn).with_past(last, overlap);
+        let checkpoint = Checkpoint { identity: identity.clone(), position: progress.finished(), restart: Restart::Postgres { lsn, last } };
         self.session = Some(Session {
             wire,
             catalog,
@@ -238,7 +241,7 @@ impl Source for PostgresSource {
     }
 
     fn confirm(&mut self, saved: &Checkpoint) -> Result<()> {
-        let Restart::Postgres { lsn } = saved.restart else {
+        let Restart::Postgres { lsn, .. } = saved.restart else {
             return Err(Error::stop("a position that is not one of PostgreSQL was confirmed to a PostgreSQL source"));
         };
         let session = self.session()?;

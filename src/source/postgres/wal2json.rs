@@ -73,9 +73,12 @@ impl Decoder {
 
     fn take_utf8(&mut self, message: &[u8], batch: &mut Batch, progress: &mut Progress, catalog: &mut dyn Describe) -> Result<()> {
         if std::str::from_utf8(message).is_err() {
-            return self.not_utf8(message, catalog);
+            return if progress.is_repeated() { Ok(()) } else { self.not_utf8(message, catalog) };
         }
         self.change.parse(message)?;
+        if progress.is_repeated() && self.change.action != b'C' {
+            return Ok(());
+        }
         match self.change.action {
             b'B' => {
                 progress.begin(rows::lsn(message, &self.change.lsn)?, rows::timestamp_us(message, &self.change.timestamp)?, self.change.xid)

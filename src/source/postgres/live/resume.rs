@@ -13,6 +13,19 @@ fn stage(name: &str) -> Stage {
     stage
 }
 
+/// Waits until the server has heard what was confirmed.
+#[track_caller]
+fn wait_for_confirmed(stage: &mut Stage, plugin: Plugin, checkpoint: &Checkpoint) {
+    let Restart::Postgres { lsn, .. } = checkpoint.restart else { panic!("{checkpoint:?}") };
+    let slot = format!("{}_{}", stage.schema, plugin.name());
+    let ask = format!("SELECT confirmed_flush_lsn FROM pg_replication_slots WHERE slot_name = '{slot}'");
+    let since = Instant::now();
+    while stage.database.query(&ask).unwrap()[0][0].as_deref().and_then(slot::parse_lsn) != Some(lsn) {
+        assert!(since.elapsed() < Duration::from_secs(30), "{checkpoint:?} is not confirmed");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
 #[test]
 fn live_a_new_start_loses_and_repeats_nothing() {
     for plugin in [Plugin::Pgoutput, Plugin::Wal2json] {
@@ -20,10 +33,10 @@ fn live_a_new_start_loses_and_repeats_nothing() {
         let mut source = PostgresSource::new(stage.settings(plugin));
         let start = source.start(None).unwrap();
         for transaction in 0..20 {
-            insert(&mut stage, transaction * 1000, 700);
+            insert(&mut stage, transaction * 1000, 150);
         }
         let whole = read_to_head(&mut source);
-        assert_eq!(whole.positions.len(), 14_000);
+        assert_eq!(whole.positions.len(), 3_000);
         // Nothing was confirmed, so a new start at the first checkpoint gives all again; at each later one, all after it.
         for checkpoint in [&start].into_iter().chain(&whole.checkpoints) {
             drop(source);
@@ -35,8 +48,9 @@ fn live_a_new_start_loses_and_repeats_nothing() {
             assert_eq!(rest.lines, whole.lines[expected..], "{plugin:?}");
         }
         // What is confirmed is released, and cannot be read again.
-        source.confirm(whole.checkpoints.last().unwrap()).unwrap();
-        std::thread::sleep(Duration::from_millis(300));
+        let last = whole.checkpoints.last().unwrap();
+        source.confirm(last).unwrap();
+        wait_for_confirmed(&mut stage, plugin, last);
         drop(source);
         let error = PostgresSource::new(stage.settings(plugin)).start(Some(&start)).unwrap_err();
         assert!(error.to_string().contains("past the saved"), "{error}");
@@ -128,11 +142,7 @@ fn live_an_idle_slot_moves_on() {
     let last = reading.checkpoints.last().unwrap();
     assert!(last.position > start.position);
     source.confirm(last).unwrap();
-    std::thread::sleep(Duration::from_millis(300));
-    let confirmed =
-        stage.database.query("SELECT confirmed_flush_lsn FROM pg_replication_slots WHERE slot_name = 'pgsrc_idle_pgoutput'").unwrap();
-    let confirmed = slot::parse_lsn(confirmed[0][0].as_deref().unwrap()).unwrap();
-    assert_eq!(Restart::Postgres { lsn: confirmed }, last.restart);
+    wait_for_confirmed(&mut stage, Plugin::Pgoutput, last);
 }
 
 #[test]
