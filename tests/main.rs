@@ -19,6 +19,7 @@ mod headers;
 mod imports;
 mod keep_alive;
 mod log;
+mod log_reset;
 mod long_texts;
 mod monitor;
 mod one_line;

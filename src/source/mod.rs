@@ -5,6 +5,8 @@ mod literal;
 pub mod mysql;
 mod open;
 pub mod postgres;
+#[cfg(test)]
+mod relay;
 mod tables;
 
 pub use address::{Address, Dialect};

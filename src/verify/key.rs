@@ -17,8 +17,10 @@ pub fn primary_key(database: &mut dyn Database, dialect: Dialect, schema: &str, 
              AND k.place <= i.indnkeyatts AND n.nspname = {schema} AND c.relname = {table} ORDER BY k.place"
         ),
         Dialect::Mysql | Dialect::Mariadb => format!(
-            "SELECT column_name FROM information_schema.key_column_usage \
-             WHERE constraint_name = 'PRIMARY' AND table_schema = {schema} AND table_name = {table} ORDER BY ordinal_position"
+            // MariaDB adds the end of a row to the key of a versioned table.
+            "SELECT k.column_name FROM information_schema.key_column_usage k JOIN information_schema.columns c ON c.table_schema = {schema} \
+             AND c.table_name = {table} AND c.column_name = k.column_name WHERE k.constraint_name = 'PRIMARY' AND k.table_schema = {schema} \
+             AND k.table_name = {table} AND coalesce(c.generation_expression, '') <> 'ROW END' ORDER BY k.ordinal_position"
         ),
     };
     first_column(database, &query)

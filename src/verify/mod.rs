@@ -187,7 +187,7 @@ fn places(batch: &Batch, row: &Row, proof: &Proof) -> Result<Vec<Option<usize>>>
         return Ok(places);
     }
     Err(Error::stop(format!("the rows of table {:?} have no column of its key", table.name))
-        .hint("the key has a column that the server computes, or it changed during the comparison: then run it again"))
+        .hint("its key was changed while it was compared: run it again"))
 }
 
 /// Whether each column of the table has the same value in the files; a column that was dropped since is in the files alone, and one that was

@@ -2,6 +2,7 @@
 
 mod least;
 mod monitor;
+mod own_mysql;
 mod own_postgres;
 mod pipeline;
 mod program;
@@ -11,6 +12,7 @@ mod server;
 mod topic;
 
 pub use monitor::{Metrics, Monitor};
+pub use own_mysql::OwnMysql;
 pub use own_postgres::OwnPostgres;
 pub use pipeline::{Counts, Pipeline, alone, together};
 pub use program::{Program, Run, run_on_terminal};

@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 
 use super::super::{Dialect, Snapshot, Tables};
 use super::catalog::Catalog;
-use super::connection::{PURGED, keep_longer, privileges, quote, quote_name};
-use super::gtid::GtidSet;
+use super::connection::{privileges, quote, quote_name};
 use super::shape::metadata_hint;
 use crate::change::Identity;
 use crate::error::Kind;
@@ -249,6 +248,33 @@ pub(super) fn check_tables(catalog: &mut Catalog, wanted: &Tables) -> Result<Vec
     Err(Error::stop(format!("no table matches \"{written}\"")).hint(hint))
 }
 
+/// MariaDB logs the changes of a table whose row versions are numbered by transactions as statements, whatever `binlog_format` says.
+pub(super) fn check_versioning(catalog: &mut Catalog, tables: &[(String, String)]) -> Result<()> {
+    if catalog.address.dialect != Dialect::Mariadb {
+        return Ok(());
+    }
+    let versioned =
+        catalog.query("SELECT TABLE_SCHEMA, TABLE_NAME FROM information_schema.TABLES WHERE TABLE_TYPE = 'SYSTEM VERSIONED'")?;
+    let versioned: Vec<Vec<String>> = versioned.into_iter().map(|row| row.into_iter().flatten().collect()).collect();
+    for (schema, table) in tables.iter().filter(|(schema, table)| versioned.iter().any(|pair| pair[..] == [schema.clone(), table.clone()]))
+    {
+        let columns = catalog.columns(schema, table)?;
+        let by_number = |which: &str| columns.iter().find(|column| column.generation == which && column.data_type == "bigint");
+        let (Some(start), Some(end)) = (by_number("ROW START"), by_number("ROW END")) else { continue };
+        let [name, start, end] = [table, &start.name, &end.name].map(|name| quote_name(name));
+        let name = format!("{}.{name}", quote_name(schema));
+        return Err(Error::stop(format!(
+            "table \"{schema}.{table}\" is versioned by transaction numbers: MariaDB logs its statements instead of its rows"
+        ))
+        .hint(format!(
+            "leave the table out with \"!{schema}.{table}\", and the source goes on with the others. To take it in again, version it by time, \
+             which removes the earlier rows: SET system_versioning_alter_history = KEEP; ALTER TABLE {name} DROP SYSTEM VERSIONING, DROP PERIOD \
+             FOR SYSTEM_TIME, DROP COLUMN {start}, DROP COLUMN {end}; ALTER TABLE {name} ADD SYSTEM VERSIONING"
+        )));
+    }
+    Ok(())
+}
+
 fn nearness(name: &str, patterns: &[String]) -> f64 {
     let bare = name.split_once('.').map_or(name, |(_, table)| table);
     let score = |pattern: &String| strsim::jaro_winkler(if pattern.contains('.') { name } else { bare }, pattern);
@@ -267,55 +293,4 @@ pub(super) fn check_snapshot(catalog: &mut Catalog, tables: &[(String, String)],
         }
     }
     Ok(())
-}
-
-/// MySQL: what is finished was executed here, and what is not finished is still in the log.
-pub(super) fn check_mysql_gtids(catalog: &mut Catalog, saved: &str) -> Result<()> {
-    let saved_literal = quote(saved);
-    let unknown = catalog.text(&format!("SELECT GTID_SUBTRACT({saved_literal}, @@GLOBAL.gtid_executed)"))?.unwrap_or_default();
-    if !unknown.is_empty() {
-        return Err(Error::stop(format!(
-            "the server never executed transactions {unknown}, which are in the files: it was reset or restored from a backup"
-        ))
-        .hint(PURGED));
-    }
-    let missing = catalog.text(&format!("SELECT GTID_SUBTRACT(@@GLOBAL.gtid_purged, {saved_literal})"))?.unwrap_or_default();
-    if !missing.is_empty() {
-        let hint = format!("{PURGED}; next time keep the log longer: {}", keep_longer(Dialect::Mysql));
-        return Err(Error::stop(format!("the server purged transactions {missing}, which were not read yet")).hint(hint));
-    }
-    Ok(())
-}
-
-/// MariaDB: the server is not behind what is finished. Whether the log still reaches back is said by the server itself (error 1236).
-pub(super) fn check_mariadb_gtids(catalog: &mut Catalog, saved: &GtidSet) -> Result<()> {
-    let own = catalog.text("SELECT @@GLOBAL.gtid_binlog_pos")?.unwrap_or_default();
-    let own = GtidSet::parse_mariadb(&own).ok_or_else(|| Error::stop("the server's gtid_binlog_pos cannot be read"))?;
-    let behind = own.domains_behind(saved);
-    if behind.is_empty() {
-        return Ok(());
-    }
-    Err(Error::stop(format!(
-        "the server is at GTID {own}, behind {saved} which is in the files (domain {behind:?}): it was reset or restored"
-    ))
-    .hint(PURGED))
-}
-
-/// Without GTIDs: this is the same server, and the file is still there and long enough.
-pub(super) fn check_file(catalog: &mut Catalog, file: &str, offset: u64) -> Result<()> {
-    let logs = catalog.query("SHOW BINARY LOGS")?;
-    let length = logs.iter().find_map(|row| match &row[..] {
-        [Some(name), Some(length), ..] if name == file => length.parse::<u64>().ok(),
-        _ => None,
-    });
-    match length {
-        Some(length) if length >= offset => Ok(()),
-        Some(length) => {
-            Err(Error::stop(format!("binary log \"{file}\" has {length} bytes, and {offset} were read: the server was reset")).hint(PURGED))
-        }
-        None => {
-            let hint = format!("{PURGED}; next time keep the log longer: {}", keep_longer(catalog.address.dialect));
-            Err(Error::stop(format!("the server no longer has binary log \"{file}\", which was not read to its end")).hint(hint))
-        }
-    }
 }

@@ -151,7 +151,7 @@ fn unreachable_server(address: &Address) -> Error {
 fn refused_plugin(address: &Address, plugin: &str) -> Error {
     let (product, user) = (address.dialect.product(), &address.user);
     let (wanted, known) = match address.dialect {
-        Dialect::Mariadb => ("mysql_native_password", "mysql_native_password or ed25519"),
+        Dialect::Mariadb => ("mysql_native_password", "mysql_native_password, ed25519 or parsec"),
         _ => ("caching_sha2_password", "caching_sha2_password or mysql_native_password"),
     };
     let change = match address.dialect {
@@ -162,12 +162,12 @@ fn refused_plugin(address: &Address, plugin: &str) -> Error {
         .hint(format!("check the user's name in the URL, and SELECT user, host, plugin FROM mysql.user; then: {change}"))
 }
 
+/// The error that a server ends a stream of its log with.
+pub(super) const LOG_REFUSED: u16 = 1236;
+
 /// What error 1236 says: the server cannot send its log.
 fn explain_log(address: &Address, message: &str, said: String) -> Error {
     let says = |words: &[&str]| words.iter().any(|word| message.to_ascii_lowercase().contains(word));
-    if says(&["same server_uuid/server_id"]) {
-        return Error::stop("another reader has the same server id").hint("give each [[source]] its own name or server_id").cause(said);
-    }
     if says(&["purged", "could not find first log", "could not find gtid state", "not in the master's binlog"]) {
         return Error::stop("the server's binary log no longer holds what comes next")
             .hint(format!("{PURGED}; next time keep the log longer: {}", keep_longer(address.dialect)))
@@ -192,6 +192,10 @@ fn explain_log(address: &Address, message: &str, said: String) -> Error {
 fn explain_server(address: &Address, server: &mysql::MySqlError) -> Error {
     let user = &address.user;
     let said = format!("{} says: {}", address.dialect.product(), server.message);
+    // MySQL says it under the number of all that ends its log, MariaDB under one of its own.
+    if server.message.contains("same server_uuid/server_id") {
+        return Error::stop("another reader has the same server id").hint("give each [[source]] its own name or server_id").cause(said);
+    }
     match server.code {
         1045 | 1698 => Error::stop(format!("{} refuses the password of user {user:?}", address.dialect.product()))
             .hint(format!(
@@ -205,7 +209,7 @@ fn explain_server(address: &Address, server: &mysql::MySqlError) -> Error {
             Error::stop(format!("user {user:?} lacks a privilege")).hint(privileges(address, &format!("{}@'%'", quote(user)))).cause(said)
         }
         1146 => Error::stop("a table does not exist").cause(said),
-        1236 => explain_log(address, &server.message, said),
+        LOG_REFUSED => explain_log(address, &server.message, said),
         // The password has expired; the account is locked.
         1820 | 1862 => Error::stop(format!("the password of user {user:?} has expired"))
             .hint(format!("ALTER USER '{user}'@'%' IDENTIFIED BY '…' PASSWORD EXPIRE NEVER"))
@@ -229,8 +233,8 @@ fn explain_server(address: &Address, server: &mysql::MySqlError) -> Error {
 }
 
 /// The way out when the log was purged.
-pub(super) const PURGED: &str = "what is not in the log is lost to the stream: give the source another name and set snapshot = \"never\", and it streams \
-    from now on; the rows that are there must be copied by hand";
+pub(super) const PURGED: &str = "what is not in the log is lost to the stream: `list_sync position set SOURCE latest --yes` lets it go on from now on, or \
+    give the source another name and set snapshot = \"never\"; the rows that are there must be copied by hand";
 
 /// The way out when rows are missing in the log.
 pub(super) const BEGIN_AGAIN: &str = "give the source another name and set snapshot = \"never\": it then streams from now on, and the rows that are there must be copied by hand";
@@ -299,55 +303,52 @@ mod tests {
         assert!(error.kind() == crate::error::Kind::Link && error.to_string().contains("does not answer"), "{error}");
     }
 
-    /// A server that asks for ed25519: what the driver answers is a signature, and no panic.
-    #[test]
-    fn a_server_may_ask_for_ed25519() {
+    /// What a client answers to a server that asks for a plugin of MariaDB's with these packets, one after the other. The server then refuses it.
+    fn answers_to(asked: &'static [&'static [u8]]) -> Vec<usize> {
+        const ABILITIES: [u8; 4] = 0x0008_8208_u32.to_le_bytes();
         let packet = |number: u8, body: &[u8]| [&(body.len() as u32).to_le_bytes()[..3], &[number], body].concat();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("mariadb://x:secret@{}/db?ssl-mode=disabled", listener.local_addr().unwrap());
         let server = std::thread::spawn(move || {
-            let (socket, _) = listener.accept().unwrap();
+            let (mut socket, _) = listener.accept().unwrap();
             let mut reader = socket.try_clone().unwrap();
             let mut read = || {
                 let mut head = [0; 4];
                 reader.read_exact(&mut head).unwrap();
                 let mut body = vec![0; u32::from_le_bytes([head[0], head[1], head[2], 0]) as usize];
                 reader.read_exact(&mut body).unwrap();
-                body
+                body.len()
             };
-            let abilities = (0x0008_8208_u32).to_le_bytes();
-            let mut greeting = b"\x0a5.5.5-10.11.18-MariaDB\0\x01\0\0\0saltsalt\0".to_vec();
-            greeting.extend_from_slice(&[
-                abilities[0],
-                abilities[1],
-                45,
-                2,
-                0,
-                abilities[2],
-                abilities[3],
-                21,
-                0,
-                0,
-                0,
-                0,
-                0,
-                0,
-                0,
-                0,
-                0,
-                0,
-            ]);
-            greeting.extend_from_slice(b"saltsaltsalt\0mysql_native_password\0");
-            let mut writer = socket.try_clone().unwrap();
-            writer.write_all(&packet(0, &greeting)).unwrap();
+            let greeting = [
+                &b"\x0a5.5.5-11.8.3-MariaDB\0\x01\0\0\0saltsalt\0"[..],
+                &ABILITIES[..2],
+                &[45, 2, 0],
+                &ABILITIES[2..],
+                &[21, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+                b"saltsaltsalt\0mysql_native_password\0",
+            ];
+            socket.write_all(&packet(0, &greeting.concat())).unwrap();
             read();
-            writer.write_all(&packet(2, &[&b"\xfeclient_ed25519\0"[..], &[7; 32]].concat())).unwrap();
-            let answer = read();
-            writer.write_all(&packet(4, b"\xff\x15\x04#28000Access denied")).unwrap();
-            answer.len()
+            let mut number = 2;
+            let mut answers = Vec::new();
+            for body in asked {
+                socket.write_all(&packet(number, body)).unwrap();
+                answers.push(read());
+                number += 2;
+            }
+            socket.write_all(&packet(number, b"\xff\x15\x04#28000Access denied")).unwrap();
+            answers
         });
         let error = connect(&Address::parse(&url).unwrap(), SQL_TIMEOUT).unwrap_err();
         assert!(error.to_string().contains("refuses the password"), "{error}");
-        assert_eq!(server.join().unwrap(), 64);
+        server.join().unwrap()
+    }
+
+    /// The answer is a signature, and no panic.
+    #[test]
+    fn a_server_may_ask_for_a_signature() {
+        assert_eq!(answers_to(&[b"\xfeclient_ed25519\0nonce_of_thirty_two_bytes_______"]), [64]);
+        // An empty packet asks for the salt; the signature follows the client's own nonce.
+        assert_eq!(answers_to(&[b"\xfeparsec\0nonce_of_thirty_two_bytes_______", b"\x01P\x00salt_of_18_bytes__"]), [0, 96]);
     }
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::super::Dialect;
 use super::captured::Captured;
+use super::checks;
 use super::connection::{BEGIN_AGAIN, quote};
 use super::event::{Context, Query};
 use super::place::Place;
@@ -133,6 +134,8 @@ impl Captured {
         if !self.patterns.contains(&schema, &table) {
             return self.refuse_side_effects(verb, &schema, &table, said, place);
         }
+        let captured = [(schema.clone(), table.clone())];
+        checks::check_versioning(&mut self.catalog, &captured).map_err(|error| error.context(format!("{verb} at {place}")))?;
         Err(Error::stop(format!(
             "{verb} changed rows of table \"{schema}.{table}\" at {place}, and the binary log holds the statement instead of the rows"
         ))

@@ -48,6 +48,9 @@ pub(super) fn inspect(settings: &Settings, server_id: u32) -> Inspection {
             if let Some(end) = end {
                 found.push(Finding::of("log filter", end.check_filters(&tables).map(|()| "the databases of all tables are logged")));
             }
+            if let Err(error) = checks::check_versioning(&mut catalog, &tables) {
+                found.push(Finding::fail("system versioning", &error));
+            }
             found.push(keys(&mut catalog, &tables).unwrap_or_else(|error| Finding::fail("keys", &error)));
             let readable = readable(&mut catalog, &tables);
             let can_read = readable.is_ok();

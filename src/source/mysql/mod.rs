@@ -25,6 +25,7 @@ mod hidden;
 mod inspect;
 #[cfg(test)]
 mod live;
+mod origin;
 mod place;
 mod reader;
 mod rows;
@@ -104,55 +105,8 @@ impl MysqlSource {
         let end = checks::log_end(catalog)?;
         let gtids = if settings.has_gtids() { Some(parse_gtids(self.settings.address.dialect, &end.gtids)?) } else { None };
         let position = position(0, file_number(&end.file), end.offset);
-        Ok((Reached { position, file: end.file, file_begun: 0, offset: end.offset, moved: false }, gtids))
-    }
-
-    /// Where the stream goes on, after all checks that it can.
-    fn go_on(&self, catalog: &mut Catalog, settings: &checks::Settings, saved: &Checkpoint) -> Result<(Reached, Option<GtidSet>)> {
-        let Restart::Binlog { gtid, file, offset, begun } = &saved.restart else {
-            return Err(Error::stop(format!("the saved position of source {:?} is not one of MySQL or MariaDB", self.settings.name))
-                .hint("give the source another name"));
-        };
-        let dialect = self.settings.address.dialect;
-        let same_server = saved.identity == self.identity;
-        if saved.identity.get("product") != self.identity.get("product") {
-            return Err(Error::stop("the saved position belongs to another product's server").hint("give the source another name"));
-        }
-        // GTIDs were turned off while the source was away: on the same server, file and offset still say where it goes on.
-        let gtid = gtid.as_ref().filter(|_| settings.has_gtids() || !same_server);
-        let gtids = gtid.map(|text| parse_gtids(dialect, text)).transpose()?;
-        match &gtids {
-            Some(_) if !settings.has_gtids() => {
-                return Err(Error::stop(
-                    "this is another server than the saved position's, and it has no GTIDs: its log cannot be compared",
-                )
-                .hint("connect to the server of before, or turn gtid_mode = ON on this one"));
-            }
-            Some(_) if dialect == Dialect::Mysql => checks::check_mysql_gtids(catalog, gtid.map_or("", String::as_str))?,
-            Some(list) => checks::check_mariadb_gtids(catalog, list)?,
-            None if same_server => checks::check_file(catalog, file, *offset)?,
-            None => {
-                return Err(Error::stop("this is another server than the saved position's, and without GTIDs its log cannot be compared")
-                    .hint(format!(
-                        "connect to the server of before, or {}; gtid_mode = ON makes a change of servers possible",
-                        connection::BEGIN_AGAIN
-                    )));
-            }
-        }
-        if !same_server {
-            let epoch = saved.position.epoch.checked_add(1).ok_or_else(|| Error::stop("the server changed more than 65,535 times"))?;
-            let reached = Reached { position: Position::first_of(epoch, 0), file: String::new(), file_begun: 0, offset: 0, moved: false };
-            return Ok((reached, gtids));
-        }
-        let end = checks::log_end(catalog)?;
-        if position(saved.position.epoch, file_number(&end.file), end.offset) < saved.position {
-            return Err(Error::stop(format!(
-                "the server's log ends at {}:{}, before the saved position: it was reset or restored",
-                end.file, end.offset
-            ))
-            .hint(connection::PURGED));
-        }
-        Ok((Reached { position: saved.position, file: file.clone(), file_begun: begun.unwrap_or(0), offset: *offset, moved: false }, gtids))
+        let file_begun = stream::file_begun(&self.settings.address, self.server_id(), &end.file)?.unwrap_or(0);
+        Ok((Reached { position, file: end.file, file_begun, offset: end.offset, moved: false }, gtids))
     }
 
     fn checkpoint(&self, reached: &Reached, gtids: Option<&GtidSet>) -> Checkpoint {
@@ -205,6 +159,7 @@ impl Source for MysqlSource {
             (checks::matching_tables(&mut catalog, &self.settings.tables)?, self.go_on(&mut catalog, &settings, saved)?)
         } else {
             let tables = checks::check_tables(&mut catalog, &self.settings.tables)?;
+            checks::check_versioning(&mut catalog, &tables)?;
             // The position first: a row that comes between the two questions is a row that stops the start, not one that is lost.
             let begin = self.begin(&mut catalog, &settings)?;
             checks::check_snapshot(&mut catalog, &tables, self.settings.snapshot)?;
@@ -243,7 +198,10 @@ impl Source for MysqlSource {
             batch.checkpoint = running.map(|reader| self.checkpoint(&reader.reached, reader.gtids.as_ref()));
         }
         let Err(error) = filled else { return Ok(()) };
-        self.running = None;
+        let error = match self.running.take() {
+            Some(mut running) => self.cause_of(error, &mut running.reader),
+            None => error,
+        };
         // The transactions before the failure are finished: they are not lost with it.
         batch.keep_before(batch.read_to);
         if batch.rows().is_empty() && batch.checkpoint.is_none() {

@@ -2,9 +2,11 @@
 
 use std::fmt;
 
+use super::connection::PURGED;
 use super::cursor::Cursor;
 use super::event::{Event, kind};
 use crate::change::Position;
+use crate::{Error, Result};
 
 /// Set on events that the server makes up for the reader; they lie in no file.
 const FLAG_ARTIFICIAL: u16 = 0x20;
@@ -122,6 +124,15 @@ impl Reached {
             }
         }
     }
+}
+
+/// RESET BINARY LOGS, or a restored server, begins new files under names that were used before.
+pub(super) fn same_file(file: &str, begun_before: u32, begun: u32) -> Result<()> {
+    if begun_before == 0 || begun == begun_before {
+        return Ok(());
+    }
+    Err(Error::stop(format!("binary log \"{file}\" is not the one that was read before: the server's logs were reset, or it was restored"))
+        .hint(PURGED))
 }
 
 #[cfg(test)]

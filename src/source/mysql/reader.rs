@@ -16,13 +16,13 @@ use std::sync::Arc;
 use super::super::Dialect;
 use super::captured::Captured;
 use super::compressed::{Payload, inflate};
-use super::connection::{self, BEGIN_AGAIN};
+use super::connection::BEGIN_AGAIN;
 use super::cursor::{Malformed, Parsed};
 use super::effect::Said;
 use super::event::{self, Event, Opening, Query, kind};
 use super::gtid::GtidSet;
 use super::held::{Held, Released};
-use super::place::{Place, Reached};
+use super::place::{self, Place, Reached};
 use super::rows::Rows;
 use super::statement::Statement;
 use super::transaction::{Ending, Open, Role};
@@ -188,7 +188,7 @@ impl Reader {
     fn begin_file(&mut self, event: &Event) -> Result<()> {
         self.place.file_begun = event.timestamp;
         if self.reached.file == self.place.file {
-            same_file(&self.place.file, self.reached.file_begun, event.timestamp)?;
+            place::same_file(&self.place.file, self.reached.file_begun, event.timestamp)?;
             self.reached.file_begun = event.timestamp;
         }
         Ok(())
@@ -370,15 +370,6 @@ fn without_compression(event: &Event) -> Parsed<Cow<'_, [u8]>> {
     let packed = event::parse_query(&event.body)?.text;
     let head = &event.body[..event.body.len() - packed.len()];
     Ok(Cow::Owned([head, &inflate(packed)?].concat()))
-}
-
-/// RESET BINARY LOGS, or a restored server, begins files anew under names that were used before.
-pub(super) fn same_file(file: &str, begun_before: u32, begun: u32) -> Result<()> {
-    if begun_before == 0 || begun == begun_before {
-        return Ok(());
-    }
-    Err(Error::stop(format!("binary log \"{file}\" is not the one that was read before: the server's logs were reset, or it was restored"))
-        .hint(connection::PURGED))
 }
 
 fn unreadable(event_kind: u8, place: &Place) -> Error {

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use super::super::Dialect;
-use super::catalog::{Catalog, with_identity};
+use super::catalog::{Catalog, CatalogColumn, with_identity};
 use super::charsets::BINARY;
 use super::hidden::Hidden;
 use super::table_map::{MappedColumn, TableMap, TableName, column_type as t};
 use super::values::Encoding;
 use super::values::charset::Charset;
 use crate::change::{Column, Table};
+use crate::error::Kind;
 use crate::{Error, Result};
 
 /// A table's form at one place of the log.
@@ -39,7 +40,7 @@ pub(super) fn build(name: &TableName, map: &TableMap, catalog: &mut Catalog) -> 
             Some("uuid") => (Encoding::Uuid, "uuid".to_owned()),
             Some("inet6") => (Encoding::Inet { bytes: 16 }, "inet6".to_owned()),
             Some("inet4") => (Encoding::Inet { bytes: 4 }, "inet4".to_owned()),
-            _ => encoding(column, catalog).map_err(|error| error.context(format!("column {:?} of table {qualified:?}", column.name)))?,
+            _ => encoding(column, catalog).map_err(|error| leave_out(error, &column.name, &qualified))?,
         };
         encodings.push(encoding);
         if !is_left_out(place) {
@@ -54,29 +55,45 @@ pub(super) fn build(name: &TableName, map: &TableMap, catalog: &mut Catalog) -> 
 }
 
 /// MariaDB's UUID and INET look like BINARY(16) and BINARY(4) in the log: the catalog tells them apart. Empty where nothing is to be told.
+///
+/// The catalog is today's. A column that it does not have under this name is looked up at its place, as after a rename. What it cannot tell is
+/// printed as BINARY, and the log says so.
 fn plugin_types(name: &TableName, map: &TableMap, catalog: &mut Catalog) -> Result<Vec<String>> {
     let ambiguous = |column: &MappedColumn| column.kind == t::STRING && matches!(column.meta, 4 | 16) && column.collation == Some(BINARY);
     if catalog.address.dialect != Dialect::Mariadb || !map.columns.iter().any(ambiguous) {
         return Ok(Vec::new());
     }
     let known = catalog.columns(name.schema, name.name)?;
-    for column in map.columns.iter().filter(|column| ambiguous(column)) {
-        let now = known.iter().find(|candidate| candidate.name == column.name).map_or("none", |candidate| candidate.data_type.as_str());
-        if !["binary", "uuid", "inet6", "inet4"].contains(&now) {
+    let is_new = |now: &CatalogColumn| !map.columns.iter().any(|column| column.name == now.name);
+    let types = map.columns.iter().enumerate().map(|(place, column)| {
+        if !ambiguous(column) {
+            return String::new();
+        }
+        let named = known.iter().find(|now| now.name == column.name);
+        let renamed = known.get(place).filter(|now| known.len() == map.columns.len() && is_new(now));
+        let now = named.or(renamed).filter(|now| is_stored_so(column, &now.data_type));
+        if named.is_none() || now.is_none() {
             let (table, column) = (format!("{}.{}", name.schema, name.name), &column.name);
+            let taken_for = now.map_or("binary", |now| now.data_type.as_str());
             tracing::warn!(
                 table,
                 column,
-                now,
-                "the column changed since its rows were logged: if it was a UUID or INET, its values come as hex"
+                taken_for,
+                "the column was changed, renamed or dropped after these rows were logged, and the log does not tell BINARY, UUID and INET apart"
             );
         }
-    }
-    let types = map.columns.iter().map(|column| {
-        let found = known.iter().find(|candidate| ambiguous(column) && candidate.name == column.name);
-        found.map(|column| column.data_type.clone()).unwrap_or_default()
+        now.map(|now| now.data_type.clone()).unwrap_or_default()
     });
     Ok(types.collect())
+}
+
+/// Whether a column of today's type lies in the log as this one does.
+fn is_stored_so(column: &MappedColumn, data_type: &str) -> bool {
+    match data_type {
+        "uuid" | "inet6" => column.meta == 16,
+        "inet4" => column.meta == 4,
+        other => other == "binary",
+    }
 }
 
 /// The hint that lets the log name its columns.
@@ -96,9 +113,21 @@ fn no_names(table: &str, dialect: Dialect) -> Error {
         ))
 }
 
+/// Whatever is changed on the server, what was logged before stays as it is.
+fn leave_out(error: Error, column: &str, table: &str) -> Error {
+    let leave_out = format!("leave the table out with \"!{table}\", and the source goes on with the others");
+    let hint = match error.hint_text() {
+        Some(prevention) if error.kind() == Kind::Stop => {
+            format!("{leave_out}. To take it in again, before its next changes: {prevention}")
+        }
+        Some(hint) => hint.to_owned(),
+        None => leave_out,
+    };
+    error.context(format!("column {column:?} of table {table:?}")).hint(hint)
+}
+
 fn unsupported(type_name: &str) -> Error {
-    Error::stop(format!("type {type_name} is not supported"))
-        .hint("leave the table out with \"!schema.table\", or change the column's type")
+    Error::stop(format!("type {type_name} is not supported")).hint("change the column's type")
 }
 
 /// Encoding and printed type of a column.
@@ -134,7 +163,7 @@ fn encoding(column: &MappedColumn, catalog: &mut Catalog) -> Result<(Encoding, S
         t::VECTOR => (Encoding::Vector { length_bytes }, "vector".to_owned()),
         t::TIMESTAMP | t::TIME | t::DATETIME => {
             return Err(Error::stop("the column has the format of times before MySQL 5.6, whose precision the log does not tell")
-                .hint("rebuild the table: ALTER TABLE … FORCE (MariaDB: with mysql56_temporal_format = ON)"));
+                .hint("ALTER TABLE … FORCE (MariaDB: with mysql56_temporal_format = ON)"));
         }
         t::MARIADB_BLOB_COMPRESSED | t::MARIADB_VARCHAR_COMPRESSED => return Err(unsupported("COMPRESSED")),
         other => return Err(unsupported(&format!("number {other}"))),
@@ -151,8 +180,7 @@ fn charset(column: &MappedColumn, catalog: &mut Catalog) -> Result<(Option<Chars
     let known = catalog.charsets.name(collation).map(|(name, length)| (name.to_owned(), length));
     let (name, length) = known.ok_or_else(|| Error::stop(format!("the server does not know collation {collation}")))?;
     let converter = catalog.converter(&name)?.ok_or_else(|| {
-        Error::stop(format!("character set {name:?} is not supported"))
-            .hint("ALTER TABLE … CONVERT TO CHARACTER SET utf8mb4, or leave the table out")
+        Error::stop(format!("character set {name:?} is not supported")).hint("ALTER TABLE … CONVERT TO CHARACTER SET utf8mb4")
     })?;
     Ok((Some(converter), length.max(1)))
 }

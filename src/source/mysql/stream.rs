@@ -12,7 +12,7 @@ use mysql::prelude::Queryable as _;
 use mysql::{BinlogRequest, BinlogStream};
 
 use super::super::{Address, Dialect};
-use super::connection::{connect, explain, tls_failure};
+use super::connection::{LOG_REFUSED, connect, explain, tls_failure};
 use super::event::{Event, kind};
 use super::gtid::GtidSet;
 use crate::{Error, Result, threads};
@@ -113,6 +113,31 @@ impl Drop for Stream {
         self.shared.lock().closed = true;
         self.shared.taken.notify_one();
     }
+}
+
+/// When the server began this file of its log; `None` if it does not have it. Asked on a connection of its own, since SQL does not tell, and under
+/// a number of its own: the server ends the stream of another reader with the same one.
+pub(super) fn file_begun(address: &Address, server_id: u32, file: &str) -> Result<Option<u32>> {
+    const FIRST: u64 = 4;
+    let from = From::File { file: file.to_owned(), offset: FIRST };
+    let mut conn = connect(address, SILENCE_MAX)?;
+    for setting in session_settings(address.dialect, &from) {
+        conn.query_drop(setting).map_err(|error| explain(address, error))?;
+    }
+    let is_gone = |error: &mysql::Error| matches!(error, mysql::Error::MySqlError(refused) if refused.code == LOG_REFUSED);
+    let stream = match conn.get_binlog_stream(request(server_id ^ 1 << 31, &from)?) {
+        Err(refused) if is_gone(&refused) => return Ok(None),
+        opened => opened.map_err(|error| explain(address, error))?,
+    };
+    for event in stream {
+        match event {
+            Err(refused) if is_gone(&refused) => return Ok(None),
+            Err(error) => return Err(explain_read(address, error)),
+            Ok(event) if event.header().event_type_raw() == kind::FORMAT_DESCRIPTION => return Ok(Some(event.header().timestamp())),
+            Ok(_) => {}
+        }
+    }
+    Err(Error::link(format!("{} ended the stream of its binary log", address.dialect.product())))
 }
 
 fn session_settings(dialect: Dialect, from: &From) -> Vec<String> {

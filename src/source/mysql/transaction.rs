@@ -58,7 +58,7 @@ impl Open {
             return Ok(());
         }
         Err(Error::stop(format!("an XA transaction changed table {table:?}, and XA transactions are not supported"))
-            .hint("leave the table out with \"!schema.table\", or use plain transactions for it"))
+            .hint(format!("leave the table out with \"!{table}\", and the source goes on with the others; use plain transactions for it")))
     }
 
     /// A ROLLBACK in the log takes back what was handed out.

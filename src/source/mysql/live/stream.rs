@@ -307,15 +307,38 @@ fn live_another_file_of_the_same_name_is_refused() {
                 *time = Some(begun - 1);
                 *gtid = gtid.take().filter(|_| change_gtid);
             }
-            source.start(Some(&other)).unwrap();
-            let (rows, error) = read_failure(&mut source);
-            assert!(rows.is_empty() && error.to_string().contains("is not the one that was read before"), "{rows:?} {error}");
+            let error = source.start(Some(&other)).unwrap_err();
+            assert!(error.kind() == Kind::Stop && error.to_string().contains("is not the one that was read before"), "{error}");
         }
-        // What earlier versions saved has no time.
-        let text = serde_json::to_string(&start).unwrap();
+        // By GTID the stream begins in a later file than the one that is named.
+        bench.run("FLUSH BINARY LOGS");
+        bench.run("INSERT INTO {t} VALUES (3, 'c', 1)");
+        source.start(Some(&saved)).unwrap();
+        let (_, _, mut later) = read_all(&mut source);
+        let Restart::Binlog { file, begun: time, .. } = &mut later.restart else { panic!("{later:?}") };
+        let Restart::Binlog { file: before, .. } = &saved.restart else { panic!("{saved:?}") };
+        assert_ne!(file, before);
+        file.clone_from(before);
+        *time = Some(begun - 1);
+        let error = source.start(Some(&later)).unwrap_err();
+        assert!(error.to_string().contains("is not the one that was read before"), "{error}");
+        // A file that is gone was purged, and then all that was read stands before the oldest one.
+        let Restart::Binlog { file, .. } = &mut later.restart else { panic!("{later:?}") };
+        file.insert_str(file.len() - 6, "0000");
+        let error = source.start(Some(&later)).unwrap_err();
+        assert!(error.to_string().contains("does not go on from there"), "{error}");
+        // A source that has not read anything knows it, too; what earlier versions saved has no time.
+        let mut early = start.clone();
+        let Restart::Binlog { begun: time, .. } = &mut early.restart else { panic!("{early:?}") };
+        assert_eq!(time.replace(begun - 1), Some(begun));
+        let error = source.start(Some(&early)).unwrap_err();
+        assert!(error.to_string().contains("is not the one that was read before"), "{error}");
+        let Restart::Binlog { begun: time, .. } = &mut early.restart else { panic!("{early:?}") };
+        *time = None;
+        let text = serde_json::to_string(&early).unwrap();
         assert!(!text.contains("begun"), "{text}");
         source.start(Some(&serde_json::from_str(&text).unwrap())).unwrap();
-        assert_eq!(read_all(&mut source).0.len(), 2);
+        assert_eq!(read_all(&mut source).0.len(), 3);
     }
 }
 
