@@ -22,6 +22,7 @@ pub(super) struct Catalog {
 
 /// A table that the patterns name.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of the catalog")]
 pub(super) struct Captured {
     pub oid: u32,
     pub schema: String,
@@ -32,6 +33,10 @@ pub(super) struct Captured {
     pub has_identity: bool,
     /// It says so by a column that the server computes.
     pub computed_identity: bool,
+    /// It says so by the whole row, of which a column is only computed when it is read: once the table is published, the server refuses to say it.
+    pub virtual_identity: bool,
+    /// It has a primary key.
+    pub has_key: bool,
 }
 
 /// Schema and name of the tables that a partition belongs to, the nearest first.
@@ -113,7 +118,9 @@ impl Catalog {
             "SELECT c.oid, n.nspname, c.relname, c.relkind = 'p', c.relreplident IN ('f', 'i') OR c.relreplident = 'd' AND EXISTS (SELECT FROM \
              pg_catalog.pg_index i WHERE i.indrelid = c.oid AND i.indisprimary), EXISTS (SELECT FROM pg_catalog.pg_index i JOIN \
              pg_catalog.pg_attribute ga ON ga.attrelid = i.indrelid AND ga.attnum = ANY (i.indkey) WHERE i.indrelid = c.oid AND \
-             ga.attgenerated <> '' AND CASE c.relreplident WHEN 'd' THEN i.indisprimary WHEN 'i' THEN i.indisreplident ELSE false END), (SELECT string_agg(an.nspname || chr(31) || ac.relname, \
+             ga.attgenerated <> '' AND CASE c.relreplident WHEN 'd' THEN i.indisprimary WHEN 'i' THEN i.indisreplident ELSE false END), c.relreplident = 'f' AND EXISTS (SELECT FROM pg_catalog.pg_attribute va WHERE va.attrelid = c.oid AND \
+             va.attgenerated = 'v' AND NOT va.attisdropped), EXISTS (SELECT FROM pg_catalog.pg_index k WHERE k.indrelid = c.oid AND \
+             k.indisprimary), (SELECT string_agg(an.nspname || chr(31) || ac.relname, \
              chr(31) ORDER BY a.place) FROM pg_catalog.pg_partition_ancestors(c.oid) WITH ORDINALITY a(relid, place) JOIN \
              pg_catalog.pg_class ac ON ac.oid = a.relid JOIN pg_catalog.pg_namespace an ON an.oid = ac.relnamespace WHERE \
              c.relispartition AND a.relid <> c.oid) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = \
@@ -123,11 +130,14 @@ impl Catalog {
         let mut tables: Vec<_> = rows
             .into_iter()
             .map(|row| {
-                let [oid, schema, name, partitioned, has_identity, computed, ancestors] = cells(row);
+                let [oid, schema, name, partitioned, has_identity, computed, computed_late, has_key, ancestors] = cells(row);
                 let names: Vec<&str> = ancestors.split('\u{1f}').collect();
                 let ancestors = names.chunks_exact(2).map(|pair| (pair[0].to_owned(), pair[1].to_owned())).collect();
-                let [partitioned, has_identity, computed_identity] = [partitioned, has_identity, computed].map(|is| is == "t");
-                (Captured { oid: oid.parse().unwrap_or(0), schema, name, partitioned, has_identity, computed_identity }, ancestors)
+                let [partitioned, has_identity, computed_identity, virtual_identity, has_key] =
+                    [partitioned, has_identity, computed, computed_late, has_key].map(|is| is == "t");
+                let oid = oid.parse().unwrap_or(0);
+                let table = Captured { oid, schema, name, partitioned, has_identity, computed_identity, virtual_identity, has_key };
+                (table, ancestors)
             })
             .collect();
         tables.sort_by(|(a, _), (b, _)| (&a.schema, &a.name).cmp(&(&b.schema, &b.name)));

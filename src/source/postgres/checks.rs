@@ -44,7 +44,8 @@ pub(super) fn role_may_replicate(catalog: &mut Catalog) -> Result<()> {
 
 /// An update or delete of the table cannot say which row it was.
 pub(super) fn lacks_identity(table: &Captured, plugin: Plugin, version: u32) -> bool {
-    !table.has_identity || table.computed_identity && plugin == Plugin::Pgoutput && version < COMPUTED_SENT
+    let is_refused = table.virtual_identity || table.computed_identity && version < COMPUTED_SENT;
+    !table.has_identity || is_refused && plugin == Plugin::Pgoutput
 }
 
 /// What follows where a table's updates and deletes cannot say which row it was.
@@ -55,9 +56,27 @@ pub(super) fn without_identity(plugin: Plugin) -> &'static str {
     }
 }
 
-/// The statement that makes the whole row a table's identity.
-pub(super) fn identity_statement(table: &Captured) -> String {
-    format!("ALTER TABLE {}.{} REPLICA IDENTITY FULL", quote_identifier(&table.schema), quote_identifier(&table.name))
+/// The statement that gives a table an identity that is sent: the whole row, or the primary key where the whole row is not to be had.
+pub(super) fn identity_statement(table: &Captured) -> Option<String> {
+    let identity = match (table.virtual_identity, table.has_key) {
+        (false, _) => "FULL",
+        (true, true) => "DEFAULT",
+        (true, false) => return None,
+    };
+    Some(format!("ALTER TABLE {}.{} REPLICA IDENTITY {identity}", quote_identifier(&table.schema), quote_identifier(&table.name)))
+}
+
+/// What helps a table whose updates and deletes cannot say which row it was.
+pub(super) fn identity_hint(table: &Captured) -> String {
+    match (identity_statement(table), table.virtual_identity) {
+        (Some(statement), false) => format!("add a primary key, or {statement}"),
+        (Some(statement), true) => format!("the whole row of a table with a virtual generated column cannot be its identity: {statement}"),
+        (None, _) => format!(
+            "the whole row of a table with a virtual generated column cannot be its identity: add a primary key to \"{}.{}\", and set REPLICA \
+             IDENTITY DEFAULT",
+            table.schema, table.name
+        ),
+    }
 }
 
 /// Warns of tables whose updates name no row.
@@ -65,9 +84,9 @@ pub(super) fn warn_of_identities(captured: &[Captured], plugin: Plugin, version:
     for table in captured.iter().filter(|table| lacks_identity(table, plugin, version)) {
         tracing::warn!(
             table = format!("{}.{}", table.schema, table.name),
-            "the table has no replica identity that can be used: {}; add a primary key, or {}",
+            "the table has no replica identity that can be used: {}; {}",
             without_identity(plugin),
-            identity_statement(table)
+            identity_hint(table)
         );
     }
 }

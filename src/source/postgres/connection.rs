@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use super::super::Address;
-use super::failure::{ServerError, link};
+use super::failure::{ServerError, lost};
 use super::login;
 use super::message::{Fields, Input, Malformed, UNREADABLE};
 use super::socket::{Stream, Wait};
@@ -130,7 +130,7 @@ impl Connection {
 
     fn lost(&mut self, what: &str, cause: io::Error) -> Error {
         self.broken = true;
-        link(what, &self.address, cause)
+        lost(what, &self.address, cause)
     }
 
     /// Runs one statement by the simple protocol and hands out its rows ('D') and copied data ('d'). Answers the command tag.

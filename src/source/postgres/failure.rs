@@ -7,13 +7,25 @@ use super::message::{Fields, Malformed};
 use super::tls;
 use crate::{Error, error};
 
-/// What makes the files right again after changes of a table were missing: the truncate voids what they hold, and the rows follow. It was tried.
-pub(super) const FILL_AGAIN: &str = "`list_sync verify` shows what is missing; to send all its rows again once the table is captured: BEGIN; \
-     CREATE TEMPORARY TABLE copy ON COMMIT DROP AS SELECT * FROM t; TRUNCATE t; INSERT INTO t SELECT * FROM copy; COMMIT";
+/// Sends all rows of a table again: the truncate voids what the files hold, and the rows follow. It was tried.
+macro_rules! refill {
+    () => {
+        "BEGIN; CREATE TEMPORARY TABLE copy ON COMMIT DROP AS SELECT * FROM t; TRUNCATE t; INSERT INTO t OVERRIDING SYSTEM VALUE SELECT * FROM \
+         copy; COMMIT (of a table with generated columns, name the other columns in both lists; a table with a foreign key to it goes into the \
+         same TRUNCATE, and is filled after it)"
+    };
+}
+
+/// What makes the files right again after changes of a table were missing.
+pub(super) const FILL_AGAIN: &str =
+    concat!("`list_sync verify` shows what is missing; to send all its rows again once the table is captured: ", refill!());
 
 /// The way out where the log that a source needs is not to be had any more. It was tried.
-pub(super) const ANOTHER_NAME: &str = "give the source another name, with snapshot = \"never\"; changes up to its start are in no message: send the rows of each table \
-     t again once it streams: BEGIN; CREATE TEMPORARY TABLE copy ON COMMIT DROP AS SELECT * FROM t; TRUNCATE t; INSERT INTO t SELECT * FROM copy; COMMIT";
+pub(super) const ANOTHER_NAME: &str = concat!(
+    "give the source another name, with snapshot = \"never\"; changes up to its start are in no message: send the rows of each table t again \
+     once it streams: ",
+    refill!()
+);
 
 /// Another session's lock was waited for as long as we wait.
 pub(super) fn is_lock_time_out(error: &Error) -> bool {
@@ -147,6 +159,14 @@ impl ServerError {
             _ => (Stop, None),
         }
     }
+}
+
+/// A connection that stood broke. What TLS cannot read any more was damaged on its way: the same bytes come again.
+pub(super) fn lost(what: &str, address: &Address, cause: io::Error) -> Error {
+    let failure = cause.get_ref().and_then(|failure| failure.downcast_ref::<rustls::Error>());
+    let is_damage = matches!(failure, Some(rustls::Error::DecryptError | rustls::Error::InvalidMessage(_)))
+        || matches!(failure, Some(rustls::Error::AlertReceived(rustls::AlertDescription::BadRecordMac)));
+    if is_damage { Error::link(format!("{what} {address}")).cause(cause) } else { link(what, address, cause) }
 }
 
 /// A failure of the connection itself: worth another try, unless one of the two sides does not take the other's certificate.

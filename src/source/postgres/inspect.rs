@@ -138,9 +138,9 @@ fn identities(settings: &Settings, captured: &[Captured], version: u32) -> Findi
         return Finding::ok("replica identity", "every table has a key or a replica identity");
     }
     let names: Vec<_> = without.iter().map(|table| format!("{}.{}", table.schema, table.name)).collect();
-    let statements = without.iter().map(|table| checks::identity_statement(table)).collect::<Vec<_>>();
+    let statements = without.iter().filter_map(|table| checks::identity_statement(table)).collect::<Vec<_>>();
     let fact = format!("without a key: {}; {}", listed(&names), checks::without_identity(settings.plugin));
-    let hint = format!("add a primary key, or {}", statements.join("; "));
+    let hint = without.iter().map(|table| checks::identity_hint(table)).collect::<Vec<_>>().join("; ");
     Finding::fail("replica identity", &Error::stop(fact).hint(hint)).fix(Fix::Statements(statements))
 }
 

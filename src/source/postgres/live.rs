@@ -4,12 +4,13 @@ mod failures;
 mod keys;
 mod left_out;
 mod origin;
+mod refill;
 mod resume;
 mod same_rows;
 
 use std::time::{Duration, Instant};
 
-use super::{DEFAULT_SCHEMA, Plugin, PostgresDatabase, PostgresSource, Settings, catalog, open, publication, slot};
+use super::{DEFAULT_SCHEMA, Plugin, PostgresDatabase, PostgresSource, Settings, catalog, checks, open, publication, slot};
 use crate::change::{Batch, Cell, Checkpoint, Position, Restart, Row};
 use crate::source::{Address, Database, Snapshot, Source, Tables};
 

@@ -13,6 +13,33 @@ pub(super) fn check(answer: crate::Result<impl Sized>, kind: Kind, fact: &str, h
     assert!(!error.to_string().contains('\n'), "{error}");
 }
 
+/// What TLS refuses was damaged on its way, and comes again.
+#[test]
+fn live_a_damaged_record_is_a_broken_link() {
+    let mut stage = Stage::new("damaged");
+    stage.run("CREATE TABLE SCHEMA_.test (id int PRIMARY KEY)");
+    let relay = crate::source::relay::Relay::to(&address());
+    let mut settings = stage.settings(Plugin::Pgoutput);
+    settings.address.port = relay.port;
+    settings.address.options.insert("sslmode".into(), "require".into());
+    let mut source = PostgresSource::new(settings);
+    let start = source.start(None).unwrap();
+    stage.run("INSERT INTO SCHEMA_.test VALUES (1)");
+    assert_eq!(read_to_head(&mut source).lines.len(), 1);
+    relay.damage();
+    stage.run("INSERT INTO SCHEMA_.test VALUES (2)");
+    let (mut batch, since) = (Batch::default(), Instant::now());
+    let error = loop {
+        assert!(since.elapsed() < Duration::from_mins(1), "the damage is not noticed");
+        if let Err(error) = source.read(&mut batch, Duration::from_millis(200)) {
+            break error;
+        }
+    };
+    assert!(error.kind() == Kind::Link && error.to_string().contains("connection lost"), "{error}");
+    source.start(Some(&start)).unwrap();
+    assert_eq!(read_to_head(&mut source).lines.len(), 2);
+}
+
 #[test]
 fn live_log_in_failures() {
     let mut stage = Stage::new("login");

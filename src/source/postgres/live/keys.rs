@@ -54,6 +54,33 @@ fn live_a_generated_column_in_the_primary_key() {
     }
 }
 
+/// The server refuses updates of a published table whose whole row is its identity, if a column of it is computed when it is read.
+#[test]
+fn live_a_virtual_column_and_the_whole_row() {
+    let mut stage = Stage::new("virtual");
+    let mut catalog = catalog::Catalog::open(&address()).unwrap();
+    let version = catalog.version().unwrap();
+    let kind = if version < 18 { "STORED" } else { "VIRTUAL" };
+    stage.run(&format!("CREATE TABLE SCHEMA_.test (id int PRIMARY KEY, v int, g int GENERATED ALWAYS AS (v * 2) {kind})"));
+    stage.run("ALTER TABLE SCHEMA_.test REPLICA IDENTITY FULL");
+    let settings = stage.settings(Plugin::Pgoutput);
+    let captured = catalog.captured(&settings.tables).unwrap();
+    let is_refused = checks::lacks_identity(&captured[0], Plugin::Pgoutput, version);
+    assert!(!checks::lacks_identity(&captured[0], Plugin::Wal2json, version));
+    let mut source = PostgresSource::new(settings);
+    source.start(None).unwrap();
+    stage.run("INSERT INTO SCHEMA_.test VALUES (1, 5)");
+    let update = "UPDATE pgsrc_virtual.test SET v = 6";
+    assert_eq!(stage.database.execute(update).is_err(), is_refused, "the server's word");
+    if is_refused {
+        let statement = checks::identity_statement(&captured[0]).unwrap();
+        assert!(checks::identity_hint(&captured[0]).contains(&statement));
+        stage.run(&statement);
+        stage.run(update);
+    }
+    assert_eq!(keys(&read_to_head(&mut source).lines), ["Insert [\"id\"", "Update [\"id\""]);
+}
+
 #[test]
 fn live_keys_that_are_no_number() {
     let mut stage = Stage::new("nan_key");
