@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::message::Malformed;
+use super::values::is_number;
 
 /// A string's place in the message, without its quotes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -84,7 +85,7 @@ impl<'a> Scanner<'a> {
             b"" => Err(Malformed),
             b"null" => Ok(Scalar::Null),
             b"true" | b"false" => Ok(Scalar::Literal(start..self.at)),
-            number if matches!(number[0], b'0'..=b'9' | b'-') => Ok(Scalar::Literal(start..self.at)),
+            number if is_number(number) => Ok(Scalar::Literal(start..self.at)),
             _ => Err(Malformed),
         }
     }

@@ -123,10 +123,10 @@ impl Input {
         &self.bytes[body]
     }
 
-    /// Room to read into; at least as much as the message that is awaited needs.
+    /// Room to read into. It grows with what has come of the message that is awaited: a length is only a claim.
     pub fn room(&mut self) -> &mut [u8] {
         let held = self.end - self.start;
-        let wanted = (self.awaited.saturating_sub(held)).max(Self::ROOM_MIN);
+        let wanted = self.awaited.saturating_sub(held).min(held).max(Self::ROOM_MIN);
         if held == 0 || self.bytes.len() - self.end < wanted {
             self.bytes.copy_within(self.start..self.end, 0);
             (self.start, self.end) = (0, held);
@@ -182,6 +182,19 @@ mod tests {
                 let _ = fields.text();
                 let _ = fields.value();
             }
+        }
+    }
+
+    #[test]
+    fn room_grows_with_what_came_and_not_with_what_is_claimed() {
+        let mut input = Input::new();
+        let claim = [&b"d"[..], &(Input::MESSAGE_MAX as u32).to_be_bytes()].concat();
+        input.room()[..claim.len()].copy_from_slice(&claim);
+        input.filled(claim.len());
+        for _ in 0..3 {
+            assert_eq!(input.next(), Ok(None));
+            assert!(input.room().len() <= Input::BYTES);
+            input.filled(1);
         }
     }
 

@@ -112,6 +112,11 @@ impl Decoder {
             columns.push(Column { name: fields.text()?.to_owned(), type_name: String::new(), identity });
             types.push((fields.u32()?, fields.i32()?));
         }
+        let mut names: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
+        names.sort_unstable();
+        if names.windows(2).any(|pair| pair[0] == pair[1]) {
+            return Err(Malformed.into());
+        }
         let mut encodings: Vec<_> = types.iter().map(|&(type_oid, _)| Some(Encoding::of(type_oid))).collect();
         let wanted = self.wanted.contains(schema, name);
         let (mut key, mut half_identity) = (Vec::new(), false);

@@ -65,11 +65,37 @@ impl Encoding {
 }
 
 fn number(printed: &[u8]) -> Result<(Kind, &[u8]), Unreadable> {
-    let unsigned = printed.strip_prefix(b"-").unwrap_or(printed);
-    match unsigned.first() {
-        Some(b'0'..=b'9') => Ok((Kind::Literal, printed)),
-        Some(_) if matches!(unsigned, b"NaN" | b"Infinity") => Ok((Kind::Null, b"")),
+    if is_number(printed) {
+        return Ok((Kind::Literal, printed));
+    }
+    match printed {
+        b"NaN" | b"Infinity" | b"-Infinity" => Ok((Kind::Null, b"")),
         _ => Err(Unreadable),
+    }
+}
+
+/// A number as PostgreSQL and JSON write it.
+pub(super) fn is_number(text: &[u8]) -> bool {
+    let digits = |text: &[u8]| text.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(text.len());
+    let unsigned = text.strip_prefix(b"-").unwrap_or(text);
+    let whole = digits(unsigned);
+    if whole == 0 || whole > 1 && unsigned.starts_with(b"0") {
+        return false;
+    }
+    let mut rest = &unsigned[whole..];
+    if let Some(fraction) = rest.strip_prefix(b".") {
+        let count = digits(fraction);
+        if count == 0 {
+            return false;
+        }
+        rest = &fraction[count..];
+    }
+    match rest {
+        [] => true,
+        [b'e' | b'E', b'+' | b'-', exponent @ ..] | [b'e' | b'E', exponent @ ..] => {
+            !exponent.is_empty() && digits(exponent) == exponent.len()
+        }
+        _ => false,
     }
 }
 
@@ -121,7 +147,19 @@ mod tests {
         ] {
             assert_eq!(carried(type_oid, printed.as_bytes()), Ok((kind, text.as_bytes().to_vec())), "{type_oid} {printed}");
         }
-        for (type_oid, printed) in [(16, &b"x"[..]), (17, b"00"), (23, b""), (23, b"-"), (25, b"\xff"), (1700, b"inf")] {
+        for (type_oid, printed) in [
+            (16, &b"x"[..]),
+            (17, b"00"),
+            (23, b""),
+            (23, b"-"),
+            (25, b"\xff"),
+            (1700, b"inf"),
+            (23, b"1\"2"),
+            (1700, b"01"),
+            (1700, b"1."),
+            (701, b"1e"),
+            (701, b"1e+"),
+        ] {
             assert_eq!(carried(type_oid, printed), Err(Unreadable), "{type_oid} {printed:?}");
         }
     }

@@ -198,6 +198,9 @@ fn text_of(message: &[u8], text: &Text) -> Result<String, Malformed> {
     String::from_utf8(out).map_err(|_| Malformed)
 }
 
+/// More than any table has columns; the time that a row takes may grow with their square.
+const ITEMS_MAX: usize = 4096;
+
 fn parse_items(scanner: &mut Scanner, message: &[u8], items: &mut Vec<Item>) -> Result<(), Malformed> {
     scanner.array(|scanner| {
         let mut item = Item { name: Text::default(), type_oid: 0, value: Scalar::Null };
@@ -212,6 +215,9 @@ fn parse_items(scanner: &mut Scanner, message: &[u8], items: &mut Vec<Item>) -> 
             }
             Ok(())
         })?;
+        if items.len() == ITEMS_MAX {
+            return Err(Malformed);
+        }
         items.push(item);
         Ok(())
     })
@@ -242,6 +248,9 @@ pub(super) fn lsn(message: &[u8], text: &Text) -> Result<u64, Malformed> {
     std::str::from_utf8(&message[text.place.clone()]).ok().and_then(super::super::slot::parse_lsn).ok_or(Malformed)
 }
 
+/// PostgreSQL's timestamps end with it.
+const YEAR_MAX: i64 = 294_276;
+
 /// `2026-11-23 22:41:17.123456+00` in microseconds since 1970.
 pub(super) fn timestamp_us(message: &[u8], text: &Text) -> Result<i64, Malformed> {
     let text = std::str::from_utf8(&message[text.place.clone()]).map_err(|_| Malformed)?;
@@ -255,7 +264,7 @@ pub(super) fn timestamp_us(message: &[u8], text: &Text) -> Result<i64, Malformed
     };
     let [year, month, day] = numbers(date, '-')?;
     let [hour, minute, second] = numbers(time, ':')?;
-    if !(1..=12).contains(&month) || fraction.len() > 6 {
+    if !(1..=12).contains(&month) || year > YEAR_MAX || fraction.len() > 6 {
         return Err(Malformed);
     }
     let micros: i64 = format!("{fraction:0<6}").parse().map_err(|_| Malformed)?;
