@@ -182,7 +182,7 @@ fn parse_tagged_gtid(body: &[u8]) -> Parsed<Opening> {
             2 => number = Some(variable(&mut cursor)? >> 1), // signed: the lowest bit is the sign, and a GTID's number is positive
             3 => {
                 let length = usize::try_from(variable(&mut cursor)?).map_err(|_| Malformed)?;
-                String::from_utf8(cursor.take(length)?.to_vec()).map_err(|_| Malformed)?.clone_into(&mut tag);
+                tag = read_tag(cursor.take(length)?)?;
             }
             0 => flags = variable(&mut cursor)? as u8,
             4 | 5 => _ = variable(&mut cursor)?,            // logical clock
@@ -192,6 +192,13 @@ fn parse_tagged_gtid(body: &[u8]) -> Parsed<Opening> {
     }
     let number = number.ok_or(Malformed)?;
     Ok(Opening { gtid: Some(Gtid::Mysql { server, tag, number }), committed_us: committed_us.cast_signed(), flags })
+}
+
+/// Up to 32 letters, digits and underscores.
+fn read_tag(bytes: &[u8]) -> Parsed<String> {
+    const LETTERS_MAX: usize = 32;
+    let is_tag = bytes.len() <= LETTERS_MAX && bytes.iter().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || *byte == b'_');
+    if is_tag { String::from_utf8(bytes.to_vec()).map_err(|_| Malformed) } else { Err(Malformed) }
 }
 
 /// The ones at the low end of the first byte count the bytes that follow.
@@ -315,7 +322,8 @@ pub(super) fn parse_rotate(body: &[u8]) -> Parsed<(u64, &[u8])> {
 #[cfg(test)]
 mod tests {
     use super::{
-        Event, HEADER_BYTES, parse_gtid, parse_load_query, parse_mariadb_gtid, parse_query, parse_rotate, parse_tagged_gtid, variable,
+        Event, HEADER_BYTES, Malformed, parse_gtid, parse_load_query, parse_mariadb_gtid, parse_query, parse_rotate, parse_tagged_gtid,
+        read_tag, variable,
     };
     use crate::source::mysql::cursor::Cursor;
     use proptest::prelude::*;
@@ -336,6 +344,15 @@ mod tests {
             [(&[0x04][..], 2), (&[0x01, 0x01], 64), (&[0xff, 1, 0, 0, 0, 0, 0, 0, 0], 1), (&[0x7f, 1, 0, 0, 0, 0, 0, 0], 1)]
         {
             assert_eq!(variable(&mut Cursor::new(bytes)), Ok(expected), "{bytes:?}");
+        }
+    }
+
+    /// It stands in messages as it came.
+    #[test]
+    fn letters_of_a_tag() {
+        assert_eq!(read_tag(b"tag_1"), Ok("tag_1".to_owned()));
+        for bad in [&b"a\"b"[..], b"A", "ä".as_bytes(), &[b'a'; 33]] {
+            assert_eq!(read_tag(bad), Err(Malformed));
         }
     }
 

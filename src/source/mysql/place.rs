@@ -36,10 +36,10 @@ impl Place {
             return;
         }
         let size = u64::from(event.size);
-        let expected = self.offset + size;
+        let expected = self.offset.saturating_add(size);
         let mut end = expected & !0xffff_ffff | u64::from(event.log_pos);
-        if end + 0x8000_0000 < expected {
-            end += 1 << 32;
+        if end.saturating_add(0x8000_0000) < expected {
+            end = end.saturating_add(1 << 32);
         }
         self.event_start = end.saturating_sub(size);
         self.offset = end;

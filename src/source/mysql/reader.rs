@@ -271,6 +271,9 @@ impl Reader {
     }
 
     fn open_payload(&mut self, event: &Event) -> Result<()> {
+        if self.payload.is_some() {
+            return Err(unreadable(event.kind, &self.place));
+        }
         if self.opened(event, Ending::Statement).is_some_and(|open| open.role == Role::Repeat) {
             self.close();
             return Ok(());

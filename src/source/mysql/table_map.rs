@@ -214,6 +214,11 @@ impl TableMap {
         for column in &mut self.columns {
             std::str::from_utf8(value.packed_bytes()?).map_err(|_| Malformed)?.clone_into(&mut column.name);
         }
+        let mut names: Vec<&str> = self.columns.iter().map(|column| column.name.as_str()).collect();
+        names.sort_unstable();
+        if names.windows(2).any(|pair| pair[0] == pair[1]) {
+            return Err(Malformed);
+        }
         self.has_names = true;
         Ok(())
     }

@@ -56,6 +56,9 @@ fn write_group(bytes: &mut Cursor, digits: usize, out: &mut Vec<u8>) -> Parsed<(
         return Ok(());
     }
     let group = bytes.number_big_endian(stored_bytes(digits))?;
+    if group >= 10_u64.pow(digits as u32) {
+        return Err(Malformed);
+    }
     write!(out, "{group:0digits$}").map_err(|_| Malformed)
 }
 

@@ -4,7 +4,7 @@
 use std::io::Write as _;
 
 use super::super::cursor::{Cursor, Malformed, Parsed};
-use super::number::{shortest_even, write_plain, write_signed, write_unsigned};
+use super::number::{finite, shortest_even, write_plain, write_signed, write_unsigned};
 use super::{decimal, time};
 
 /// The server refuses deeper documents.
@@ -12,17 +12,29 @@ const DEPTH_MAX: u32 = 101;
 
 /// Appends the document's text. An empty value is what old servers stored for `null`.
 pub(super) fn write(bytes: &[u8], out: &mut Vec<u8>) -> Parsed<()> {
+    let mut left = Left(2 * bytes.len());
     match bytes.split_first() {
         None => out.extend_from_slice(b"null"),
-        Some((kind, body)) => write_value(*kind, body, 0, out)?,
+        Some((kind, body)) => write_value(*kind, body, 0, &mut left, out)?,
     }
     Ok(())
 }
 
-fn write_value(kind: u8, body: &[u8], depth: u32, out: &mut Vec<u8>) -> Parsed<()> {
+/// How many bytes of text and elements may still come. In a document of the server no two share bytes, so that there are fewer of them than bytes; offsets
+/// that lead to the same bytes again could otherwise make a document without an end of a few hundred.
+struct Left(usize);
+
+impl Left {
+    fn take(&mut self, count: usize) -> Parsed<()> {
+        self.0 = self.0.checked_sub(count).ok_or(Malformed)?;
+        Ok(())
+    }
+}
+
+fn write_value(kind: u8, body: &[u8], depth: u32, left: &mut Left, out: &mut Vec<u8>) -> Parsed<()> {
     let mut cursor = Cursor::new(body);
     match kind {
-        0x00..=0x03 => return write_container(kind, body, depth, out),
+        0x00..=0x03 => return write_container(kind, body, depth, left, out),
         0x04 => out.extend_from_slice(literal(cursor.u8()?)?),
         0x05 => write_signed(i64::from(cursor.u16()?.cast_signed()), out),
         0x06 => write_unsigned(u64::from(cursor.u16()?), out),
@@ -30,14 +42,16 @@ fn write_value(kind: u8, body: &[u8], depth: u32, out: &mut Vec<u8>) -> Parsed<(
         0x08 => write_unsigned(u64::from(cursor.u32()?), out),
         0x09 => write_signed(cursor.u64()?.cast_signed(), out),
         0x0a => write_unsigned(cursor.u64()?, out),
-        0x0b => write_number(f64::from_bits(cursor.u64()?), out),
+        0x0b => write_number(finite(f64::from_bits(cursor.u64()?))?, out),
         0x0c => {
             let length = variable_length(&mut cursor)?;
+            left.take(length)?;
             write_string(cursor.take(length)?, out)?;
         }
         0x0f => {
             let kind = cursor.u8()?;
             let length = variable_length(&mut cursor)?;
+            left.take(length)?;
             write_opaque(kind, cursor.take(length)?, out)?;
         }
         _ => return Err(Malformed),
@@ -69,7 +83,7 @@ fn variable_length(cursor: &mut Cursor) -> Parsed<usize> {
 
 /// Objects and arrays: count, size, then tables of keys (offset, length) and of values (type, offset or the value itself). Offsets count
 /// from the count.
-fn write_container(kind: u8, body: &[u8], depth: u32, out: &mut Vec<u8>) -> Parsed<()> {
+fn write_container(kind: u8, body: &[u8], depth: u32, left: &mut Left, out: &mut Vec<u8>) -> Parsed<()> {
     if depth >= DEPTH_MAX {
         return Err(Malformed);
     }
@@ -82,11 +96,13 @@ fn write_container(kind: u8, body: &[u8], depth: u32, out: &mut Vec<u8>) -> Pars
     let mut keys = Cursor::new(header.take(key_table)?);
     out.push(if object { b'{' } else { b'[' });
     for place in 0..count {
+        left.take(1)?;
         if place > 0 {
             out.extend_from_slice(b", ");
         }
         if object {
             let (start, length) = (keys.number(width)? as usize, usize::from(keys.u16()?));
+            left.take(length)?;
             write_string(body.get(start..).and_then(|rest| rest.get(..length)).ok_or(Malformed)?, out)?;
             out.extend_from_slice(b": ");
         }
@@ -94,7 +110,7 @@ fn write_container(kind: u8, body: &[u8], depth: u32, out: &mut Vec<u8>) -> Pars
         let entry = header.take(width)?;
         let inlined = matches!(kind, 0x04..=0x06) || (width == 4 && matches!(kind, 0x07 | 0x08));
         let value = if inlined { entry } else { body.get(Cursor::new(entry).number(width)? as usize..).ok_or(Malformed)? };
-        write_value(kind, value, depth + 1, out)?;
+        write_value(kind, value, depth + 1, left, out)?;
     }
     out.push(if object { b'}' } else { b']' });
     Ok(())
@@ -204,6 +220,30 @@ fn write_base64(bytes: &[u8], out: &mut Vec<u8>) {
 mod tests {
     use super::write;
     use proptest::prelude::*;
+
+    /// Each text and element of a document has bytes of its own.
+    #[test]
+    fn what_is_shared_is_refused() {
+        // {"aa…a": null, …} with a name for every key, or with one for all.
+        let object = |shared: bool| {
+            let (count, length): (u16, u16) = (50, 100);
+            let texts = 4 + count * 7;
+            let starts = (0..count).map(|key| texts + if shared { 0 } else { key * length });
+            let keys: Vec<u8> = starts.flat_map(|start| [start.to_le_bytes(), length.to_le_bytes()].concat()).collect();
+            let text = vec![b'a'; usize::from(if shared { length } else { count * length })];
+            let size = texts + text.len() as u16;
+            [&[0][..], &count.to_le_bytes(), &size.to_le_bytes(), &keys, &[4, 0, 0].repeat(usize::from(count)), &text].concat()
+        };
+        assert!(write(&object(false), &mut Vec::new()).is_ok());
+        assert!(write(&object(true), &mut Vec::new()).is_err());
+    }
+
+    #[test]
+    fn what_is_no_number_is_refused() {
+        for number in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+            assert!(write(&[&[0x0b][..], &number.to_le_bytes()].concat(), &mut Vec::new()).is_err());
+        }
+    }
 
     proptest! {
         #[test]

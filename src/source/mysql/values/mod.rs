@@ -104,10 +104,10 @@ impl Encoding {
     pub fn decode(&self, row: &mut Cursor, out: &mut Vec<u8>) -> Encoded<Kind> {
         match self {
             Self::Integer { bytes, signed } => number::decode_integer(row, *bytes, *signed, out)?,
-            Self::Float => number::write_float(f32::from_bits(row.u32()?), out),
+            Self::Float => number::write_float(number::finite(f32::from_bits(row.u32()?))?, out),
             // MariaDB prints no minus for a zero: the sum of both zeros has none.
-            Self::MariadbFloat => number::write_float(f32::from_bits(row.u32()?) + 0.0, out),
-            Self::Double => number::write_double(f64::from_bits(row.u64()?), out),
+            Self::MariadbFloat => number::write_float(number::finite(f32::from_bits(row.u32()?))? + 0.0, out),
+            Self::Double => number::write_double(number::finite(f64::from_bits(row.u64()?))?, out),
             Self::Decimal { precision, scale } => decimal::decode(row, *precision, *scale, out)?,
             Self::Year => number::write_year(row.u8()?, out),
             Self::Text { length_bytes, charset } => {
@@ -139,5 +139,26 @@ impl Encoding {
             _ => return Err(Fault::Malformed),
         }
         Ok(Kind::Text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Cursor, Encoding, Fault};
+
+    /// The server has no such numbers; digits made of them would be wrong.
+    #[test]
+    fn what_is_no_number_is_refused() {
+        let refuses =
+            |encoding: &Encoding, bytes: &[u8]| encoding.decode(&mut Cursor::new(bytes), &mut Vec::new()) == Err(Fault::Malformed);
+        for number in [f32::NAN, f32::INFINITY] {
+            for encoding in [Encoding::Float, Encoding::MariadbFloat] {
+                assert!(refuses(&encoding, &number.to_le_bytes()));
+            }
+            assert!(refuses(&Encoding::Double, &f64::from(number).to_le_bytes()));
+            assert!(refuses(&Encoding::Vector { length_bytes: 1 }, &[&[4][..], &number.to_le_bytes()].concat()));
+        }
+        // Nine digits in four bytes: not 4,294,967,295.
+        assert!(refuses(&Encoding::Decimal { precision: 18, scale: 9 }, &[0x80, 0, 0, 1, 0xff, 0xff, 0xff, 0xff]));
     }
 }

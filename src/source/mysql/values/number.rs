@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 
-use super::super::cursor::{Cursor, Parsed};
+use super::super::cursor::{Cursor, Malformed, Parsed};
 
 pub(in super::super) fn decode_integer(row: &mut Cursor, bytes: u8, signed: bool, out: &mut Vec<u8>) -> Parsed<()> {
     let number = match bytes {
@@ -32,6 +32,11 @@ pub(in super::super) fn write_unsigned(number: u64, out: &mut Vec<u8>) {
 /// 0 stands for year 0, else years count from 1900.
 pub(in super::super) fn write_year(year: u8, out: &mut Vec<u8>) {
     write_unsigned(if year == 0 { 0 } else { 1900 + u64::from(year) }, out);
+}
+
+/// No column holds NaN or an infinity: the server refuses them.
+pub(in super::super) fn finite<F: Copy + Into<f64>>(number: F) -> Parsed<F> {
+    if number.into().is_finite() { Ok(number) } else { Err(Malformed) }
 }
 
 /// As PostgreSQL's `float4out`: an exponent below -4 or from 6 on is written out.

@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::super::cursor::{Cursor, Malformed, Parsed};
-use super::number::write_float;
+use super::number::{finite, write_float};
 use std::io::Write as _;
 
 /// `width` digits, the highest bit first; bytes come highest first too.
@@ -61,7 +61,7 @@ pub(in super::super) fn write_vector(bytes: &[u8], out: &mut Vec<u8>) -> Parsed<
         if place > 0 {
             out.push(b',');
         }
-        write_float(f32::from_le_bytes(*number), out);
+        write_float(finite(f32::from_le_bytes(*number))?, out);
     }
     out.push(b']');
     Ok(())
