@@ -63,7 +63,7 @@ impl Text {
         Ok(json)
     }
 
-    fn to_json(&self) -> Result<String> {
+    pub(super) fn to_json(&self) -> Result<String> {
         serde_json::to_string(self).map_err(|cause| Error::stop("the text of a commit cannot be written").cause(cause))
     }
 
@@ -80,6 +80,9 @@ impl Text {
         let mut found: Self = serde_json::from_str(text).map_err(|cause| fail(cause.to_string()))?;
         if !(1..=2).contains(&found.version) {
             return Err(fail(format!("layout {}", found.version)));
+        }
+        if let Some(name) = found.long.iter().find(|name| !LongTexts::is_name(name)) {
+            return Err(fail(format!("{name:?} is no list of files")));
         }
         for name in std::mem::take(&mut found.long) {
             match texts.load(&name)? {
@@ -133,6 +136,8 @@ mod tests {
         assert_eq!(Text::from_json("t", "", &texts).unwrap(), Text::default());
         assert!(Text::from_json("t", "something else", &texts).is_err());
         assert!(Text::from_json("t", "{\"v\":3}", &texts).is_err());
+        let elsewhere = format!(r#"{{"v":2,"l":["../x/{}-{}"]}}"#, "0".repeat(8), "1".repeat(32));
+        assert!(Text::from_json("t", &elsewhere, &texts).unwrap_err().to_string().contains("no list"));
     }
 
     /// 1,000 tables of this member and of 100 others; of a member on another disk only the name of its file is known, and stays.

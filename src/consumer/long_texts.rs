@@ -21,6 +21,8 @@ const LEFT_OVER: Duration = Duration::from_hours(1);
 
 /// Hexadecimal digits of a file's name.
 const DIGITS: usize = 32;
+/// Those of its group.
+const GROUP_DIGITS: usize = 8;
 
 /// The files of one member.
 #[derive(Debug)]
@@ -37,19 +39,23 @@ impl LongTexts {
     /// For the members of a group that write to this path.
     pub fn new(path: &str, group: &str) -> Self {
         let folder = fixed_folder(path).join(".list_sync");
-        Self { folder, group: digits(group.as_bytes())[..8].to_owned(), held: BTreeSet::new(), next: BTreeSet::new() }
+        Self { folder, group: digits(group.as_bytes())[..GROUP_DIGITS].to_owned(), held: BTreeSet::new(), next: BTreeSet::new() }
     }
 
     /// Writes these names down, if they are not yet; answers what a commit calls them.
     pub fn store(&mut self, files: &Marks) -> Result<String> {
         let text = serde_json::to_vec(files).map_err(|cause| Error::stop("the names of files cannot be written").cause(cause))?;
-        let name = format!("{}-{}", self.group, digits(&text));
+        let name = Self::name(&self.group, &text);
         if !self.held.contains(&name) && !self.next.contains(&name) {
             let path = self.path(&name);
             self.write(&path, &text).map_err(|cause| file_failure("write", &path, cause))?;
         }
         self.next.insert(name.clone());
         Ok(name)
+    }
+
+    pub(super) fn name(group: &str, text: &[u8]) -> String {
+        format!("{group}-{}", digits(text))
     }
 
     fn write(&self, path: &Path, text: &[u8]) -> io::Result<()> {
@@ -71,13 +77,24 @@ impl LongTexts {
             Err(cause) if cause.kind() == ErrorKind::NotFound => return Ok(None),
             Err(cause) => return Err(file_failure("read", &path, cause)),
         };
-        let is_whole = name.rsplit_once('-').is_some_and(|(_, hash)| hash == digits(&text));
-        match serde_json::from_slice(&text) {
-            Ok(files) if is_whole => Ok(Some(files)),
-            _ => Err(Error::stop(format!("file \"{}\", which a commit names, was changed", path.display())).hint(
+        match Self::parse(name, &text) {
+            Some(files) => Ok(Some(files)),
+            None => Err(Error::stop(format!("file \"{}\", which a commit names, was changed", path.display())).hint(
                 "bring it back from a copy of the folder; or give the sink a new group and an empty folder, and it writes all files again",
             )),
         }
+    }
+
+    /// Whether [`LongTexts::store`] could have answered it: what else a commit says never becomes a path.
+    pub fn is_name(name: &str) -> bool {
+        let is_hash = |text: &str, length| text.len() == length && text.bytes().all(|digit| digit.is_ascii_hexdigit());
+        name.split_once('-').is_some_and(|(group, hash)| is_hash(group, GROUP_DIGITS) && is_hash(hash, DIGITS))
+    }
+
+    /// The names in a file, whose own name has the hash of its text.
+    pub(super) fn parse(name: &str, text: &[u8]) -> Option<Marks> {
+        let is_whole = name.rsplit_once('-').is_some_and(|(_, hash)| hash == digits(text));
+        serde_json::from_slice(text).ok().filter(|_| is_whole)
     }
 
     /// The commit holds: what only older ones name is removed.

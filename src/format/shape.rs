@@ -81,11 +81,17 @@ struct Family {
 
 /// Shapes kept before all are forgotten and made anew; bounds what messages of ever new tables can hold.
 const SHAPES_MAX: usize = 20_000;
+/// The same for the bytes of their names.
+const NAMES_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Columns that a table has at most. No database of ours has more, and the time that a table takes grows with their square.
+pub(super) const COLUMNS_MAX: usize = 4096;
 
 /// All shapes seen so far.
 #[derive(Debug, Default)]
 pub(super) struct Shapes {
     known: Vec<Shape>,
+    /// Bytes of names in `known`.
+    names_bytes: usize,
     by_hash: HashMap<u64, Vec<usize>>,
     families: Vec<Family>,
     by_name: HashMap<(u32, Vec<u8>), usize>,
@@ -144,7 +150,11 @@ impl Shapes {
     }
 
     fn make(&mut self, origin: &Origin, operation: Operation, message: &[u8], parts: &Parts, names: &[u8]) -> Result<usize, Reason> {
-        if self.known.len() >= SHAPES_MAX {
+        if [&parts.columns, &parts.identity, &parts.pk].iter().any(|list| list.fields.len() > COLUMNS_MAX) {
+            return Err("it names more columns than a table has");
+        }
+        self.names_bytes += names.len();
+        if self.known.len() >= SHAPES_MAX || self.names_bytes > NAMES_BYTES_MAX {
             *self = Self { generation: self.generation + 1, ..Self::default() };
         }
         let (table, guess) = match origin {

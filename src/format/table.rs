@@ -4,12 +4,14 @@
 //! replica identity alone. The shape says which columns the table has, which are its key, and which an old row is named by.
 //! The id is a hash of the text, so that equal shapes have one id in every process and at every start, and another text cannot pass for it.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::Options;
+use super::shape::COLUMNS_MAX;
 use crate::change::{Column, Table};
 use crate::{Error, Result};
 
@@ -106,6 +108,13 @@ pub fn shape_of_text(text: &[u8]) -> Result<Table> {
     if v != VERSION {
         return Err(fail(format!("layout {v}")));
     }
+    if columns.len() > COLUMNS_MAX {
+        return Err(fail(format!("it has {} columns", columns.len())));
+    }
+    let names: BTreeSet<&String> = columns.iter().map(|column| &column.name).collect();
+    if names.len() < columns.len() || pk.iter().collect::<BTreeSet<_>>().len() < pk.len() {
+        return Err(fail("it names a column twice".to_owned()));
+    }
     let place = |name: &String| columns.iter().position(|column| column.name == *name);
     let key = pk.iter().map(place).collect::<Option<Vec<_>>>().ok_or_else(|| fail("its key is in no column".to_owned()))?;
     let columns = columns.into_iter().map(|column| Column { name: column.name, type_name: column.type_name, identity: column.identity });
@@ -149,8 +158,16 @@ mod tests {
         for bad in ["", "{}", "[]", r#"{"v":2,"schema":"","table":"t","columns":[],"pk":[]}"#] {
             assert!(shape_of_text(bad.as_bytes()).is_err(), "{bad}");
         }
-        let error = shape_of_text(br#"{"v":1,"schema":"","table":"t","columns":[],"pk":["id"]}"#).unwrap_err();
-        assert!(error.to_string().contains("in no column"), "{error}");
+        let refused = |columns: &str, pk: &str, reason: &str| {
+            let text = format!(r#"{{"v":1,"schema":"","table":"t","columns":[{columns}],"pk":[{pk}]}}"#);
+            let error = shape_of_text(text.as_bytes()).unwrap_err();
+            assert!(error.to_string().contains(reason), "{error}");
+        };
+        let column = r#"{"name":"id","type":"","identity":true}"#;
+        refused("", r#""id""#, "in no column");
+        refused(&[column; 2].join(","), "", "twice");
+        refused(column, r#""id","id""#, "twice");
+        refused(&vec![column; COLUMNS_MAX + 1].join(","), "", "4097 columns");
         for bad in ["", "0123456789abcde", "0123456789abcdeF", "0123456789abcdef0"] {
             assert_eq!(ShapeId::from_digits(bad.as_bytes()), None, "{bad}");
         }

@@ -41,6 +41,7 @@ pub struct Encoder {
     /// `xid` and `timestamp` of the transaction at hand, and its index.
     transaction: String,
     transaction_index: Option<u32>,
+    lsn: Vec<u8>,
 }
 
 /// Shapes kept before all are forgotten and made anew; bounds what tables that come and go can hold.
@@ -115,7 +116,7 @@ impl Encoder {
     /// An encoder that knows no table yet.
     pub fn new(options: Options) -> Self {
         let (shapes, of_batch) = (HashMap::new(), Vec::new());
-        Self { options, shapes, of_batch, transaction: String::new(), transaction_index: None }
+        Self { options, shapes, of_batch, transaction: String::new(), transaction_index: None, lsn: Vec::new() }
     }
 
     /// Appends one message for each row of `batch` from index `from` on.
@@ -180,9 +181,10 @@ impl Encoder {
         }
         out.extend_from_slice(self.transaction.as_bytes());
         if self.options.include.lsn {
-            out.extend_from_slice(b",\"lsn\":\"");
-            write_lsn(transaction, row, out);
-            out.push(b'"');
+            out.extend_from_slice(b",\"lsn\":");
+            self.lsn.clear();
+            write_lsn(transaction, row, &mut self.lsn);
+            write_string(&self.lsn, out);
         }
     }
 }

@@ -138,7 +138,9 @@ fn what_is_missing_is_said() {
         (r#"{"action":"D","table":"t","identity":[{"name":"a","value":"\ud800"}]}"#, "a string holds a malformed escape"),
         (r#"{"action":"T","table":"t"} x"#, "something follows the JSON object"),
     ];
-    for (message, reason) in cases {
+    let columns: Vec<_> = (0..5000).map(|place| format!(r#"{{"name":"c{place}","value":1}}"#)).collect();
+    let wide = format!(r#"{{"action":"I","table":"t","columns":[{}]}}"#, columns.join(","));
+    for (message, reason) in cases.into_iter().chain([(&*wide, "it names more columns than a table has")]) {
         let mut batch = Batch::default();
         let error = Decoder::default().decode(message.as_bytes(), Position::START, &mut batch).unwrap_err();
         assert_eq!(error.to_string(), format!("a message is no row change in JSON: {reason}"), "{message}");
