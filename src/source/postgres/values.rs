@@ -52,7 +52,7 @@ impl Encoding {
             Self::Boolean if printed == b"t" => (Kind::Literal, &b"true"[..]),
             Self::Boolean if printed == b"f" => (Kind::Literal, &b"false"[..]),
             Self::Boolean => return Err(Unreadable),
-            Self::Bytes => (Kind::Text, printed.strip_prefix(b"\\x").ok_or(Unreadable)?),
+            Self::Bytes => (Kind::Text, printed.strip_prefix(b"\\x").filter(|digits| digits.is_ascii()).ok_or(Unreadable)?),
             Self::Text => (Kind::Text, printed),
         };
         // A database in SQL_ASCII sends whatever was put in.
@@ -150,6 +150,7 @@ mod tests {
         for (type_oid, printed) in [
             (16, &b"x"[..]),
             (17, b"00"),
+            (17, b"\\x\xff"),
             (23, b""),
             (23, b"-"),
             (25, b"\xff"),
