@@ -3,6 +3,7 @@
 
 declare -A package_of=(
   [cc]=build-essential            # librdkafka and ring are C
+  [c++]=build-essential           # libFuzzer is C++
   [make]=build-essential
   [/usr/include/openssl/ssl.h]=libssl-dev   # TLS and SCRAM in librdkafka
   [/usr/include/zlib.h]=zlib1g-dev          # gzip in librdkafka

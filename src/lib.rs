@@ -15,6 +15,9 @@ pub mod direct;
 pub mod error;
 pub mod finding;
 pub mod format;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod kafka;
 pub mod metrics;
 pub mod monitor;

@@ -17,6 +17,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("metrics", &["change"]),
     ("error", &[]),
     ("finding", &[]),
+    ("fuzzing", &["change", "connector", "consumer", "direct", "format", "sink", "source"]),
     ("secret", &[]),
     ("threads", &[]),
     ("tls", &[]),

@@ -10,6 +10,8 @@
 
 mod dispatcher;
 mod flight;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzz;
 mod headers;
 mod in_flight;
 mod reader;

@@ -116,7 +116,7 @@ fn settled_watermarks(settings: &Settings, topic: &str, partitions: u32) -> Resu
 }
 
 /// The position in a header, if this source wrote it.
-fn own_position(source: &str, header: &[u8]) -> Option<Position> {
+pub(super) fn own_position(source: &str, header: &[u8]) -> Option<Position> {
     Position::from_digits(header.strip_prefix(source.as_bytes())?.strip_prefix(b":")?)
 }
 

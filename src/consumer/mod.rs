@@ -6,6 +6,8 @@
 
 mod claims;
 mod desk;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzz;
 mod held;
 mod lane;
 mod long_texts;

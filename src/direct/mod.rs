@@ -1,6 +1,8 @@
 //! Databases -> files without Kafka. Runs source -> sink; position and files advance together, by one rename of the state file.
 
 mod feed;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzz;
 mod state;
 mod told;
 
@@ -104,7 +106,7 @@ fn refuse_the_slot_of_others(config: &config::Source, file: &StateFile) -> Resul
         return Ok(());
     }
     // A server that cannot be asked is told of by the start itself.
-    let asked = source::measure(&config.address, &config.slot, ANSWER_TIME).behind(&Restart::Postgres { lsn: 0 });
+    let asked = source::measure(&config.address, &config.slot, ANSWER_TIME).behind(&Restart::Postgres { lsn: 0, last: None });
     if asked.is_ok_and(|distance| distance.is_read.is_some()) {
         let (slot, name) = (&config.slot, &config.name);
         return Err(Error::stop(format!("source {name:?}: slot {slot:?} is there already, but no saved position in \"{file}\"")).hint(

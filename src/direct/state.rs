@@ -80,13 +80,19 @@ impl StateFile {
     }
 
     /// The first line is the CRC-32 of the second.
-    fn parse(text: &str) -> std::result::Result<State, String> {
+    pub(super) fn parse(text: &str) -> std::result::Result<State, String> {
         let (sum, json) = text.split_once('\n').ok_or("it is cut short")?;
         if sum != format!("{:08x}", crc32fast::hash(json.as_bytes())) {
             return Err("its checksum does not fit".to_owned());
         }
         let state: State = serde_json::from_str(json).map_err(|cause| cause.to_string())?;
         if state.version == State::VERSION { Ok(state) } else { Err(format!("layout {} is not known", state.version)) }
+    }
+
+    /// What [`StateFile::parse`] reads.
+    pub(super) fn text(state: &State) -> Result<String> {
+        let json = serde_json::to_string(state).map_err(|cause| Error::stop("the state cannot be written").cause(cause))?;
+        Ok(format!("{:08x}\n{json}", crc32fast::hash(json.as_bytes())))
     }
 
     /// Where the next state is written before it takes the file's name: of this file alone, since states with different endings may lie side by side.
@@ -98,8 +104,7 @@ impl StateFile {
 
     /// Saves: after this returned, the new state is on the disk; after a crash meanwhile, either the old or the new one is.
     pub fn save(&self, state: &State) -> Result<()> {
-        let json = serde_json::to_string(state).map_err(|cause| Error::stop("the state cannot be written").cause(cause))?;
-        let text = format!("{:08x}\n{json}", crc32fast::hash(json.as_bytes()));
+        let text = Self::text(state)?;
         let new = self.new_path();
         let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let write = || {

@@ -90,6 +90,13 @@ impl Decoder {
         }
     }
 
+    /// What it learned of the bytes of messages.
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub fn forget_templates(&mut self) {
+        self.json.forget_templates();
+        self.protobuf.forget_templates();
+    }
+
     /// Adds the row of a message to `batch`, at `position`. A message that is no row change is a `Stop` and leaves the batch's rows as they were.
     pub fn decode(&mut self, encoding: Encoding, message: &[u8], position: Position, batch: &mut Batch) -> Result<()> {
         match encoding {

@@ -52,7 +52,7 @@ impl Decoder {
     }
 
     /// What it learned of the text of messages.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "fuzzing"))]
     pub fn forget_templates(&mut self) {
         self.templates = Templates::default();
     }

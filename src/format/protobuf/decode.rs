@@ -75,7 +75,7 @@ impl Decoder {
     }
 
     /// What it learned of the bytes of messages.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "fuzzing"))]
     pub fn forget_templates(&mut self) {
         self.templates = Templates::default();
     }

@@ -12,6 +12,8 @@
 
 mod file;
 mod fold;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzz;
 mod generation;
 mod lost;
 mod packed;

@@ -33,14 +33,14 @@ pub struct Reader {
 
 /// One record. Fields 0 and 1 are action and table.
 #[derive(Debug, Default)]
-struct Record {
-    raw: Vec<u8>,
+pub(super) struct Record {
+    pub raw: Vec<u8>,
     /// The fields' texts, without quotes.
     text: Vec<u8>,
     /// Where each field lies in `text`; `None` is NULL.
-    fields: Vec<Option<Range<usize>>>,
+    pub fields: Vec<Option<Range<usize>>>,
     /// Which fields stand in quotes, rising.
-    quoted: Vec<usize>,
+    pub quoted: Vec<usize>,
 }
 
 /// A row of a file.
@@ -151,12 +151,12 @@ impl Reader {
 }
 
 impl Record {
-    fn field(&self, place: usize) -> Option<&[u8]> {
+    pub fn field(&self, place: usize) -> Option<&[u8]> {
         self.text.get(self.fields.get(place)?.clone()?)
     }
 
     /// Takes the raw record apart; `None` if it is malformed.
-    fn split(&mut self) -> Option<()> {
+    pub fn split(&mut self) -> Option<()> {
         let Self { raw, text, fields, quoted: in_quotes } = self;
         text.clear();
         fields.clear();

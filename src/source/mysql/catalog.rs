@@ -24,6 +24,12 @@ impl Catalog {
         Ok(Self { address: address.clone(), conn: Some(conn), charsets })
     }
 
+    /// For fuzzing: the server is not there.
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub fn without_server(address: Address, charsets: Charsets) -> Self {
+        Self { address, conn: None, charsets }
+    }
+
     fn conn(&mut self) -> Result<&mut Conn> {
         let conn = match self.conn.take() {
             Some(conn) => conn,
@@ -52,6 +58,9 @@ impl Catalog {
 
     /// How a character set becomes UTF-8.
     pub fn converter(&mut self, charset: &str) -> Result<Option<Charset>> {
+        if let Some(known) = self.charsets.known(charset) {
+            return Ok(Some(known));
+        }
         let address = self.address.clone();
         self.conn()?;
         match &mut self.conn {

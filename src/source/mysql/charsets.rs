@@ -15,11 +15,11 @@ use crate::Result;
 pub(super) const BINARY: u64 = 63;
 
 /// What is known of collations.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(super) struct Charsets {
     /// Collation -> name of the character set and its longest character in bytes.
     names: HashMap<u64, (String, u16)>,
-    converters: HashMap<String, Option<Charset>>,
+    converters: HashMap<String, Charset>,
 }
 
 impl Charsets {
@@ -57,23 +57,32 @@ impl Charsets {
         self.names.get(&collation).map(|(name, length)| (name.as_str(), *length))
     }
 
-    /// How a character set becomes UTF-8; `None` if that is not built.
-    pub fn converter(&mut self, conn: &mut Conn, address: &Address, name: &str) -> Result<Option<Charset>> {
-        if let Some(known) = self.converters.get(name) {
-            return Ok(known.clone());
-        }
-        let converter = match name {
+    /// For fuzzing: what a server would have told.
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub fn without_server<const N: usize>(names: &[(u64, &str, u16)], converters: [(&str, Charset); N]) -> Self {
+        let names = names.iter().map(|(collation, name, length)| (*collation, ((*name).to_owned(), *length))).collect();
+        Self { names, converters: converters.into_iter().map(|(name, charset)| (name.to_owned(), charset)).collect() }
+    }
+
+    /// How a character set becomes UTF-8, if the server need not be asked.
+    pub fn known(&self, name: &str) -> Option<Charset> {
+        match name {
             "utf8mb4" | "utf8mb3" | "utf8" | "ascii" => Some(Charset::Utf8),
             "ucs2" | "utf16" => Some(Charset::Utf16),
             "utf16le" => Some(Charset::Utf16LittleEndian),
             "utf32" => Some(Charset::Utf32),
-            _ => match self.names.values().find(|(known, _)| known == name) {
-                Some((_, 1)) => one_byte(conn, address, name)?,
-                Some((_, length_max)) => Some(many_bytes(conn, address, name, *length_max)?),
-                None => None,
-            },
+            _ => self.converters.get(name).cloned(),
+        }
+    }
+
+    /// Lets the server tell how a character set that is not [`Charsets::known`] becomes UTF-8; `None` if that is not built.
+    pub fn converter(&mut self, conn: &mut Conn, address: &Address, name: &str) -> Result<Option<Charset>> {
+        let converter = match self.names.values().find(|(known, _)| known == name) {
+            Some((_, 1)) => one_byte(conn, address, name)?,
+            Some((_, length_max)) => Some(many_bytes(conn, address, name, *length_max)?),
+            None => None,
         };
-        self.converters.insert(name.to_owned(), converter.clone());
+        self.converters.extend(converter.clone().map(|converter| (name.to_owned(), converter)));
         Ok(converter)
     }
 }

@@ -19,6 +19,8 @@ mod database;
 mod distance;
 mod effect;
 mod event;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzz;
 mod gtid;
 mod held;
 mod hidden;

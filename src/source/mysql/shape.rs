@@ -131,7 +131,7 @@ fn unsupported(type_name: &str) -> Error {
 }
 
 /// Encoding and printed type of a column.
-fn encoding(column: &MappedColumn, catalog: &mut Catalog) -> Result<(Encoding, String)> {
+pub(super) fn encoding(column: &MappedColumn, catalog: &mut Catalog) -> Result<(Encoding, String)> {
     let sign = if column.unsigned { " unsigned" } else { "" };
     let integer = |bytes, name: &str| (Encoding::Integer { bytes, signed: !column.unsigned }, format!("{name}{sign}"));
     let decimals = column.meta.min(6) as u8;

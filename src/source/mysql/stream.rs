@@ -221,43 +221,47 @@ fn explain_read(address: &Address, error: mysql::Error) -> Error {
 
 /// Takes the raw event out of the driver's, and checks its checksum.
 fn checked(event: &mysql::binlog::events::Event) -> Result<Event> {
-    const IN_USE: u16 = 1; // set in the file while it is written to, and left out of the checksum
     let header = event.header();
-    let mut body = event.data().to_vec();
-    let event_kind = header.event_type_raw();
-    let crc32 = |flags: u16, body: &[u8], tail: &[u8]| {
+    let taken = Event {
+        kind: header.event_type_raw(),
+        timestamp: header.timestamp(),
+        server_id: header.server_id(),
+        flags: header.flags_raw(),
+        size: header.event_size(),
+        log_pos: header.log_pos(),
+        body: event.data().to_vec(),
+    };
+    verified(taken, event.checksum())
+}
+
+/// The event, if it is as it was written.
+pub(super) fn verified(mut event: Event, checksum: Option<[u8; 4]>) -> Result<Event> {
+    const IN_USE: u16 = 1; // set in the file while it is written to, and left out of the checksum
+    let Event { kind: event_kind, flags, ref body, .. } = event;
+    let crc32 = |flags: u16, body: &[u8]| {
         let mut hasher = crc32fast::Hasher::new();
-        hasher.update(&header.timestamp().to_le_bytes());
+        hasher.update(&event.timestamp.to_le_bytes());
         hasher.update(&[event_kind]);
-        hasher.update(&header.server_id().to_le_bytes());
-        hasher.update(&header.event_size().to_le_bytes());
-        hasher.update(&header.log_pos().to_le_bytes());
+        hasher.update(&event.server_id.to_le_bytes());
+        hasher.update(&event.size.to_le_bytes());
+        hasher.update(&event.log_pos.to_le_bytes());
         hasher.update(&flags.to_le_bytes());
         hasher.update(body);
-        hasher.update(tail);
         hasher.finalize()
     };
-    let flags = header.flags_raw();
     if event_kind == kind::FORMAT_DESCRIPTION {
         // The server edits this event on its way (start position, flags), and each server in its own way: it carries no rows.
-    } else if let Some(sum) = event.checksum() {
-        if crc32(flags, &body, &[]) != u32::from_le_bytes(sum) && crc32(flags & !IN_USE, &body, &[]) != u32::from_le_bytes(sum) {
+    } else if let Some(sum) = checksum {
+        if crc32(flags, body) != u32::from_le_bytes(sum) && crc32(flags & !IN_USE, body) != u32::from_le_bytes(sum) {
             return Err(Error::stop(format!("the checksum of an event (type {event_kind}) of the binary log is wrong"))
                 .hint("check the server's disk and memory with mysqlbinlog --verify-binlog-checksum; a proxy in between may be at fault"));
         }
     } else if let Some((rest, sum)) = body.split_last_chunk::<4>()
-        && crc32(flags, rest, &[]) == u32::from_le_bytes(*sum)
+        && crc32(flags, rest) == u32::from_le_bytes(*sum)
     {
         // What comes before the first FORMAT_DESCRIPTION may have a checksum that the driver does not know of.
-        body.truncate(body.len() - 4);
+        let length = rest.len();
+        event.body.truncate(length);
     }
-    Ok(Event {
-        kind: event_kind,
-        timestamp: header.timestamp(),
-        server_id: header.server_id(),
-        flags,
-        size: header.event_size(),
-        log_pos: header.log_pos(),
-        body,
-    })
+    Ok(event)
 }

@@ -13,6 +13,8 @@ mod connection;
 mod database;
 mod distance;
 mod failure;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzz;
 mod inspect;
 mod json;
 mod keys;

@@ -119,7 +119,7 @@ fn is_upgraded(now: &Identity, saved: &Identity) -> bool {
 }
 
 /// The saved place lies before the point where this timeline left the saved one (documentation of the file `00000002.history`).
-fn same_history(history: &str, was: &str, lsn: u64) -> Result<()> {
+pub(super) fn same_history(history: &str, was: &str, lsn: u64) -> Result<()> {
     let mut steps =
         history.lines().map(|line| line.split_whitespace()).filter_map(|mut words| Some((words.next()?, parse_lsn(words.next()?)?)));
     match steps.find(|(timeline, _)| *timeline == was) {

@@ -17,7 +17,8 @@ use super::message::Malformed;
 use super::progress::Progress;
 use crate::change::{Batch, Kind, Operation, Table};
 use crate::{Error, Result};
-use rows::{Change, Entry, Item};
+pub(super) use rows::Entry;
+use rows::{Change, Item};
 
 /// Remembers the tables that rows came from.
 #[derive(Debug)]
