@@ -152,12 +152,14 @@ impl Desk {
             self.told.unread(&self.lanes[place], next, first.min(offset));
         }
         let [shape, named, format] = message.headers([ShapeId::HEADER, "position", Encoding::HEADER]);
-        let named = named.map(super::claims::position_of);
+        let named = named.map(|header| {
+            super::claims::position_of(header).filter(|(source, _)| self.lanes[place].knows(source) || std::str::from_utf8(source).is_ok())
+        });
         let (source, position) = match named {
             Some(Some((source, position))) => (source, position),
             // A foreign message, such as one of list_sync 0.1.0: its place in the partition is all there is to order it by.
-            None => ("", Position::first_of(0, offset as u64)),
-            Some(None) if self.relay.is_some() => ("", Position::first_of(0, offset as u64)),
+            None => (&b""[..], Position::first_of(0, offset as u64)),
+            Some(None) if self.relay.is_some() => (&b""[..], Position::first_of(0, offset as u64)),
             Some(None) => {
                 self.rejected.add(message, "its position header cannot be read")?;
                 self.lanes[place].took(offset);
@@ -174,7 +176,7 @@ impl Desk {
             // A format that is not ours is for the program to know.
             let encoding = Encoding::of_header(format).unwrap_or_default();
             return Ok(match self.decoder.text(encoding, message.value(), &mut self.text) {
-                Ok(text) => relay.add(text, place, offset, source, position),
+                Ok(text) => relay.add(text, place, offset, std::str::from_utf8(source).unwrap_or_default(), position),
                 Err(error) => relay.end_before(error.context(format!("topic {topic:?}, partition {partition}, offset {offset}"))),
             });
         }

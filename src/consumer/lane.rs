@@ -50,16 +50,22 @@ impl Lane {
         })
     }
 
-    /// Whether the change was read before; if not, it is noted as read.
-    pub fn repeats(&mut self, source: &str, position: Position) -> bool {
-        match self.read.positions.iter_mut().find(|(name, _)| name == source) {
+    /// Whether changes of this source were read before.
+    #[inline]
+    pub fn knows(&self, source: &[u8]) -> bool {
+        self.read.positions.iter().any(|(name, _)| name.as_bytes() == source)
+    }
+
+    /// Whether the change was read before; if not, it is noted as read. The source's name is UTF-8.
+    pub fn repeats(&mut self, source: &[u8], position: Position) -> bool {
+        match self.read.positions.iter_mut().find(|(name, _)| name.as_bytes() == source) {
             Some((_, read)) if *read >= position => true,
             Some((_, read)) => {
                 *read = position;
                 false
             }
             None => {
-                self.read.positions.push((source.to_owned(), position));
+                self.read.positions.push((String::from_utf8_lossy(source).into_owned(), position));
                 false
             }
         }

@@ -172,7 +172,7 @@ mod tests {
         for (place, offset, value) in [(0, 5, "a"), (1, 5, ""), (0, 6, "bc")] {
             lanes[place].took(offset);
             let position = Position::first_of(0, offset as u64);
-            lanes[place].repeats("s", position);
+            lanes[place].repeats(b"s", position);
             relay.add(value.as_bytes(), place, offset, "s", position);
         }
     }

@@ -25,6 +25,8 @@ pub struct Shapes {
 struct Read {
     /// The next look begins at this offset.
     next: i64,
+    /// What lies under each id. The topic holds the shapes of all sources: only what is asked for is read.
+    texts: HashMap<ShapeId, Vec<Box<[u8]>>>,
     /// Why a text cannot be read matters only to who needs it.
     tables: HashMap<ShapeId, Result<Arc<Table>>>,
 }
@@ -39,6 +41,7 @@ impl Shapes {
     pub fn table(&self, id: ShapeId, topic: &str) -> Result<Arc<Table>> {
         let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
         for look in 0..=LOOKS {
+            read.understand(id);
             if let Some(known) = read.tables.get(&id) {
                 return match known {
                     Ok(table) => Ok(Arc::clone(table)),
@@ -61,14 +64,26 @@ impl Shapes {
     }
 
     fn look(&self, read: &mut Read) -> Result<()> {
-        let Read { next, tables } = read;
+        let Read { next, texts, tables } = read;
         *next = kafka::Shapes::read_from(&self.settings, &self.topics, *next, |key, text| {
-            // The id is a hash of the text: whatever else lies in the topic is none of ours.
-            let Ok(readable) = std::str::from_utf8(text) else { return };
-            if let Some(id) = ShapeId::from_digits(key).filter(|id| *id == ShapeId::of(readable)) {
-                tables.insert(id, shape_of_text(text).map(Arc::new));
+            let Some(id) = ShapeId::from_digits(key).filter(|id| !tables.contains_key(id)) else { return };
+            let found = texts.entry(id).or_default();
+            // Each start of a connector writes its shapes again.
+            if !found.iter().any(|known| **known == *text) {
+                found.push(text.into());
             }
         })?;
         Ok(())
+    }
+}
+
+impl Read {
+    fn understand(&mut self, id: ShapeId) {
+        let texts = self.texts.remove(&id).unwrap_or_default();
+        // The id is a hash of the text: whatever else lies in the topic is none of ours.
+        let ours = texts.iter().find(|text| std::str::from_utf8(text).is_ok_and(|text| ShapeId::of(text) == id));
+        if let Some(text) = ours {
+            self.tables.insert(id, shape_of_text(text).map(Arc::new));
+        }
     }
 }

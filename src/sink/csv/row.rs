@@ -112,12 +112,25 @@ impl RowStyle {
 
     #[inline]
     fn write_cell(&self, batch: &Batch, cell: &Cell, out: &mut Vec<u8>) {
+        let text = batch.text(cell);
         match cell.kind {
             Kind::Missing | Kind::Null => {}
-            Kind::Literal | Kind::Text if batch.text(cell) == self.unchanged => write_quoted(&self.unchanged, out),
+            Kind::Literal | Kind::Text if text.len() == self.unchanged.len() => self.write_same_length(text, cell.kind, out),
             // Digits, `true` or `false`: nothing to quote.
-            Kind::Literal => out.extend_from_slice(batch.text(cell)),
-            Kind::Text => write_field(batch.text(cell), out),
+            Kind::Literal => out.extend_from_slice(text),
+            Kind::Text => write_field(text, out),
+        }
+    }
+
+    /// A value that may be the text which stands for an unknown one; quotes tell it apart.
+    #[cold]
+    fn write_same_length(&self, text: &[u8], kind: Kind, out: &mut Vec<u8>) {
+        if text == self.unchanged {
+            write_quoted(text, out);
+        } else if kind == Kind::Literal {
+            out.extend_from_slice(text);
+        } else {
+            write_field(text, out);
         }
     }
 
