@@ -30,13 +30,15 @@ impl Position {
     }
 
     /// The printed form: 4 digits of epoch, 16 of commit, 8 of ordinal.
+    #[inline]
     pub fn digits(&self) -> [u8; Self::DIGITS] {
-        const HEX: &[u8; 16] = b"0123456789abcdef";
         let mut out = [0; Self::DIGITS];
-        let number = (u128::from(self.epoch) << 96) | (u128::from(self.commit) << 32) | u128::from(self.ordinal);
-        for (place, digit) in out.iter_mut().enumerate() {
-            *digit = HEX[(number >> (4 * (Self::DIGITS - 1 - place))) as usize & 15];
-        }
+        let mut put = |from: usize, number: u32| out[from..from + 8].copy_from_slice(&print_eight(number));
+        // The last four digits of the first part are those that the second begins with.
+        put(0, u32::from(self.epoch) << 16 | (self.commit >> 48) as u32);
+        put(4, (self.commit >> 32) as u32);
+        put(12, self.commit as u32);
+        put(20, self.ordinal);
         out
     }
 
@@ -48,6 +50,17 @@ impl Position {
         let (head, high, low, ordinal) = (part(0)?, part(4)?, part(12)?, part(20)?);
         Some(Self { epoch: (head >> 16) as u16, commit: u64::from(high) << 32 | u64::from(low), ordinal })
     }
+}
+
+/// The inverse of [`eight_digits`].
+#[inline]
+fn print_eight(number: u32) -> [u8; 8] {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let fours = (u64::from(number) | u64::from(number) << 16) & 0x0000_ffff_0000_ffff;
+    let pairs = (fours | fours << 8) & 0x00ff_00ff_00ff_00ff;
+    let values = (pairs | pairs << 4) & (ONES * 0x0f);
+    let above_nine = (values + ONES * 0x76) >> 7 & ONES;
+    (values + ONES * u64::from(b'0') + above_nine * 0x27).to_be_bytes()
 }
 
 /// Eight hexadecimal digits in lower case at once, since each message of a topic has some. A byte of each word belongs to one digit.
@@ -157,6 +170,7 @@ mod tests {
         fn printed_positions_compare_in_stream_order(a: (u16, u64, u32), b: (u16, u64, u32)) {
             let [a, b] = [a, b].map(|(epoch, commit, ordinal)| Position { epoch, commit, ordinal });
             prop_assert_eq!(a.cmp(&b), a.digits().cmp(&b.digits()));
+            prop_assert_eq!(a.digits().to_vec(), format!("{:04x}{:016x}{:08x}", a.epoch, a.commit, a.ordinal).into_bytes());
             prop_assert_eq!(Position::from_digits(&a.digits()), Some(a));
         }
 

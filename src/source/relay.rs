@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::Address;
 use crate::threads::spawn;
 
-/// Passes bytes on to a server, and changes one of those that come back when it is asked to.
+/// Passes bytes on to a server, and damages what comes back for as long as it is asked to.
 pub struct Relay {
     /// Where to connect instead.
     pub port: u16,
@@ -34,16 +34,21 @@ impl Relay {
         relay
     }
 
-    /// One bit of what comes next from the server is turned.
+    /// In all that comes from the server, on every connection, bits are turned, until [`Self::heal`].
     pub fn damage(&self) {
         self.damages.store(true, Ordering::Relaxed);
+    }
+
+    /// Bytes pass as they are again.
+    pub fn heal(&self) {
+        self.damages.store(false, Ordering::Relaxed);
     }
 }
 
 fn pass(mut from: TcpStream, mut to: TcpStream, damages: &AtomicBool) {
     let mut bytes = [0; 4096];
     while let Ok(length @ 1..) = from.read(&mut bytes) {
-        if damages.swap(false, Ordering::Relaxed) {
+        if damages.load(Ordering::Relaxed) {
             bytes[length - 1] ^= 1;
         }
         if to.write_all(&bytes[..length]).is_err() {

@@ -36,6 +36,7 @@ fn live_a_damaged_record_is_a_broken_link() {
         }
     };
     assert!(error.kind() == Kind::Link && error.to_string().contains("connection lost"), "{error}");
+    relay.heal();
     source.start(Some(&start)).unwrap();
     assert_eq!(read_to_head(&mut source).lines.len(), 2);
 }
