@@ -161,16 +161,16 @@ fn a_member_freezes_past_its_session() {
     let text = pipeline.scratch.read("list_sync.toml");
     for member in ["a", "b"] {
         let own = text.replace("commit_interval_ms", &format!("id = {member:?}\ncommit_interval_ms"));
-        pipeline.scratch.write(&format!("{member}.toml"), &own);
+        pipeline.scratch.write(&format!("{member}.toml"), &format!("{own}{}", Monitor::SECTION));
     }
     let seed = pipeline.start_seed(2 * ROWS, RATE);
     let connect = pipeline.start("connect", &["connect"]);
     let mut frozen = pipeline.start("a", &["-c", "a.toml", "consume"]);
-    frozen.wait_for("partitions given");
-    // It grows a second time once the first rows are committed.
-    for _ in 0..2 {
-        pipeline.wait_for_growth("a_insert");
-    }
+    // What is not committed yet is rolled back once another member takes over.
+    let sink = [("sink", pipeline.scratch.name.as_str())];
+    Monitor::of(&mut frozen).wait_for_metrics("rows are committed", |metrics| {
+        metrics.sum("list_sync_sink_committed_offset", &sink).is_some_and(|offset| offset > 0.0)
+    });
     frozen.signal("STOP");
     let other = pipeline.start("b", &["-c", "b.toml", "consume"]);
     // The session lasts 10 s.
