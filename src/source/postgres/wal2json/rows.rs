@@ -1,5 +1,6 @@
 //! One wal2json message taken apart, and how its items line up with a table's columns.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::super::catalog::{Shape, places};
@@ -108,10 +109,8 @@ impl Change {
             return false;
         }
         let Some(found) = line_up(message, identity, entry, identity_places) else { return false };
-        let key_fits = key.len() == entry.primary.len()
-            && key
-                .iter()
-                .all(|item| entry.primary.iter().any(|&place| table.columns.get(place).is_some_and(|column| named(item, &column.name))));
+        let is_in_key = |&place: &usize| table.columns.get(place).is_some_and(|column| key.iter().any(|item| named(item, &column.name)));
+        let key_fits = key.len() == entry.primary.len() && entry.primary.iter().all(is_in_key);
         if !key_fits || *action == b'I' || entry.partition {
             return key_fits;
         }
@@ -137,6 +136,9 @@ impl Change {
         let name_of = |item: &Item| text_of(message, &item.name);
         let identity = self.identity.iter().map(name_of).collect::<Result<Vec<_>, _>>()?;
         let key_names = self.key.iter().map(name_of).collect::<Result<Vec<_>, _>>()?;
+        if key_names.iter().collect::<BTreeSet<_>>().len() < key_names.len() {
+            return Err(Malformed);
+        }
         let (mut columns, mut type_oids) = (Vec::<Column>::new(), Vec::new());
         for (item, type_name) in self.items().zip(type_names) {
             let name = name_of(item)?;

@@ -128,6 +128,20 @@ fn a_key_that_is_printed_as_null_stops_the_source() {
     assert!(failure(&[MESSAGES[0], &delete]).contains("prints as null"));
 }
 
+#[test]
+fn a_key_that_names_a_column_twice_is_refused() {
+    let twice = |message: &str, other: &str| {
+        let key = r#""pk":[{"name":"id","typeoid":23}"#;
+        message.replace(key, &format!(r#"{key},{{"name":"{other}","typeoid":23}}"#))
+    };
+    for message in [MESSAGES[1], MESSAGES[2], MESSAGES[3]] {
+        assert!(failure(&[MESSAGES[0], &twice(message, "id")]).contains(super::super::message::UNREADABLE), "{message}");
+    }
+    // After a row whose key has two columns, so that the number fits.
+    let wider = twice(MESSAGES[1], "g");
+    assert!(failure(&[MESSAGES[0], &wider, &twice(MESSAGES[1], "id")]).contains(super::super::message::UNREADABLE));
+}
+
 /// `C3 A9` is `é` in UTF-8, and two letters in LATIN1.
 #[test]
 fn bytes_of_another_encoding_are_converted() {
