@@ -1,5 +1,5 @@
-//! Rows a second through the encoders, the decoders and the CSV sink: the test table of the contract, half inserts, a
-//! quarter updates, a quarter deletes. `cargo bench --bench format`.
+//! Rows a second through the encoders, the decoders and the CSV sink: the test table of the contract, half
+//! inserts, a quarter updates, a quarter deletes. `cargo bench --bench format`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -38,7 +38,11 @@ fn main() -> Result<()> {
             }
             Ok(started.elapsed())
         })?;
-        println!("{name:18} {:5.1} bytes a message, {:5.1} after lz4", bytes(&messages), bytes(&compressed(&messages)));
+        println!(
+            "{name:18} {:5.1} bytes a message, {:5.1} after lz4",
+            bytes(&messages),
+            bytes(&compressed(&messages))
+        );
     }
     report("csv, split", || csv(&batches, true))?;
     report("csv, one file", || csv(&batches, false))
@@ -100,7 +104,11 @@ fn messages(batches: &[Batch], encoding: Encoding) -> Vec<Vec<u8>> {
 }
 
 fn batches() -> Vec<Batch> {
-    let column = |(name, type_name): (&str, &str)| Column { name: name.into(), type_name: type_name.into(), identity: true };
+    let column = |(name, type_name): (&str, &str)| Column {
+        name: name.into(),
+        type_name: type_name.into(),
+        identity: true,
+    };
     let columns = [
         ("id", "bigint"),
         ("category", "character varying"),
@@ -115,8 +123,10 @@ fn batches() -> Vec<Batch> {
             batches.push(std::mem::take(&mut batch));
         }
         let index = batch.add_table(&table);
-        let transaction = if batch.transactions().is_empty() { batch.add_transaction(Transaction::default()) } else { 0 };
-        let operation = [Operation::Insert, Operation::Update, Operation::Insert, Operation::Delete][number % 4];
+        let transaction =
+            if batch.transactions().is_empty() { batch.add_transaction(Transaction::default()) } else { 0 };
+        let operation =
+            [Operation::Insert, Operation::Update, Operation::Insert, Operation::Delete][number % 4];
         let columns = batch.mark();
         if operation != Operation::Delete {
             row(&mut batch, number, 1);
@@ -125,19 +135,26 @@ fn batches() -> Vec<Batch> {
         if operation != Operation::Insert {
             row(&mut batch, number, 0);
         }
-        batch.push(RowHead { operation, table: index, transaction, lsn: 0 }, columns, identity, &mut position);
+        batch.push(
+            RowHead { operation, table: index, transaction, lsn: 0 },
+            columns,
+            identity,
+            &mut position,
+        );
     }
     batches.push(batch);
     batches
 }
 
-/// A row as it was (`version` 0) or is (1). Domain and time have no pattern, as in a table of the world: lz4 must not find what is not there.
+/// A row as it was (`version` 0) or is (1). Domain and time have no pattern, as in a table of the world: lz4
+/// must not find what is not there.
 fn row(batch: &mut Batch, number: usize, version: u64) {
     let chance = (number as u64 * 2 + version + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 20;
     let (second, micros) = (chance % 86_400, chance % 999_983);
     batch.add_cell(Kind::Literal, number.to_string().as_bytes());
     batch.add_cell(Kind::Text, format!("category-{}", chance % 100).as_bytes());
     batch.add_cell(Kind::Text, format!("{:x}.example.org", chance % 0xff_ffff_ffff).as_bytes());
-    let time = format!("2026-11-23 {:02}:{:02}:{:02}.{micros:06}", second / 3600, second / 60 % 60, second % 60);
+    let time =
+        format!("2026-11-23 {:02}:{:02}:{:02}.{micros:06}", second / 3600, second / 60 % 60, second % 60);
     batch.add_cell(Kind::Text, time.as_bytes());
 }

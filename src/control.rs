@@ -23,8 +23,9 @@ pub const SAME_SIGNAL: Duration = Duration::from_millis(250);
 pub struct Control {
     /// Catch up with what was there at the start, then end.
     pub once: bool,
-    /// Trouble that may pass is waited for at the first try, too, as it is later. Off, the first failure ends the run: whoever tries something out
-    /// (a person at a terminal, a program that calls the library) is told at once.
+    /// Trouble that may pass is waited for at the first try, too, as it is later. Off, the first failure ends
+    /// the run: whoever tries something out (a person at a terminal, a program that calls the library) is
+    /// told at once.
     pub waits_at_start: bool,
     /// Set once: finish what is in flight, commit, end.
     pub stop: Arc<AtomicBool>,
@@ -38,9 +39,11 @@ impl Control {
         Self { once, ..Self::default() }
     }
 
-    /// From now on SIGINT and SIGTERM set the stop flag, and a second one ends the process at once with 128 + its number. SIGHUP does nothing.
+    /// From now on SIGINT and SIGTERM set the stop flag, and a second one ends the process at once with 128 +
+    /// its number. SIGHUP does nothing.
     ///
-    /// What follows within [`SAME_SIGNAL`] is taken for the same one: `timeout`, shells and supervisors signal a process and then its group.
+    /// What follows within [`SAME_SIGNAL`] is taken for the same one: `timeout`, shells and supervisors
+    /// signal a process and then its group.
     pub fn stop_on_signals(&self) -> Result<()> {
         let impatient = Arc::new(AtomicBool::new(false));
         self.register(&impatient).map_err(|cause| Error::stop("signals cannot be caught").cause(cause))
@@ -65,14 +68,20 @@ impl Control {
         threads::spawn("signals", wait).map(drop)
     }
 
-    /// The first try of something: with `waits_at_start`, a broken link is tried again for as long as it takes, with growing pauses, and `waiting`
-    /// hears of each. `None`: the run was stopped meanwhile.
-    pub fn begin<T>(&self, mut attempt: impl FnMut() -> Result<T>, waiting: impl Fn(&Error)) -> Result<Option<T>> {
+    /// The first try of something: with `waits_at_start`, a broken link is tried again for as long as it
+    /// takes, with growing pauses, and `waiting` hears of each. `None`: the run was stopped meanwhile.
+    pub fn begin<T>(
+        &self,
+        mut attempt: impl FnMut() -> Result<T>,
+        waiting: impl Fn(&Error),
+    ) -> Result<Option<T>> {
         let mut pauses = Pauses::default();
         loop {
             match attempt() {
                 Ok(begun) => return Ok(Some(begun)),
-                Err(error) if error.kind() == Kind::Link && self.waits_at_start && !self.once => waiting(&error),
+                Err(error) if error.kind() == Kind::Link && self.waits_at_start && !self.once => {
+                    waiting(&error)
+                }
                 Err(error) => return Err(error),
             }
             pauses.wait(|| self.is_stopping());
@@ -152,7 +161,13 @@ mod tests {
             let control = Control { once, waits_at_start, ..Control::default() };
             let tries = AtomicU32::new(0);
             let begun = control.begin(
-                || if tries.fetch_add(1, Ordering::Relaxed) < 2 { Err(Error::new(kind, "down")) } else { Ok(()) },
+                || {
+                    if tries.fetch_add(1, Ordering::Relaxed) < 2 {
+                        Err(Error::new(kind, "down"))
+                    } else {
+                        Ok(())
+                    }
+                },
                 |error| assert_eq!(error.to_string(), "down"),
             );
             (begun.is_ok(), tries.into_inner())

@@ -30,8 +30,8 @@ impl Kind {
     }
 }
 
-/// A failure: a short fact that quotes the object's kind and name, a hint that can be followed, and what caused it.
-/// Never a row's values, never a secret.
+/// A failure: a short fact that quotes the object's kind and name, a hint that can be followed, and what
+/// caused it. Never a row's values, never a secret.
 #[derive(Debug)]
 pub struct Error {
     kind: Kind,

@@ -1,4 +1,5 @@
-//! What a check of the surroundings found, before anything is started: the words that sources, Kafka and sinks answer `list_sync check` with.
+//! What a check of the surroundings found, before anything is started: the words that sources, Kafka and
+//! sinks answer `list_sync check` with.
 
 use std::path::PathBuf;
 
@@ -68,7 +69,8 @@ impl Finding {
         Self { check, status: Status::Warn, fact: fact.into(), mend: Some(mend.into()), fix: None }
     }
 
-    /// A rule's own answer: what it says if it holds, or its failure with the hint and the statements that mend it.
+    /// A rule's own answer: what it says if it holds, or its failure with the hint and the statements that
+    /// mend it.
     pub fn of(check: &'static str, answer: Result<impl Into<String>>) -> Self {
         match answer {
             Ok(fact) => Self::ok(check, fact),
@@ -80,7 +82,13 @@ impl Finding {
     pub fn fail(check: &'static str, error: &Error) -> Self {
         let statements = error.statements();
         let fix = (!statements.is_empty()).then(|| Fix::Statements(statements.to_vec()));
-        Self { check, status: Status::Fail, fact: error.to_string(), mend: error.hint_text().map(str::to_owned), fix }
+        Self {
+            check,
+            status: Status::Fail,
+            fact: error.to_string(),
+            mend: error.hint_text().map(str::to_owned),
+            fix,
+        }
     }
 
     /// With what `check --fix` can do.

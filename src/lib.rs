@@ -1,9 +1,9 @@
-//! Change data capture for MySQL, MariaDB and PostgreSQL: row changes are read from the databases' logs, carried
-//! through Kafka in one format and written to files, exactly once into the files.
+//! Change data capture for MySQL, MariaDB and PostgreSQL: row changes are read from the databases' logs,
+//! carried through Kafka in one format and written to files, exactly once into the files.
 //!
-//! The tree is the flow; ARCHITECTURE.md draws it:
-//! `source` reads, `change` is the vocabulary, `format` turns changes into bytes and back, `kafka` carries bytes,
-//! `sink` writes files. `connector`, `consumer` and `direct` join the stages and are the only places that move a position.
+//! The tree is the flow; ARCHITECTURE.md draws it: `source` reads, `change` is the vocabulary, `format` turns
+//! changes into bytes and back, `kafka` carries bytes, `sink` writes files. `connector`, `consumer` and
+//! `direct` join the stages and are the only places that move a position.
 
 pub mod change;
 pub mod check;

@@ -1,16 +1,23 @@
-//! How threads are started: with signals blocked, so that a signal is handled by the program that the engine runs in.
+//! How threads are started: with signals blocked, so that a signal is handled by the program that the engine
+//! runs in.
 //!
-//! The kernel gives a signal to any thread that does not block it. A program that waits for Ctrl-C in its main thread (Python does) would
-//! sleep on if a thread of the engine took the signal. `tests/tidy.rs` keeps every other way to start a thread out of the tree.
+//! The kernel gives a signal to any thread that does not block it. A program that waits for Ctrl-C in its
+//! main thread (Python does) would sleep on if a thread of the engine took the signal. `tests/tidy.rs` keeps
+//! every other way to start a thread out of the tree.
 
 use std::io;
 use std::thread::{Builder, JoinHandle, Scope, ScopedJoinHandle};
 
-/// Faults of the thread itself: the kernel ends a process whose thread blocks one of these and causes it, and no handler can say why.
-const FAULTS: [i32; 7] = [libc::SIGABRT, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGSEGV, libc::SIGSYS, libc::SIGTRAP];
+/// Faults of the thread itself: the kernel ends a process whose thread blocks one of these and causes it, and
+/// no handler can say why.
+const FAULTS: [i32; 7] =
+    [libc::SIGABRT, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGSEGV, libc::SIGSYS, libc::SIGTRAP];
 
 /// Starts a thread of this name.
-pub fn spawn<T: Send + 'static>(name: impl Into<String>, work: impl FnOnce() -> T + Send + 'static) -> io::Result<JoinHandle<T>> {
+pub fn spawn<T: Send + 'static>(
+    name: impl Into<String>,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> io::Result<JoinHandle<T>> {
     let _blocked = Blocked::new();
     Builder::new().name(name.into()).spawn(work)
 }
@@ -24,13 +31,15 @@ pub fn spawn_scoped<'scope, T: Send + 'scope>(
     scope.spawn(work)
 }
 
-/// Signals are blocked in this thread until it is dropped: a new thread has the mask of the one that starts it, from its first instruction on.
+/// Signals are blocked in this thread until it is dropped: a new thread has the mask of the one that starts
+/// it, from its first instruction on.
 struct Blocked(libc::sigset_t);
 
 impl Blocked {
     #[allow(unsafe_code)]
     fn new() -> Self {
-        // SAFETY: the sets are plain data on this stack, filled by the first call that gets them; none of the calls keeps a pointer.
+        // SAFETY: the sets are plain data on this stack, filled by the first call that gets them; none of the
+        // calls keeps a pointer.
         unsafe {
             let (mut all, mut before) = (std::mem::zeroed(), std::mem::zeroed());
             libc::sigfillset(&raw mut all);
@@ -71,7 +80,9 @@ mod tests {
         let alone = spawn("test", blocked).unwrap().join().unwrap();
         let scoped = std::thread::scope(|scope| spawn_scoped(scope, blocked).join().unwrap());
         for mask in [alone, scoped] {
-            for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGUSR1, libc::SIGALRM, libc::SIGCHLD] {
+            for signal in
+                [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGUSR1, libc::SIGALRM, libc::SIGCHLD]
+            {
                 assert_ne!(mask & bit(signal), 0, "signal {signal} is not blocked");
             }
             assert_eq!(mask & bit(libc::SIGSEGV), 0);

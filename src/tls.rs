@@ -1,5 +1,5 @@
-//! TLS as a client needs it: certificate files, how far the server's certificate is looked at, and what a failed handshake means, as a
-//! sentence with the mend. Knows no server and no socket.
+//! TLS as a client needs it: certificate files, how far the server's certificate is looked at, and what a
+//! failed handshake means, as a sentence with the mend. Knows no server and no socket.
 
 use std::fmt::Display;
 use std::path::Path;
@@ -10,7 +10,10 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::{AlertDescription, CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::{
+    AlertDescription, CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, RootCertStore,
+    SignatureScheme,
+};
 
 use crate::{Error, Result};
 
@@ -45,7 +48,9 @@ impl Terms {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let chain = match self.authorities {
             Some(roots) => {
-                let built = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider)).build();
+                let built =
+                    WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
+                        .build();
                 Some(built.map_err(|cause| Error::usage("there is no authority to trust").cause(cause))?)
             }
             None => None,
@@ -55,7 +60,8 @@ impl Terms {
             .map_err(|cause| Error::usage(format!("host {host:?} cannot be used with TLS")).cause(cause))?;
         let identity = self.identity;
         let build = || {
-            let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+            let config =
+                ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
             let config = config.dangerous().with_custom_certificate_verifier(Arc::new(verifier));
             let config = match identity {
                 Some((certificates, key)) => config.with_client_auth_cert(certificates, key)?,
@@ -65,7 +71,8 @@ impl Terms {
         };
         build().map_err(|cause| match cause {
             rustls::Error::InconsistentKeys(_) => {
-                Error::usage("the client's key is not that of its certificate").hint("name the two files that were made together")
+                Error::usage("the client's key is not that of its certificate")
+                    .hint("name the two files that were made together")
             }
             cause => Error::stop("TLS cannot be set up").cause(cause),
         })
@@ -81,7 +88,10 @@ pub fn system_authorities() -> RootCertStore {
 
 /// The authorities in a PEM file, which `option` names.
 pub fn authorities(option: &str, file: &Path) -> Result<RootCertStore> {
-    let hint = format!("point {option} to a file in PEM form that holds the certificate of the authority that signed the server's");
+    let hint = format!(
+        "point {option} to a file in PEM form that holds the certificate of the authority that signed the \
+         server's"
+    );
     let mut roots = RootCertStore::empty();
     for certificate in certificates(option, file)? {
         roots.add(certificate).map_err(|cause| unreadable(option, file, cause).hint(hint.clone()))?;
@@ -96,17 +106,23 @@ pub fn authorities(option: &str, file: &Path) -> Result<RootCertStore> {
 pub fn identity(names: Names, certificate: &Path, key: &Path) -> Result<Identity> {
     let chain = certificates(names.certificate, certificate)?;
     if chain.is_empty() {
-        return Err(unreadable(names.certificate, certificate, "it holds no certificate").hint("write the certificate in PEM form"));
+        return Err(unreadable(names.certificate, certificate, "it holds no certificate")
+            .hint("write the certificate in PEM form"));
     }
     let key = PrivateKeyDer::from_pem_file(key).map_err(|cause| {
-        unreadable(names.key, key, cause).hint("name a file in PEM form that holds the key without a password, readable for this user")
+        unreadable(names.key, key, cause)
+            .hint("name a file in PEM form that holds the key without a password, readable for this user")
     })?;
     Ok((chain, key))
 }
 
 fn certificates(option: &str, file: &Path) -> Result<Vec<CertificateDer<'static>>> {
-    let failed = |cause| unreadable(option, file, cause).hint("check the path, and that this user may read it");
-    CertificateDer::pem_file_iter(file).map_err(failed)?.collect::<std::result::Result<_, _>>().map_err(failed)
+    let failed =
+        |cause| unreadable(option, file, cause).hint("check the path, and that this user may read it");
+    CertificateDer::pem_file_iter(file)
+        .map_err(failed)?
+        .collect::<std::result::Result<_, _>>()
+        .map_err(failed)
 }
 
 fn unreadable(option: &str, file: &Path, cause: impl Display) -> Error {
@@ -119,35 +135,49 @@ fn unreadable(option: &str, file: &Path, cause: impl Display) -> Error {
     ))
 }
 
-/// What a failed handshake with `peer` means, if it is one that trying again cannot mend. `shows_certificate`: the client has one.
-pub fn explain(failure: &rustls::Error, peer: &str, host: &str, names: Names, shows_certificate: bool) -> Option<Error> {
+/// What a failed handshake with `peer` means, if it is one that trying again cannot mend.
+/// `shows_certificate`: the client has one.
+pub fn explain(
+    failure: &rustls::Error,
+    peer: &str,
+    host: &str,
+    names: Names,
+    shows_certificate: bool,
+) -> Option<Error> {
     match failure {
         rustls::Error::InvalidCertificate(fault) => Some(explain_certificate(fault, peer, host, names)),
         rustls::Error::AlertReceived(alert) if is_about_client(*alert) => Some(if shows_certificate {
             Error::stop(format!("{peer} refuses the client certificate: {alert:?}")).hint(format!(
-                "show one that is valid now and signed by an authority that the server trusts; openssl x509 -noout -subject -issuer -dates -in \
+                "show one that is valid now and signed by an authority that the server trusts; openssl x509 \
+                 -noout -subject -issuer -dates -in \
                  FILE tells what the file of {} is",
                 names.certificate
             ))
         } else {
-            Error::stop(format!("{peer} wants a client certificate, and none is shown"))
-                .hint(format!("set {} and {} to the files of a certificate that the server trusts", names.certificate, names.key))
+            Error::stop(format!("{peer} wants a client certificate, and none is shown")).hint(format!(
+                "set {} and {} to the files of a certificate that the server trusts",
+                names.certificate, names.key
+            ))
         }),
-        rustls::Error::AlertReceived(AlertDescription::ProtocolVersion | AlertDescription::HandshakeFailure)
+        rustls::Error::AlertReceived(
+            AlertDescription::ProtocolVersion | AlertDescription::HandshakeFailure,
+        )
         | rustls::Error::PeerIncompatible(_) => Some(
             Error::stop(format!("{peer} and this program have no version or cipher of TLS in common"))
                 .cause(failure.to_string())
                 .hint("let the server take TLS 1.2 or 1.3"),
         ),
-        rustls::Error::InvalidMessage(_) => Some(Error::stop(format!("{peer} does not answer in TLS")).cause(failure.to_string())),
+        rustls::Error::InvalidMessage(_) => {
+            Some(Error::stop(format!("{peer} does not answer in TLS")).cause(failure.to_string()))
+        }
         _ => None,
     }
 }
 
 fn is_about_client(alert: AlertDescription) -> bool {
     use AlertDescription::{
-        AccessDenied, BadCertificate, CertificateExpired, CertificateRequired, CertificateRevoked, CertificateUnknown, DecryptError,
-        NoCertificate, UnknownCA, UnsupportedCertificate,
+        AccessDenied, BadCertificate, CertificateExpired, CertificateRequired, CertificateRevoked,
+        CertificateUnknown, DecryptError, NoCertificate, UnknownCA, UnsupportedCertificate,
     };
     matches!(
         alert,
@@ -171,17 +201,25 @@ fn explain_certificate(fault: &CertificateError, peer: &str, host: &str, names: 
             expired(peer, Some(time.as_secs().saturating_sub(not_after.as_secs()) / 3600))
         }
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-            Error::stop(format!("the certificate of {peer} is not valid yet")).hint("check the clocks of both machines")
+            Error::stop(format!("the certificate of {peer} is not valid yet"))
+                .hint("check the clocks of both machines")
         }
         CertificateError::NotValidForName => not_named(peer, host, "other names"),
         CertificateError::NotValidForNameContext { presented, .. } => {
-            let presented = presented.join(", ").replace("DnsName(", "").replace("IpAddress(", "").replace([')', '"'], "");
+            let presented = presented
+                .join(", ")
+                .replace("DnsName(", "")
+                .replace("IpAddress(", "")
+                .replace([')', '"'], "");
             not_named(peer, host, if presented.is_empty() { "no name" } else { &presented })
         }
-        CertificateError::UnknownIssuer => {
-            Error::stop(format!("the certificate of {peer} is signed by an authority that is not trusted here"))
-                .hint(format!("put the certificate of the authority that signed it, in PEM form, into the file of {}", names.authority))
-        }
+        CertificateError::UnknownIssuer => Error::stop(format!(
+            "the certificate of {peer} is signed by an authority that is not trusted here"
+        ))
+        .hint(format!(
+            "put the certificate of the authority that signed it, in PEM form, into the file of {}",
+            names.authority
+        )),
         other => Error::stop(format!("the certificate of {peer} cannot be trusted"))
             .cause(rustls::Error::InvalidCertificate(other.clone()).to_string())
             .hint(format!("let the authority of {} issue another one", names.authority)),
@@ -199,8 +237,10 @@ fn expired(peer: &str, hours: Option<u64>) -> Error {
 }
 
 fn not_named(peer: &str, host: &str, presented: &str) -> Error {
-    Error::stop(format!("the certificate of {peer} does not name {host:?}: it names {presented}"))
-        .hint("connect by a name that the certificate has, or let one be issued with this name among its subjectAltName")
+    Error::stop(format!("the certificate of {peer} does not name {host:?}: it names {presented}")).hint(
+        "connect by a name that the certificate has, or let one be issued with this name among its \
+            subjectAltName",
+    )
 }
 
 /// Looks at the chain, and at the host's name in the certificate, only as far as the terms ask.
@@ -223,11 +263,9 @@ impl ServerCertVerifier for Verifier {
         let Some(chain) = &self.chain else { return Ok(ServerCertVerified::assertion()) };
         match chain.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now) {
             // The name is looked at last, so the chain is good when only the name is not.
-            Err(rustls::Error::InvalidCertificate(CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. }))
-                if !self.checks_host =>
-            {
-                Ok(ServerCertVerified::assertion())
-            }
+            Err(rustls::Error::InvalidCertificate(
+                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+            )) if !self.checks_host => Ok(ServerCertVerified::assertion()),
             answer => answer,
         }
     }
@@ -238,7 +276,12 @@ impl ServerCertVerifier for Verifier {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, certificate, signature, &self.provider.signature_verification_algorithms)
+        verify_tls12_signature(
+            message,
+            certificate,
+            signature,
+            &self.provider.signature_verification_algorithms,
+        )
     }
 
     fn verify_tls13_signature(
@@ -247,7 +290,12 @@ impl ServerCertVerifier for Verifier {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, certificate, signature, &self.provider.signature_verification_algorithms)
+        verify_tls13_signature(
+            message,
+            certificate,
+            signature,
+            &self.provider.signature_verification_algorithms,
+        )
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

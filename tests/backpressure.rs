@@ -1,5 +1,5 @@
-//! Kafka is away while a load comes that is much larger than all queues: memory keeps its bounds, the database's patience is not lost, and nothing
-//! is missing when Kafka is back.
+//! Kafka is away while a load comes that is much larger than all queues: memory keeps its bounds, the
+//! database's patience is not lost, and nothing is missing when Kafka is back.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +7,8 @@ use list_sync::change::Batch;
 
 use crate::rig::{Counts, Metrics, Monitor, OwnPostgres, Pipeline, Program, Server, alone, services};
 
-/// Changes of one transaction, and of small ones behind it: some 40 MB of messages, five times what the producer may hold.
+/// Changes of one transaction, and of small ones behind it: some 40 MB of messages, five times what the
+/// producer may hold.
 const ROWS_HUGE: u64 = 100_000;
 const ROWS_SMALL: u64 = 200_000;
 /// While nothing moves, and while all of it moves at once.
@@ -19,7 +20,8 @@ const QUEUE_BYTES_MAX: f64 = (8 * 1024 * 1024 + Batch::BYTES_FULL) as f64;
 const QUEUE_BYTES_FULL: f64 = 2_000_000.0;
 /// What then waits in the database, in its own log.
 const LAG_BYTES_MIN: f64 = 10_000_000.0;
-/// How long the servers of these checks wait for a sign of life: more than `KEEP_ALIVE`, which is 5 s, and much less than the outage.
+/// How long the servers of these checks wait for a sign of life: more than `KEEP_ALIVE`, which is 5 s, and
+/// much less than the outage.
 const SERVER_PATIENCE_SECS: u64 = 8;
 const FULL_FOR: Duration = Duration::from_secs(3 * SERVER_PATIENCE_SECS);
 
@@ -54,7 +56,9 @@ fn kafka_away(server: Server, prepare: impl Fn(), started: impl Fn()) {
     started();
     // The topic is there before the brokers go.
     let mut counts = pipeline.seed(1_000);
-    monitor.wait_for_metrics("sent", |metrics| metrics.sum("list_sync_source_acknowledged_total", &[]) == Some(1_000.0));
+    monitor.wait_for_metrics("sent", |metrics| {
+        metrics.sum("list_sync_source_acknowledged_total", &[]) == Some(1_000.0)
+    });
     services(&["kill", "kafka"]);
     counts += watched(&monitor, pipeline.start_transactions(ROWS_HUGE, ROWS_HUGE));
     counts += watched(&monitor, pipeline.start_transactions(ROWS_SMALL, 1_000));
@@ -87,16 +91,24 @@ fn kafka_away(server: Server, prepare: impl Fn(), started: impl Fn()) {
 #[test]
 fn kafka_away_on_postgres() {
     let _alone = alone();
-    let own = OwnPostgres::start("impatient", &format!("-c wal_level=logical -c wal_sender_timeout={SERVER_PATIENCE_SECS}s -c fsync=off"));
+    let own = OwnPostgres::start(
+        "impatient",
+        &format!("-c wal_level=logical -c wal_sender_timeout={SERVER_PATIENCE_SECS}s -c fsync=off"),
+    );
     kafka_away(own.server.clone(), || {}, || {});
 }
 
-/// A server that gives up a client which takes no packet for some seconds, unless the client asks for more patience.
+/// A server that gives up a client which takes no packet for some seconds, unless the client asks for more
+/// patience.
 #[test]
 fn kafka_away_on_mysql() {
     let _alone = alone();
     let server = Server::mysql();
     let patience = |seconds| server.execute(&format!("SET GLOBAL net_write_timeout = {seconds};\n"));
     // Connections that are open keep what they began with.
-    kafka_away(server.clone(), || patience(SERVER_PATIENCE_SECS.to_string()), || patience("DEFAULT".to_owned()));
+    kafka_away(
+        server.clone(),
+        || patience(SERVER_PATIENCE_SECS.to_string()),
+        || patience("DEFAULT".to_owned()),
+    );
 }

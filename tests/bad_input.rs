@@ -1,8 +1,11 @@
-//! What goes wrong at a user's desk: one line with the cause, one with the mend, the right exit code, and nothing lost.
+//! What goes wrong at a user's desk: one line with the cause, one with the mend, the right exit code, and
+//! nothing lost.
 
 use std::process::Command;
 
-use crate::rig::{Monitor, OwnPostgres, Pipeline, Program, Run, Scratch, Server, alone, ends_of, kafka, together};
+use crate::rig::{
+    Monitor, OwnPostgres, Pipeline, Program, Run, Scratch, Server, alone, ends_of, kafka, together,
+};
 
 /// Runs `connect` with a changed source.
 fn connect(server: &Server, change: impl Fn(String) -> String) -> Run {
@@ -17,7 +20,8 @@ fn try_to(command: &str, server: &Server, change: impl Fn(String) -> String) -> 
     let _leftovers = server.leftovers(&scratch.name, &[&table]);
     server.execute(&format!("CREATE TABLE {table} (id INT PRIMARY KEY);\n"));
     let text = format!(
-        "[kafka]\nbrokers = [{}]\n[[source]]\nname = {:?}\nurl = {:?}\ntables = [{table:?}]\nsnapshot = \"never\"\n\
+        "[kafka]\nbrokers = [{}]\n[[source]]\nname = {:?}\nurl = {:?}\ntables = [{table:?}]\nsnapshot \
+         = \"never\"\n\
          [[sink]]\nname = {:?}\npath = \"out/{{table}}\"\n",
         kafka().split(',').map(|broker| format!("{broker:?}")).collect::<Vec<_>>().join(", "),
         scratch.name,
@@ -63,7 +67,8 @@ fn wrong_password() {
 #[test]
 fn missing_table() {
     for server in crate::rig::all_servers() {
-        let run = connect(&server, |text| text.replace("tables = [\"t_bad", "tables = [\"no_such_table_t_bad"));
+        let run =
+            connect(&server, |text| text.replace("tables = [\"t_bad", "tables = [\"no_such_table_t_bad"));
         expect(&run, 1, &["no_such_table"], &["did you mean", "t_bad"]);
     }
 }
@@ -112,7 +117,8 @@ fn a_fixed_property() {
         let run = try_to(command, &Server::postgres(), |text| {
             text.replacen('\n', &format!("\nproperties = {{ {property:?} = {value:?} }}\n"), 1)
         });
-        let sentence = format!("[kafka] properties: {property:?} is not to be set, since exactly-once rests on it");
+        let sentence =
+            format!("[kafka] properties: {property:?} is not to be set, since exactly-once rests on it");
         expect(&run, 2, &[&sentence], &["leave it out"]);
     }
 }
@@ -173,18 +179,28 @@ fn no_privilege() {
     }
 }
 
-/// A message that is none goes to `.rejected.jsonl` with its place, once; the consumer goes on, also after it was killed before and after the
-/// commit of what it put aside.
+/// A message that is none goes to `.rejected.jsonl` with its place, once; the consumer goes on, also after it
+/// was killed before and after the commit of what it put aside.
 #[test]
 fn malformed_messages() {
     let pipeline = Pipeline::new("reject", Server::postgres(), false);
     let mut counts = pipeline.seed(1_000);
     pipeline.run(&["connect", "--once"]);
     let ends = ends_of(&pipeline.topic());
-    let expected: Vec<_> = [(0, 0), (0, 1), (0, 2), (1, 0), (2, 0)].map(|(partition, behind)| (partition, ends[partition] + behind)).into();
-    produce(&pipeline.topic(), "{\"action\":\"I\",\"table\":\nnot json\n{\"action\":\"Q\",\"table\":\"x\"}\n", &["-p", "0"]);
+    let expected: Vec<_> = [(0, 0), (0, 1), (0, 2), (1, 0), (2, 0)]
+        .map(|(partition, behind)| (partition, ends[partition] + behind))
+        .into();
+    produce(
+        &pipeline.topic(),
+        "{\"action\":\"I\",\"table\":\nnot json\n{\"action\":\"Q\",\"table\":\"x\"}\n",
+        &["-p", "0"],
+    );
     produce(&pipeline.topic(), b"\x08\xff\xfe\n", &["-p", "1", "-H", "format=protobuf"]);
-    produce(&pipeline.topic(), "{\"action\":\"T\",\"table\":\"x\"}\n", &["-p", "2", "-H", "format=of tomorrow"]);
+    produce(
+        &pipeline.topic(),
+        "{\"action\":\"T\",\"table\":\"x\"}\n",
+        &["-p", "2", "-H", "format=of tomorrow"],
+    );
     counts += pipeline.seed(1_000);
     pipeline.run(&["connect", "--once"]);
 
@@ -192,7 +208,9 @@ fn malformed_messages() {
     pipeline.scratch.write("list_sync.toml", &text);
     let rejected = ("list_sync_sink_rejected_total", [("sink", pipeline.scratch.name.as_str())]);
     // It commits nothing but the names of its files, so what it put aside comes again.
-    pipeline.scratch.write("late.toml", &text.replace("commit_interval_ms = 200", "commit_interval_ms = 600000"));
+    pipeline
+        .scratch
+        .write("late.toml", &text.replace("commit_interval_ms = 200", "commit_interval_ms = 600000"));
     let mut late = pipeline.start("late", &["-c", "late.toml", "consume"]);
     let monitor = Monitor::of(&mut late);
     monitor.wait_for_metrics("put aside", |metrics| metrics.sum(rejected.0, &rejected.1) == Some(5.0));
@@ -206,10 +224,16 @@ fn malformed_messages() {
     let mut again = pipeline.start("again", &["consume"]);
     let monitor = Monitor::of(&mut again);
     let all = counts.changes() as f64 + 5.0;
-    monitor.wait_for_metrics("committed", |metrics| metrics.sum("list_sync_sink_committed_offset", &rejected.1) == Some(all));
+    monitor.wait_for_metrics("committed", |metrics| {
+        metrics.sum("list_sync_sink_committed_offset", &rejected.1) == Some(all)
+    });
     monitor.metrics().is(rejected.0, &rejected.1, 5.0);
     again.kill();
-    assert_eq!(put_aside(&pipeline), expected, "those that came again are not written twice, and the torn one is whole");
+    assert_eq!(
+        put_aside(&pipeline),
+        expected,
+        "those that came again are not written twice, and the torn one is whole"
+    );
 
     // What is committed does not come again.
     counts += pipeline.seed(100);
@@ -223,13 +247,16 @@ fn malformed_messages() {
 /// The one file of what was put aside.
 #[track_caller]
 fn rejected_file(pipeline: &Pipeline) -> String {
-    let names = std::fs::read_dir(pipeline.scratch.path("out")).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let names = std::fs::read_dir(pipeline.scratch.path("out"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap());
     let names: Vec<_> = names.filter(|name| name.ends_with(".rejected.jsonl")).collect();
     assert_eq!(names.len(), 1, "{names:?}");
     names[0].clone()
 }
 
-/// Partition and offset of each message that was put aside, sorted; each line tells the topic and the reason as well.
+/// Partition and offset of each message that was put aside, sorted; each line tells the topic and the reason
+/// as well.
 #[track_caller]
 fn put_aside(pipeline: &Pipeline) -> Vec<(usize, i64)> {
     let text = pipeline.scratch.read(format!("out/{}", rejected_file(pipeline)));
@@ -247,13 +274,18 @@ fn put_aside(pipeline: &Pipeline) -> Vec<(usize, i64)> {
 pub fn produce(topic: &str, lines: impl AsRef<[u8]>, options: &[&str]) {
     use std::io::Write;
     let brokers = kafka();
-    let mut kcat =
-        Command::new("kcat").args(["-P", "-b", &brokers, "-t", topic]).args(options).stdin(std::process::Stdio::piped()).spawn().unwrap();
+    let mut kcat = Command::new("kcat")
+        .args(["-P", "-b", &brokers, "-t", topic])
+        .args(options)
+        .stdin(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
     kcat.stdin.take().unwrap().write_all(lines.as_ref()).unwrap();
     assert!(kcat.wait().unwrap().success());
 }
 
-/// A disk without room: the consumer stops with the file's name before it commits, and goes on when there is room again.
+/// A disk without room: the consumer stops with the file's name before it commits, and goes on when there is
+/// room again.
 #[test]
 fn disk_full() {
     let pipeline = Pipeline::new("full", Server::postgres(), false);
@@ -262,8 +294,13 @@ fn disk_full() {
     std::fs::create_dir_all(pipeline.scratch.path("out")).unwrap();
     let mount = pipeline.scratch.path("out");
     let mount = mount.to_str().unwrap();
-    let command = |program: &str, arguments: &[&str]| Command::new(program).args(arguments).status().is_ok_and(|status| status.success());
-    assert!(command("mount", &["-t", "tmpfs", "-o", "size=256k", "tmpfs", mount]), "this check mounts a small file system and needs root");
+    let command = |program: &str, arguments: &[&str]| {
+        Command::new(program).args(arguments).status().is_ok_and(|status| status.success())
+    };
+    assert!(
+        command("mount", &["-t", "tmpfs", "-o", "size=256k", "tmpfs", mount]),
+        "this check mounts a small file system and needs root"
+    );
     let run = Program::run(&pipeline.scratch.folder, &["consume", "--once"]);
     let roomy = command("mount", &["-o", "remount,size=64m", mount]);
     let again = Program::run(&pipeline.scratch.folder, &["consume", "--once"]);

@@ -1,9 +1,12 @@
-//! Golden cases: `cases/*.case` are run on every database, plugin and format; the messages and the CSV files must be the same bytes.
+//! Golden cases: `cases/*.case` are run on every database, plugin and format; the messages and the CSV files
+//! must be the same bytes.
 //!
-//! A case is a text file: what it shows, then sections. `== setup` makes the table, `== sql` changes it, `== messages` and the files are what must
-//! come out. A file's section has the name that follows the table's in the file's: `== insert`, `== delete`, `== insert.0002`; `== csv` is the one file of
-//! `split = false`, `== csv.0002` the next. All files that are made must stand there. `== source` and `== sink` are options of the case's own source and sink. Names behind a
-//! section's name limit it to those databases. The table is called `case_` and the file's name.
+//! A case is a text file: what it shows, then sections. `== setup` makes the table, `== sql` changes it, `==
+//! messages` and the files are what must come out. A file's section has the name that follows the table's in
+//! the file's: `== insert`, `== delete`, `== insert.0002`; `== csv` is the one file of `split = false`, `==
+//! csv.0002` the next. All files that are made must stand there. `== source` and `== sink` are options of the
+//! case's own source and sink. Names behind a section's name limit it to those databases. The table is called
+//! `case_` and the file's name.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -33,7 +36,11 @@ impl Case {
 
     /// The source that reads the case with this plugin.
     fn source_name(&self, name: &str, plugin: &str) -> String {
-        let own = if self.has_options() { format!("_{}", self.table.trim_start_matches("case_")) } else { String::new() };
+        let own = if self.has_options() {
+            format!("_{}", self.table.trim_start_matches("case_"))
+        } else {
+            String::new()
+        };
         format!("{name}_{plugin}{own}")
     }
 }
@@ -77,15 +84,18 @@ fn parse(name: &str, server: &str, text: &str) -> Case {
     case
 }
 
-/// Runs all cases of a database with every plugin, and once in protobuf, at the same time: each one's source reads the same log.
+/// Runs all cases of a database with every plugin, and once in protobuf, at the same time: each one's source
+/// reads the same log.
 fn run(server: &Server, plugins: &[&str]) {
     let _together = together();
     let scratch = Scratch::new(server.name);
     let cases = cases(server.name);
     assert!(cases.len() >= 13, "only {} cases for {}", cases.len(), server.name);
     let tables: Vec<&str> = cases.iter().map(|case| case.table.as_str()).collect();
-    let sources: BTreeSet<String> =
-        cases.iter().flat_map(|case| plugins.iter().map(|plugin| case.source_name(&scratch.name, plugin))).collect();
+    let sources: BTreeSet<String> = cases
+        .iter()
+        .flat_map(|case| plugins.iter().map(|plugin| case.source_name(&scratch.name, plugin)))
+        .collect();
     let _leftovers: Vec<_> = sources.iter().map(|source| server.leftovers(source, &tables)).collect();
     for case in &cases {
         server.execute(&format!("DROP TABLE IF EXISTS {};\n{}", case.table, case.setup));
@@ -103,13 +113,23 @@ fn run(server: &Server, plugins: &[&str]) {
         for plugin in plugins {
             let source = case.source_name(&scratch.name, plugin);
             let topic = format!("{source}.{}", case.table);
-            let came = if *plugin == "protobuf" { protobuf_as_json(&topic, case.has_options()) } else { messages_in(&topic) };
-            let came: String = came.iter().flat_map(|message| [without_log_place(message), "\n".to_owned()]).collect();
+            let came = if *plugin == "protobuf" {
+                protobuf_as_json(&topic, case.has_options())
+            } else {
+                messages_in(&topic)
+            };
+            let came: String =
+                came.iter().flat_map(|message| [without_log_place(message), "\n".to_owned()]).collect();
             let what = format!("{} {plugin} {}", server.name, case.table);
             compare(&mut faults, &format!("{what} messages"), &case.messages, &came);
             let mut files = files(&scratch.path("out").join(&source), &case.table);
             for (file, expected) in &case.files {
-                compare(&mut faults, &format!("{what} {file}"), expected, &files.remove(file).unwrap_or_default());
+                compare(
+                    &mut faults,
+                    &format!("{what} {file}"),
+                    expected,
+                    &files.remove(file).unwrap_or_default(),
+                );
             }
             for (file, came) in files {
                 compare(&mut faults, &format!("{what} {file}, which the case does not have"), "", &came);
@@ -124,7 +144,9 @@ fn files(folder: &Path, table: &str) -> BTreeMap<String, String> {
     let paths = std::fs::read_dir(folder).into_iter().flatten().map(|entry| entry.unwrap().path());
     let named = paths.map(|path| (path.file_name().unwrap().to_str().unwrap().to_owned(), path));
     let of_table = named.filter(|(file, _)| file.strip_prefix(table).is_some_and(is_ending));
-    of_table.map(|(file, path)| (file, without_place_of_truncate(&std::fs::read_to_string(path).unwrap()))).collect()
+    of_table
+        .map(|(file, path)| (file, without_place_of_truncate(&std::fs::read_to_string(path).unwrap())))
+        .collect()
 }
 
 /// What may follow a table's name in a file's: no other table's name.
@@ -143,7 +165,8 @@ fn without_place_of_truncate(text: &str) -> String {
     })
 }
 
-/// Transaction, time and place in the log differ from run to run; their digits, hexadecimal ones too, become `#`, and only their form is compared.
+/// Transaction, time and place in the log differ from run to run; their digits, hexadecimal ones too, become
+/// `#`, and only their form is compared.
 fn without_log_place(message: &str) -> String {
     let mut message = message.to_owned();
     for (key, end, is_digit) in [
@@ -175,20 +198,28 @@ fn is_upper_digit(letter: char) -> bool {
     letter.is_ascii_digit() || ('A'..='F').contains(&letter)
 }
 
-/// What the messages of a topic say, written as JSON: both formats must say the same of each change. With options that add keys, by the
-/// translation that programs get; else by the consumer's decoder.
+/// What the messages of a topic say, written as JSON: both formats must say the same of each change. With
+/// options that add keys, by the translation that programs get; else by the consumer's decoder.
 fn protobuf_as_json(topic: &str, with_options: bool) -> Vec<String> {
-    let (mut decoder, mut batch, mut records, mut texts) = (Decoder::default(), Batch::default(), Records::default(), Vec::new());
+    let (mut decoder, mut batch, mut records, mut texts) =
+        (Decoder::default(), Batch::default(), Records::default(), Vec::new());
     consume_topic(topic, |_, _, message, _| {
         decoder.decode(Encoding::Protobuf, message, Position::START, &mut batch).unwrap();
         let mut space = Vec::new();
-        texts.push(String::from_utf8(decoder.text(Encoding::Protobuf, message, &mut space).unwrap().to_vec()).unwrap());
+        texts.push(
+            String::from_utf8(decoder.text(Encoding::Protobuf, message, &mut space).unwrap().to_vec())
+                .unwrap(),
+        );
     });
     if with_options {
         return texts;
     }
     Encoder::new(Encoding::Json, Options::default()).encode(&batch, &mut records);
-    let rewritten = records.records.iter().map(|record| String::from_utf8(records.value(record).to_vec()).unwrap()).collect();
+    let rewritten = records
+        .records
+        .iter()
+        .map(|record| String::from_utf8(records.value(record).to_vec()).unwrap())
+        .collect();
     assert_eq!(rewritten, texts, "the two ways from protobuf to JSON");
     rewritten
 }
@@ -204,7 +235,8 @@ fn configuration(server: &Server, name: &str, plugins: &[&str], cases: &[Case]) 
     let brokers: Vec<String> = kafka().split(',').map(|broker| format!("{broker:?}")).collect();
     let mut text = format!("[kafka]\nbrokers = [{}]\ntopic = {{ partitions = 1 }}\n", brokers.join(", "));
     let (own, shared): (Vec<&Case>, Vec<&Case>) = cases.iter().partition(|case| case.has_options());
-    let of_all: Vec<String> = ["case_*".to_owned()].into_iter().chain(own.iter().map(|case| format!("!{}", case.table))).collect();
+    let of_all: Vec<String> =
+        ["case_*".to_owned()].into_iter().chain(own.iter().map(|case| format!("!{}", case.table))).collect();
     let groups = own.iter().map(|case| (*case, vec![case.table.clone()])).chain([(shared[0], of_all)]);
     for (case, tables) in groups {
         let sources: Vec<String> = plugins.iter().map(|plugin| case.source_name(name, plugin)).collect();
@@ -216,13 +248,18 @@ fn configuration(server: &Server, name: &str, plugins: &[&str], cases: &[Case]) 
             };
             let _ = write!(
                 text,
-                "[[source]]\nname = {source:?}\nurl = {:?}\ntables = {tables:?}\ntopic = \"{{source}}.{{table}}\"\nsnapshot = \"never\"\n{choice}{}",
+                "[[source]]\nname = {source:?}\nurl = {:?}\ntables = {tables:?}\ntopic \
+                 = \"{{source}}.{{table}}\"\nsnapshot = \"never\"\n{choice}{}",
                 server.url, case.source
             );
         }
         let topics: Vec<String> = sources.iter().map(|source| format!("{source}.*")).collect();
         let sink = case.source_name(name, "files");
-        let _ = write!(text, "[[sink]]\nname = {sink:?}\ntopics = {topics:?}\npath = \"out/{{source}}/{{table}}\"\n{}", case.sink);
+        let _ = write!(
+            text,
+            "[[sink]]\nname = {sink:?}\ntopics = {topics:?}\npath = \"out/{{source}}/{{table}}\"\n{}",
+            case.sink
+        );
     }
     text
 }

@@ -1,4 +1,5 @@
-//! `deploy/monitoring` on a real Prometheus: it scrapes a pipeline that meets a fault, loads the alert rules, and answers every query of the dashboard.
+//! `deploy/monitoring` on a real Prometheus: it scrapes a pipeline that meets a fault, loads the alert rules,
+//! and answers every query of the dashboard.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -21,8 +22,10 @@ fn folder() -> PathBuf {
 }
 
 fn promtool(arguments: &[&str]) {
-    let output = Command::new(variable("LIST_SYNC_PROMTOOL")).args(arguments).current_dir(folder()).output().unwrap();
-    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let output =
+        Command::new(variable("LIST_SYNC_PROMTOOL")).args(arguments).current_dir(folder()).output().unwrap();
+    let said =
+        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "promtool {arguments:?}: {said}");
 }
 
@@ -32,7 +35,8 @@ fn configuration_and_alert_rules_are_sound() {
     promtool(&["test", "rules", "alerts.test.yml"]);
 }
 
-/// A rule that never fires would pass a test that never looks: the rules' own test fails when a threshold is moved away.
+/// A rule that never fires would pass a test that never looks: the rules' own test fails when a threshold is
+/// moved away.
 #[test]
 fn the_rules_test_can_fail() {
     let scratch = Scratch::new("rules");
@@ -69,7 +73,8 @@ impl Drop for Targets {
 
 fn prometheus(path: &str) -> Value {
     let (status, body) = Monitor { address: variable("LIST_SYNC_PROMETHEUS") }.get(path);
-    let answer: Value = serde_json::from_str(&body).unwrap_or_else(|cause| panic!("{status} {cause}: {body}"));
+    let answer: Value =
+        serde_json::from_str(&body).unwrap_or_else(|cause| panic!("{status} {cause}: {body}"));
     assert_eq!((status, &answer["status"]), (200, &Value::from("success")), "{path}: {body}");
     answer["data"].clone()
 }
@@ -79,17 +84,26 @@ fn values(query: &str) -> Vec<f64> {
     let encoded = query.bytes().fold(String::new(), |text, byte| format!("{text}%{byte:02X}"));
     let found = prometheus(&format!("/api/v1/query?query={encoded}"));
     let samples = found["result"].as_array().unwrap();
-    samples.iter().filter_map(|sample| sample["value"][1].as_str()?.parse().ok()).filter(|value: &f64| !value.is_nan()).collect()
+    samples
+        .iter()
+        .filter_map(|sample| sample["value"][1].as_str()?.parse().ok())
+        .filter(|value: &f64| !value.is_nan())
+        .collect()
 }
 
 /// The expressions of a dashboard, with its variables filled in.
 fn queries() -> Vec<(String, String)> {
-    let dashboard: Value = serde_json::from_str(&std::fs::read_to_string(folder().join("dashboard.json")).unwrap()).unwrap();
+    let dashboard: Value =
+        serde_json::from_str(&std::fs::read_to_string(folder().join("dashboard.json")).unwrap()).unwrap();
     let mut queries = Vec::new();
     for panel in dashboard["panels"].as_array().unwrap() {
         for target in panel["targets"].as_array().into_iter().flatten() {
             assert_eq!(target["datasource"]["uid"], "prometheus", "{panel}");
-            let expression = target["expr"].as_str().unwrap().replace("$__rate_interval", "30s").replace("$instance", ".*");
+            let expression = target["expr"]
+                .as_str()
+                .unwrap()
+                .replace("$__rate_interval", "30s")
+                .replace("$instance", ".*");
             assert!(!expression.contains('$'), "{expression}");
             queries.push((panel["title"].as_str().unwrap().to_owned(), expression));
         }
@@ -124,7 +138,10 @@ fn every_query_of_the_dashboard_is_answered() {
         assert!(began.elapsed() < LONGEST, "no answer to {silent:#?}");
         std::thread::sleep(Duration::from_secs(1));
     }
-    let errors = values(&format!("sum(list_sync_source_errors_total{{source={:?},kind=\"link\"}})", pipeline.scratch.name));
+    let errors = values(&format!(
+        "sum(list_sync_source_errors_total{{source={:?},kind=\"link\"}})",
+        pipeline.scratch.name
+    ));
     assert!(errors[0] >= 1.0, "the cut link is an error: {errors:?}");
     rules_are_loaded();
     promtool_reads(&monitors);
@@ -144,8 +161,13 @@ fn promtool_reads(monitors: &[Monitor]) {
     for monitor in monitors {
         let (_, text) = monitor.get("/metrics");
         let mut command = Command::new(variable("LIST_SYNC_PROMTOOL"));
-        let mut child =
-            command.args(["check", "metrics"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child = command
+            .args(["check", "metrics"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
         child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
         let output = child.wait_with_output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr).into_owned();

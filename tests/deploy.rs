@@ -24,7 +24,8 @@ fn shipped_configurations_are_understood() {
     let outside = Outside { variable: &|_| Some("p@ss".to_owned()), read: &|_| Ok("secret".to_owned()) };
     for path in found {
         let name = path.display().to_string();
-        let config = Config::parse(&name, &fs::read_to_string(&path).unwrap(), outside).unwrap_or_else(|error| panic!("{error}"));
+        let config = Config::parse(&name, &fs::read_to_string(&path).unwrap(), outside)
+            .unwrap_or_else(|error| panic!("{error}"));
         config.refuse_unbuilt().unwrap_or_else(|error| panic!("{error}"));
         config.need_kafka().unwrap_or_else(|error| panic!("{error}"));
         assert!(!config.sources.is_empty() || !config.sinks.is_empty(), "{name} has nothing to do");

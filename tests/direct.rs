@@ -41,7 +41,8 @@ fn the_same_files_as_through_kafka() {
         let script = format!(
             "CREATE TABLE {0}_d (id INT PRIMARY KEY, name VARCHAR(20), at TIMESTAMP NULL);\n\
              INSERT INTO {0}_d VALUES (1, 'a,b', '2026-01-01 00:00:00'), (2, '', NULL), (3, NULL, NULL);\n\
-             UPDATE {0}_d SET name = 'x' WHERE id = 2;\nUPDATE {0}_d SET id = 9 WHERE id = 3;\nDELETE FROM {0}_d WHERE id = 1;\n",
+             UPDATE {0}_d SET name = 'x' WHERE id = 2;\nUPDATE {0}_d SET id = 9 WHERE id = 3;\nDELETE FROM \
+             {0}_d WHERE id = 1;\n",
             through.table
         );
         let (create, changes) = script.split_once(";\n").unwrap();
@@ -51,13 +52,15 @@ fn the_same_files_as_through_kafka() {
         let _leftovers: Vec<_> = sources.iter().map(|source| server.leftovers(source, &[&table])).collect();
         let line = |source: &str, folder: &str, kafka: bool| {
             let carried = if kafka {
-                let brokers: Vec<String> = crate::rig::kafka().split(',').map(|broker| format!("{broker:?}")).collect();
+                let brokers: Vec<String> =
+                    crate::rig::kafka().split(',').map(|broker| format!("{broker:?}")).collect();
                 format!("[kafka]\nbrokers = [{}]\ntopic = {{ partitions = 1 }}\n", brokers.join(", "))
             } else {
                 String::new()
             };
             let text = format!(
-                "{carried}[[source]]\nname = {source:?}\nurl = {:?}\ntables = [{table:?}]\nsnapshot = \"never\"\n\
+                "{carried}[[source]]\nname = {source:?}\nurl = {:?}\ntables = [{table:?}]\nsnapshot \
+                 = \"never\"\n\
                  [[sink]]\nname = {source:?}\ntopics = [\"{source}.*\"]\npath = \"{folder}/{{table}}\"\n",
                 server.url
             );
@@ -90,17 +93,26 @@ fn two_tables_at_once() {
     let other = format!("{}_b", pipeline.table);
     server.execute(&format!("CREATE TABLE {other} (id INT PRIMARY KEY);\n"));
     let _leftovers = server.leftovers("", &[&other]);
-    let text = pipeline.scratch.read("list_sync.toml").replace("tables = [", &format!("tables = [{other:?}, "));
+    let text =
+        pipeline.scratch.read("list_sync.toml").replace("tables = [", &format!("tables = [{other:?}, "));
     pipeline.scratch.write("list_sync.toml", &pipeline.as_owner(&text));
     pipeline.run(&["run", "--once"]);
     server.execute(&format!(
-        "BEGIN;\nINSERT INTO {0} (id) VALUES (1);\nINSERT INTO {other} VALUES (7);\nINSERT INTO {0} (id) VALUES (2);\nCOMMIT;\n",
+        "BEGIN;\nINSERT INTO {0} (id) VALUES (1);\nINSERT INTO {other} VALUES (7);\nINSERT INTO {0} (id) \
+         VALUES (2);\nCOMMIT;\n",
         pipeline.table
     ));
     pipeline.run(&["run", "--once"]);
-    assert_eq!(pipeline.scratch.read(format!("out/{other}_insert.csv")), format!("action,table,id\nI,{other},7\n"));
+    assert_eq!(
+        pipeline.scratch.read(format!("out/{other}_insert.csv")),
+        format!("action,table,id\nI,{other},7\n")
+    );
     let proof = pipeline.run(&["verify"]);
-    assert!(proof.out.contains("2 rows, 0 missing") && proof.out.contains("1 rows, 0 missing"), "{}", proof.out);
+    assert!(
+        proof.out.contains("2 rows, 0 missing") && proof.out.contains("1 rows, 0 missing"),
+        "{}",
+        proof.out
+    );
 }
 
 /// The same command from another folder would take the slot's changes away from the files that it feeds.

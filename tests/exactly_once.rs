@@ -1,4 +1,5 @@
-//! SIGKILL of connector, consumer and a broker in mid-stream, on each database: every change is in the files exactly once, with no manual step.
+//! SIGKILL of connector, consumer and a broker in mid-stream, on each database: every change is in the files
+//! exactly once, with no manual step.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -24,7 +25,8 @@ fn settle(pipeline: &Pipeline, counts: Counts) {
     pipeline.prove(counts);
 }
 
-/// Both stages, until rows flow through them: the connector streams, the consumer holds partitions and its files grow.
+/// Both stages, until rows flow through them: the connector streams, the consumer holds partitions and its
+/// files grow.
 fn start(pipeline: &Pipeline) -> (Program, Program) {
     let mut connect = pipeline.start("connect", &["connect"]);
     let mut consume = pipeline.start("consume", &["consume"]);
@@ -102,8 +104,8 @@ fn stopped_in_mid_stream() {
     pipeline.prove_topic_has_each_once(counts);
 }
 
-/// A topic may hold changes twice, after a connector that was killed or a tool that copied it: the files hold them once, whether they come again in the
-/// same run or were committed by one before.
+/// A topic may hold changes twice, after a connector that was killed or a tool that copied it: the files hold
+/// them once, whether they come again in the same run or were committed by one before.
 #[test]
 fn changes_that_come_again_in_the_topic() {
     const AGAIN: usize = 5;
@@ -120,7 +122,11 @@ fn changes_that_come_again_in_the_topic() {
         for (partition, messages) in &messages {
             for [key, value, position] in &messages[messages.len().saturating_sub(AGAIN)..] {
                 let (partition, header) = (partition.to_string(), format!("position={position}"));
-                produce(&pipeline.topic(), format!("{value}\n"), &["-p", &partition, "-k", key, "-H", &header]);
+                produce(
+                    &pipeline.topic(),
+                    format!("{value}\n"),
+                    &["-p", &partition, "-k", key, "-H", &header],
+                );
                 written += 1;
             }
         }

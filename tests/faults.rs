@@ -1,5 +1,6 @@
-//! Faults that pass: a database that dies, brokers that die one after the other or freeze, links that are cut or held, members that freeze. The
-//! same processes go on by themselves, and every change is in the files exactly once. Kills of our own processes are in `exactly_once`.
+//! Faults that pass: a database that dies, brokers that die one after the other or freeze, links that are cut
+//! or held, members that freeze. The same processes go on by themselves, and every change is in the files
+//! exactly once. Kills of our own processes are in `exactly_once`.
 
 use std::process::Command;
 use std::time::Duration;
@@ -9,7 +10,8 @@ use crate::rig::{Counts, Link, Monitor, Pipeline, Program, Server, alone, servic
 /// Changes, and changes a second: some eight seconds of load.
 const ROWS: u64 = 24_000;
 const RATE: u64 = 3_000;
-/// What the connector says once it has started: from then on it outlasts faults. Before, they end it, so that a wrong address is told at once.
+/// What the connector says once it has started: from then on it outlasts faults. Before, they end it, so that
+/// a wrong address is told at once.
 const STREAMING: &str = "streaming source=";
 
 fn pause(seconds: u64) {
@@ -24,7 +26,8 @@ fn start(pipeline: &Pipeline) -> (Program, Program) {
     (connect, consume)
 }
 
-/// Both stages are still the processes that were started, and end well; what they had not done yet is done, and all of it is proved.
+/// Both stages are still the processes that were started, and end well; what they had not done yet is done,
+/// and all of it is proved.
 fn settle(pipeline: &Pipeline, (connect, consume): (Program, Program), counts: Counts) {
     assert_eq!(connect.stop(), Some(0));
     assert_eq!(consume.stop(), Some(0));
@@ -87,7 +90,8 @@ fn every_broker_dies_in_turn() {
     pipeline.prove_topic(counts);
 }
 
-/// All brokers at once, just as the consumer is given its partitions: a client that has no first offset yet must find it afterwards.
+/// All brokers at once, just as the consumer is given its partitions: a client that has no first offset yet
+/// must find it afterwards.
 #[test]
 fn all_brokers_die_as_partitions_are_given() {
     let _alone = alone();
@@ -106,7 +110,8 @@ fn all_brokers_die_as_partitions_are_given() {
     settle(&pipeline, (connect, consume), counts);
 }
 
-/// A broker that neither answers nor closes its connections, as behind a network that is split, until it heals.
+/// A broker that neither answers nor closes its connections, as behind a network that is split, until it
+/// heals.
 #[test]
 fn a_broker_freezes_and_thaws() {
     let _alone = alone();
@@ -115,7 +120,8 @@ fn a_broker_freezes_and_thaws() {
     let stages = start(&pipeline);
     pause(2);
     let pid = services(&["pid", "kafka.2"]);
-    let signal = |name: &str| assert!(Command::new("kill").args([name, pid.trim()]).status().unwrap().success());
+    let signal =
+        |name: &str| assert!(Command::new("kill").args([name, pid.trim()]).status().unwrap().success());
     signal("-STOP");
     pause(15);
     signal("-CONT");
@@ -154,7 +160,8 @@ fn link_to_mysql_fails() {
     link_fails(Server::mysql());
 }
 
-/// A member that is frozen for longer than its session lasts: another one takes over, and when it thaws it writes nothing of its own accord.
+/// A member that is frozen for longer than its session lasts: another one takes over, and when it thaws it
+/// writes nothing of its own accord.
 #[test]
 fn a_member_freezes_past_its_session() {
     let pipeline = Pipeline::new("zombie", Server::postgres(), false);
@@ -184,28 +191,41 @@ fn a_member_freezes_past_its_session() {
     pipeline.run(&["connect", "--once"]);
     pipeline.run(&["-c", "a.toml", "consume", "--once"]);
     pipeline.prove(counts);
-    assert!(pipeline.files("insert").len() >= 2, "only one member ever wrote: {:?}", pipeline.files("insert"));
+    assert!(
+        pipeline.files("insert").len() >= 2,
+        "only one member ever wrote: {:?}",
+        pipeline.files("insert")
+    );
 }
 
-/// A consumer that is stopped while no broker is there ends with its cause, and what it could not commit is read again and written once.
+/// A consumer that is stopped while no broker is there ends with its cause, and what it could not commit is
+/// read again and written once.
 #[test]
 fn stopped_while_kafka_is_away() {
     let _alone = alone();
     let pipeline = Pipeline::new_alone("stopaway", Server::postgres());
-    let text = pipeline.scratch.read("list_sync.toml").replace("commit_interval_ms = 200", "commit_interval_ms = 600000");
+    let text = pipeline
+        .scratch
+        .read("list_sync.toml")
+        .replace("commit_interval_ms = 200", "commit_interval_ms = 600000");
     pipeline.scratch.write("list_sync.toml", &format!("{text}{}", Monitor::SECTION));
     let mut counts = pipeline.seed(1_000);
     pipeline.run(&["connect", "--once"]);
     let mut consume = pipeline.start("consume", &["consume"]);
     let monitor = Monitor::of(&mut consume);
     let sink = [("sink", pipeline.scratch.name.as_str())];
-    monitor.wait_for_metrics("all is written", |metrics| metrics.sum("list_sync_sink_rows_total", &sink) == Some(1_000.0));
+    monitor.wait_for_metrics("all is written", |metrics| {
+        metrics.sum("list_sync_sink_rows_total", &sink) == Some(1_000.0)
+    });
     services(&["kill", "kafka"]);
     consume.signal("TERM");
     let ended = consume.wait(Duration::from_secs(60));
     let log = consume.log();
     services(&["up", "kafka"]);
-    assert!(ended.code() == Some(1) && log.contains("Kafka did not answer the last commit"), "{ended:?}: {log}");
+    assert!(
+        ended.code() == Some(1) && log.contains("Kafka did not answer the last commit"),
+        "{ended:?}: {log}"
+    );
     counts += pipeline.seed(100);
     pipeline.run(&["connect", "--once"]);
     pipeline.run(&["consume", "--once"]);

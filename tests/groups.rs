@@ -1,4 +1,5 @@
-//! Groups: three members share one, two groups read the same topics side by side, and both databases run at once.
+//! Groups: three members share one, two groups read the same topics side by side, and both databases run at
+//! once.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +12,9 @@ const LONGEST: Duration = Duration::from_secs(60);
 fn three_members_and_a_second_group() {
     let pipeline = Pipeline::new("group", Server::postgres(), false);
     let text = pipeline.scratch.read("list_sync.toml");
-    let second = text.replace("[[sink]]\nname = \"", "[[sink]]\nname = \"second_").replace("path = \"out/", "path = \"second/");
+    let second = text
+        .replace("[[sink]]\nname = \"", "[[sink]]\nname = \"second_")
+        .replace("path = \"out/", "path = \"second/");
     pipeline.scratch.write("second.toml", &second);
     // The topic comes with the first rows; then each member is given one of its partitions.
     let first = pipeline.seed(100);
@@ -23,8 +26,11 @@ fn three_members_and_a_second_group() {
         std::thread::sleep(Duration::from_millis(50));
     }
     let more = pipeline.seed(30_000);
-    let counts =
-        Counts { inserted: first.inserted + more.inserted, updated: first.updated + more.updated, deleted: first.deleted + more.deleted };
+    let counts = Counts {
+        inserted: first.inserted + more.inserted,
+        updated: first.updated + more.updated,
+        deleted: first.deleted + more.deleted,
+    };
     let mut alone = pipeline.start("second", &["-c", "second.toml", "consume"]);
     pipeline.run(&["connect", "--once"]);
     assert_eq!(shared.stop(), Some(0));
@@ -33,13 +39,19 @@ fn three_members_and_a_second_group() {
     assert_eq!(alone.stop(), Some(0));
     pipeline.run(&["-c", "second.toml", "consume", "--once"]);
     pipeline.prove(counts);
-    let files: Vec<String> = pipeline.files("insert").iter().map(|path| path.file_name().unwrap().to_str().unwrap().to_owned()).collect();
-    let expected: Vec<String> = (1..=3).map(|member| format!("{}_{member}_insert.csv", pipeline.table)).collect();
+    let files: Vec<String> = pipeline
+        .files("insert")
+        .iter()
+        .map(|path| path.file_name().unwrap().to_str().unwrap().to_owned())
+        .collect();
+    let expected: Vec<String> =
+        (1..=3).map(|member| format!("{}_{member}_insert.csv", pipeline.table)).collect();
     assert_eq!(files, expected, "each member writes files of its own");
     pipeline.run(&["-c", "second.toml", "verify"]);
 }
 
-/// Consumers for themselves: each reads everything and writes files of its own; one without files reads everything too.
+/// Consumers for themselves: each reads everything and writes files of its own; one without files reads
+/// everything too.
 #[test]
 fn independent_consumers() {
     let pipeline = Pipeline::new("each", Server::mysql(), false);
@@ -49,7 +61,10 @@ fn independent_consumers() {
     let proof = pipeline.run(&["verify", "--independent", "4"]);
     let equal = format!("{} rows, 0 missing, 0 extra, 0 different", counts.inserted - counts.deleted);
     assert_eq!(proof.out.lines().filter(|line| line.ends_with(&equal)).count(), 4, "{}", proof.out);
-    let text = pipeline.scratch.read("list_sync.toml").replace("path = \"out/", "kind = \"none\"\npath = \"nothing/");
+    let text = pipeline
+        .scratch
+        .read("list_sync.toml")
+        .replace("path = \"out/", "kind = \"none\"\npath = \"nothing/");
     pipeline.scratch.write("none.toml", &text);
     let run = pipeline.run(&["-c", "none.toml", "consume", "--once"]);
     assert!(run.err.contains(&format!("rows={}", counts.changes())), "{}", run.err);
@@ -63,9 +78,10 @@ fn members_come_and_go() {
     pipeline.shorten_sessions();
     let text = pipeline.scratch.read("list_sync.toml");
     for member in ["a", "b", "c"] {
-        pipeline
-            .scratch
-            .write(&format!("{member}.toml"), &text.replace("commit_interval_ms", &format!("id = {member:?}\ncommit_interval_ms")));
+        pipeline.scratch.write(
+            &format!("{member}.toml"),
+            &text.replace("commit_interval_ms", &format!("id = {member:?}\ncommit_interval_ms")),
+        );
     }
     let load = pipeline.start_load(3_000);
     let connect = pipeline.start("connect", &["connect"]);
@@ -95,7 +111,11 @@ fn members_come_and_go() {
 #[test]
 fn all_databases_at_once() {
     let first = Pipeline::new("every", Server::postgres(), false);
-    let all = [&first, &Pipeline::new_alone("every", Server::mysql()), &Pipeline::new_alone("every", Server::mariadb())];
+    let all = [
+        &first,
+        &Pipeline::new_alone("every", Server::mysql()),
+        &Pipeline::new_alone("every", Server::mariadb()),
+    ];
     let mut text = String::new();
     for pipeline in all {
         let own = pipeline.scratch.read("list_sync.toml");

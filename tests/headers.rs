@@ -1,15 +1,18 @@
-//! The record headers of messages, as another program (kcat) reads them: what the option adds is there, and nothing without it.
+//! The record headers of messages, as another program (kcat) reads them: what the option adds is there, and
+//! nothing without it.
 
 use crate::rig::{Program, Scratch, Server, all_servers, headers_in, kafka, messages_in, together};
 
 /// One source without added headers, one with all, and one with all in the other format, on the same table.
 fn configuration(server: &Server, name: &str, table: &str) -> String {
     let brokers: Vec<String> = kafka().split(',').map(|broker| format!("{broker:?}")).collect();
-    let all = "headers = [\"xid\", \"snapshot\", \"schema\"]\ninclude = [\"xid\", \"timestamp\", \"lsn\", \"schema\", \"type\"]\n";
+    let all = "headers = [\"xid\", \"snapshot\", \"schema\"]\ninclude = \
+        [\"xid\", \"timestamp\", \"lsn\", \"schema\", \"type\"]\n";
     let source = |ending: &str, options: &str| {
         let Server { url, .. } = server;
         format!(
-            "[[source]]\nname = \"{name}_{ending}\"\nurl = {url:?}\ntables = [{table:?}]\nsnapshot = \"never\"\ntopic = \"{{source}}\"\n{options}"
+            "[[source]]\nname = \"{name}_{ending}\"\nurl = {url:?}\ntables = [{table:?}]\nsnapshot \
+             = \"never\"\ntopic = \"{{source}}\"\n{options}"
         )
     };
     [
@@ -25,12 +28,17 @@ fn configuration(server: &Server, name: &str, table: &str) -> String {
 /// Changes the table in three transactions, and asks the server what it calls each, as far as it tells.
 fn change(server: &Server, table: &str) -> Vec<String> {
     let mut database = server.connect();
-    let changes = ["INSERT INTO {} VALUES (1, 'one'), (2, 'two')", "UPDATE {} SET name = 'uno' WHERE id = 1", "TRUNCATE TABLE {}"];
+    let changes = [
+        "INSERT INTO {} VALUES (1, 'one'), (2, 'two')",
+        "UPDATE {} SET name = 'uno' WHERE id = 1",
+        "TRUNCATE TABLE {}",
+    ];
     changes
         .map(|change| {
             database.execute("BEGIN").unwrap();
             database.execute(&change.replace("{}", table)).unwrap();
-            let inside = (server.name == "postgres").then(|| database.query("SELECT txid_current()").unwrap());
+            let inside =
+                (server.name == "postgres").then(|| database.query("SELECT txid_current()").unwrap());
             database.execute("COMMIT").unwrap();
             // MySQL tells nobody which GTID was his; whose server it was, it does.
             let query = if server.name == "mysql" { "SELECT @@server_uuid" } else { "SELECT @@last_gtid" };
@@ -42,7 +50,8 @@ fn change(server: &Server, table: &str) -> Vec<String> {
 
 /// The text of a key of a message, without quotes.
 fn value_of<'a>(message: &'a str, key: &str) -> &'a str {
-    let rest = message.split_once(&format!("\"{key}\":")).unwrap_or_else(|| panic!("no {key:?} in {message}")).1;
+    let rest =
+        message.split_once(&format!("\"{key}\":")).unwrap_or_else(|| panic!("no {key:?} in {message}")).1;
     rest.split(',').next().unwrap().trim_matches('"')
 }
 
@@ -64,11 +73,16 @@ fn check(server: &Server) {
     for headers in &none {
         let (shape, position) = headers.split_once(',').unwrap();
         assert!(shape.starts_with("shape="), "{headers}");
-        assert!(position.starts_with(&format!("position={}:", sources[0])) && !position.contains(','), "{headers}");
+        assert!(
+            position.starts_with(&format!("position={}:", sources[0])) && !position.contains(','),
+            "{headers}"
+        );
     }
     let mut xids = Vec::new();
     for (headers, message) in json.iter().zip(&messages) {
-        let [_, position, added] = headers.splitn(3, ',').collect::<Vec<_>>()[..] else { panic!("{headers}") };
+        let [_, position, added] = headers.splitn(3, ',').collect::<Vec<_>>()[..] else {
+            panic!("{headers}")
+        };
         let xid = value_of(message, "xid");
         assert!(position.starts_with(&format!("position={}:", sources[1])), "{headers}");
         assert_eq!(added, format!("xid={xid},snapshot=false,schema={}", server.schema()), "of {message}");
@@ -91,7 +105,8 @@ fn check(server: &Server) {
 
     // A consumer needs none of them, and is not disturbed by any.
     Program::run(folder, &["consume", "--once"]).ok();
-    let [none, json, protobuf] = sources.each_ref().map(|source| scratch.read(format!("{source}/{table}_insert.csv")));
+    let [none, json, protobuf] =
+        sources.each_ref().map(|source| scratch.read(format!("{source}/{table}_insert.csv")));
     assert_eq!(none, format!("action,table,id,name\nI,{table},1,one\nI,{table},2,two\nI,{table},1,uno\n"));
     assert!(none == json && none == protobuf, "{json}{protobuf}");
 }

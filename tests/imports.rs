@@ -1,10 +1,12 @@
-//! The flow is the tree: a stage may import only what stands before it (ARCHITECTURE.md). A new edge fails here first.
+//! The flow is the tree: a stage may import only what stands before it (ARCHITECTURE.md). A new edge fails
+//! here first.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-/// Stage or file -> what of this crate it may name. `error` (with its `Error` and `Result`), `finding`, `secret` and `threads` are open to all.
+/// Stage or file -> what of this crate it may name. `error` (with its `Error` and `Result`), `finding`,
+/// `secret` and `threads` are open to all.
 const MAY_USE: &[(&str, &[&str])] = &[
     ("change", &[]),
     ("source", &["change", "tls"]),
@@ -35,7 +37,8 @@ const OPEN: &[&str] = &["Error", "Result", "error", "finding", "secret", "thread
 #[test]
 fn no_stage_imports_its_neighbour() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../src");
-    let allowed: BTreeMap<&str, BTreeSet<&str>> = MAY_USE.iter().map(|(place, uses)| (*place, uses.iter().copied().collect())).collect();
+    let allowed: BTreeMap<&str, BTreeSet<&str>> =
+        MAY_USE.iter().map(|(place, uses)| (*place, uses.iter().copied().collect())).collect();
     let mut faults = Vec::new();
     let mut seen = 0;
     for entry in fs::read_dir(&root).unwrap() {
@@ -74,7 +77,8 @@ fn databases_know_nothing_of_each_other() {
             // Live tests may ask the other server how it prints a value.
             let is_live_test = file.components().any(|part| part.as_os_str() == "live");
             let paths = paths(&module_of(&root, file), text);
-            let is_named = paths.iter().any(|path| path.starts_with(&["source".to_owned(), other.to_owned()]));
+            let is_named =
+                paths.iter().any(|path| path.starts_with(&["source".to_owned(), other.to_owned()]));
             assert!(is_live_test || !is_named, "{}", file.display());
             seen += paths.iter().filter(|path| path.len() > 1 && path[0] == "source").count();
         });
@@ -96,10 +100,22 @@ fn relative_paths_are_followed() {
     check("sink::csv::fold", "use super::super::{Sink, super::kafka};", "sink::Sink kafka");
     check("sink::csv::fold", "let it = super::super::super::kafka::settings();", "kafka::settings");
     check("sink", "pub use super::{Error, kafka::{client, Sender}};", "Error kafka::client kafka::Sender");
-    check("sink", "use crate::{Result, source::{self, mysql::Tables}};", "Result source source::mysql::Tables");
+    check(
+        "sink",
+        "use crate::{Result, source::{self, mysql::Tables}};",
+        "Result source source::mysql::Tables",
+    );
     check("sink", "use crate::{config as settings, Result as Answer};", "config Result");
-    check("sink", "// use crate::kafka;\nuse csv::Writer; use hyper::super_user; use self::csv::Csv;", "sink::csv::Csv");
-    check("source::mysql::gtid", "x();\n#[cfg(test)]\nmod tests {\n    use super::super::postgres;\n}\n", "source::mysql::postgres");
+    check(
+        "sink",
+        "// use crate::kafka;\nuse csv::Writer; use hyper::super_user; use self::csv::Csv;",
+        "sink::csv::Csv",
+    );
+    check(
+        "source::mysql::gtid",
+        "x();\n#[cfg(test)]\nmod tests {\n    use super::super::postgres;\n}\n",
+        "source::mysql::postgres",
+    );
     check(
         "source::mysql::gtid",
         "mod tests {\n    use super::super::super::postgres;\n}\nuse super::place;\n",
@@ -124,11 +140,13 @@ fn module_of(root: &Path, file: &Path) -> Vec<String> {
     names.filter(|name| name != "mod").collect()
 }
 
-/// Where the paths of a file lead that begin with `crate`, `super` or `self`, from the crate's root on, and one by one those in braces.
+/// Where the paths of a file lead that begin with `crate`, `super` or `self`, from the crate's root on, and
+/// one by one those in braces.
 fn paths(module: &[String], text: &str) -> Vec<Vec<String>> {
     let mut found = Vec::new();
     let (mut module, mut inner_end) = (module.to_vec(), None);
-    let lines = text.lines().filter(|line| !line.trim_start().starts_with("//")).flat_map(|line| [line, "\n"]);
+    let lines =
+        text.lines().filter(|line| !line.trim_start().starts_with("//")).flat_map(|line| [line, "\n"]);
     let code: String = lines.collect();
     let mut place = 0;
     while let Some(letter) = code[place..].chars().next() {

@@ -11,14 +11,20 @@ const SERVER_PATIENCE_SECS: u64 = 4;
 #[test]
 fn a_start_over_many_topics_keeps_the_server() {
     let _together = together();
-    let own = OwnPostgres::start("many", &format!("-c wal_level=logical -c wal_sender_timeout={SERVER_PATIENCE_SECS}s -c fsync=off"));
+    let own = OwnPostgres::start(
+        "many",
+        &format!("-c wal_level=logical -c wal_sender_timeout={SERVER_PATIENCE_SECS}s -c fsync=off"),
+    );
     let scratch = Scratch::new("topics");
     let name = &scratch.name;
-    let each = |statement: &str| (1..=TABLES).map(|number| statement.replace('#', &format!("{name}_{number}"))).collect::<String>();
+    let each = |statement: &str| {
+        (1..=TABLES).map(|number| statement.replace('#', &format!("{name}_{number}"))).collect::<String>()
+    };
     own.server.execute(&each("CREATE TABLE # (id INT PRIMARY KEY);\n"));
     let brokers: Vec<String> = kafka().split(',').map(|broker| format!("{broker:?}")).collect();
     let text = format!(
-        "[kafka]\nbrokers = [{}]\ntopic = {{ partitions = 1 }}\n[[source]]\nname = {name:?}\nurl = {:?}\ntables = [\"{name}_*\"]\n",
+        "[kafka]\nbrokers = [{}]\ntopic = {{ partitions = 1 }}\n[[source]]\nname = {name:?}\nurl = \
+         {:?}\ntables = [\"{name}_*\"]\n",
         brokers.join(", "),
         own.server.url
     );
@@ -35,6 +41,9 @@ fn a_start_over_many_topics_keeps_the_server() {
     own.server.execute(&each("INSERT INTO # VALUES (2);\n"));
     let began = Instant::now();
     let again = Program::run(&scratch.folder, &["connect", "--once"]).ok();
-    assert!(began.elapsed() > Duration::from_secs(SERVER_PATIENCE_SECS), "the start was too short to tell anything");
+    assert!(
+        began.elapsed() > Duration::from_secs(SERVER_PATIENCE_SECS),
+        "the start was too short to tell anything"
+    );
     assert!(!again.err.contains("connecting again"), "{}", again.err);
 }

@@ -16,7 +16,10 @@ fn lines(log: &str) -> Vec<Value> {
         for key in ["timestamp", "level", "target", "message"] {
             assert!(parsed[key].as_str().is_some_and(|text| !text.is_empty()), "no {key} in {line}");
         }
-        assert!(["ERROR", "WARN", "INFO", "DEBUG", "TRACE"].contains(&parsed["level"].as_str().unwrap()), "{line}");
+        assert!(
+            ["ERROR", "WARN", "INFO", "DEBUG", "TRACE"].contains(&parsed["level"].as_str().unwrap()),
+            "{line}"
+        );
         parsed
     };
     log.lines().map(parse).collect()
@@ -30,7 +33,11 @@ fn a_log_that_cannot_be_written() {
     for command in ["connect", "consume"] {
         let full = File::options().write(true).open("/dev/full").unwrap();
         let mut program = Command::new(env!("CARGO_BIN_EXE_list_sync"));
-        program.args([command, "--once"]).current_dir(&pipeline.scratch.folder).stdout(Stdio::null()).stderr(full);
+        program
+            .args([command, "--once"])
+            .current_dir(&pipeline.scratch.folder)
+            .stdout(Stdio::null())
+            .stderr(full);
         let status = program.status().unwrap();
         assert!(status.success(), "{command}: {status}");
     }
@@ -39,7 +46,8 @@ fn a_log_that_cannot_be_written() {
 
 fn find<'a>(lines: &'a [Value], message: &str) -> &'a Value {
     let found = lines.iter().find(|line| line["message"] == message);
-    let found = found.or_else(|| lines.iter().find(|line| line["message"].as_str().unwrap().contains(message)));
+    let found =
+        found.or_else(|| lines.iter().find(|line| line["message"].as_str().unwrap().contains(message)));
     found.unwrap_or_else(|| panic!("no {message:?} in {lines:#?}"))
 }
 
@@ -53,7 +61,8 @@ fn every_line_is_an_object() {
     let upstream = format!("{}:{}", address.host, address.port);
     let link = Link::to(name, &upstream);
     pipeline.scratch.write("link.toml", &text.replace(&upstream, &link.address));
-    let mut connect = pipeline.start("connect", &["-c", "link.toml", "--log-format", "json", "-v", "connect"]);
+    let mut connect =
+        pipeline.start("connect", &["-c", "link.toml", "--log-format", "json", "-v", "connect"]);
     connect.wait_for("streaming from");
     connect.wait_for("\"message\":\"streaming\"");
     link.cut(|| std::thread::sleep(Duration::from_millis(500)));
@@ -67,13 +76,15 @@ fn every_line_is_an_object() {
     }
     assert_eq!(find(&said, "connecting again")["level"], "WARN");
     assert!(find(&said, "progress")["rows"].is_u64());
-    let consume = Program::run(&pipeline.scratch.folder, &["--log-format", "json", "-vv", "consume", "--once"]);
+    let consume =
+        Program::run(&pipeline.scratch.folder, &["--log-format", "json", "-vv", "consume", "--once"]);
     let said = lines(&consume.err);
     for message in ["partitions given", "progress"] {
         assert_eq!(find(&said, message)["sink"], name, "{message}");
     }
     // A failure too, with its hint.
-    let failed = Program::run(&pipeline.scratch.folder, &["--log-format", "json", "connect", "--source", "none"]);
+    let failed =
+        Program::run(&pipeline.scratch.folder, &["--log-format", "json", "connect", "--source", "none"]);
     let said = lines(&failed.err);
     assert_eq!((failed.code, said[0]["level"].as_str()), (Some(2), Some("ERROR")));
     assert!(!said[0]["hint"].as_str().unwrap().is_empty());

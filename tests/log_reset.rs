@@ -1,4 +1,5 @@
-//! MySQL and MariaDB: a log that is begun again under the names of before, and a log that does not hold all rows. Each check has a server of its own.
+//! MySQL and MariaDB: a log that is begun again under the names of before, and a log that does not hold all
+//! rows. Each check has a server of its own.
 
 use std::time::{Duration, Instant};
 
@@ -28,7 +29,11 @@ fn run_once(own: &OwnMysql, name: &str) {
 fn is_refused(own: &OwnMysql, name: &str) {
     let run = Program::run(&own.scratch.folder, &["-c", &format!("{name}.toml"), "run", "--once"]);
     assert!(run.code == Some(1) && run.err.contains("reset"), "{name}: {}", run.err);
-    assert!(run.err.contains("position set SOURCE latest") && run.err.contains("another name"), "{}", run.err);
+    assert!(
+        run.err.contains("position set SOURCE latest") && run.err.contains("another name"),
+        "{}",
+        run.err
+    );
 }
 
 const INSERT: &str = "INSERT INTO t (v) VALUES (1);\n";
@@ -42,7 +47,8 @@ fn wait_for_row(own: &OwnMysql, name: &str) {
     }
 }
 
-/// After a reset the log may have as many transactions and files as before: they are not the ones that were read.
+/// After a reset the log may have as many transactions and files as before: they are not the ones that were
+/// read.
 fn a_reset_is_noticed(own: &OwnMysql, mark: &str) {
     let flush = "FLUSH BINARY LOGS;\n";
     let names = ["before", "moved", "first", "later", "next"].map(|name| format!("{name}_{mark}"));
@@ -78,7 +84,11 @@ fn a_reset_is_noticed(own: &OwnMysql, mark: &str) {
         is_refused(own, name);
     }
     // The ways out.
-    Program::run(&own.scratch.folder, &["-c", &format!("{later}.toml"), "position", "set", later, "latest", "--yes"]).ok();
+    Program::run(
+        &own.scratch.folder,
+        &["-c", &format!("{later}.toml"), "position", "set", later, "latest", "--yes"],
+    )
+    .ok();
     own.server.execute(INSERT);
     run_once(own, later);
     assert_eq!(own.scratch.read(format!("{later}/t_insert.csv")).lines().count(), 3);
@@ -93,11 +103,17 @@ fn rows_that_are_not_logged(own: &mut OwnMysql) {
     let is_mariadb = own.is_mariadb();
     let updates = if is_mariadb { "log_slave_updates" } else { "log_replica_updates" };
     write_pipeline(own, "left_out");
-    let said = |own: &OwnMysql, arguments: &[&str]| Program::run(&own.scratch.folder, &[&["-c", "left_out.toml"], arguments].concat());
+    let said = |own: &OwnMysql, arguments: &[&str]| {
+        Program::run(&own.scratch.folder, &[&["-c", "left_out.toml"], arguments].concat())
+    };
     for option in ["binlog-do-db", "binlog-ignore-db"] {
         own.restart(&[&format!("--{option}={}", if option == "binlog-do-db" { "elsewhere" } else { "d" })]);
         let check = said(own, &["check"]);
-        assert!(check.code == Some(1) && check.out.contains("log filter") && check.out.contains(option), "{}", check.out);
+        assert!(
+            check.code == Some(1) && check.out.contains("log filter") && check.out.contains(option),
+            "{}",
+            check.out
+        );
         let run = said(own, &["run", "--once"]);
         assert!(run.code == Some(1) && run.err.contains(option), "{}", run.err);
     }
@@ -122,10 +138,21 @@ fn a_column_that_changed_is_told_of(own: &OwnMysql) {
     write_pipeline(own, "uuid");
     own.server.execute("ALTER TABLE t ADD u UUID;\n");
     run_once(own, "uuid");
-    own.server.execute("INSERT INTO t (u) VALUES ('123e4567-e89b-12d3-a456-426655440000');\nALTER TABLE t RENAME COLUMN u TO w;\n");
+    own.server.execute(
+        "INSERT INTO t (u) VALUES ('123e4567-e89b-12d3-a456-426655440000');\nALTER TABLE t \
+        RENAME COLUMN u TO w;\n",
+    );
     let run = Program::run(&own.scratch.folder, &["-c", "uuid.toml", "run", "--once"]).ok();
-    let line = run.err.lines().find(|line| line.contains("renamed or dropped after these rows were logged")).unwrap_or_default();
-    assert!(line.contains("WARN") && line.contains("column=\"u\"") && line.contains("taken_for=\"uuid\""), "{}", run.err);
+    let line = run
+        .err
+        .lines()
+        .find(|line| line.contains("renamed or dropped after these rows were logged"))
+        .unwrap_or_default();
+    assert!(
+        line.contains("WARN") && line.contains("column=\"u\"") && line.contains("taken_for=\"uuid\""),
+        "{}",
+        run.err
+    );
     assert!(own.scratch.read("uuid/t_insert.csv").contains("123e4567-e89b-12d3-a456-426655440000"));
     own.server.execute("ALTER TABLE t DROP w;\n");
 }
@@ -137,7 +164,10 @@ fn a_versioned_table_is_proven(own: &OwnMysql) {
     let text = own.scratch.read("versioned.toml").replace("d.t", "d.v");
     own.scratch.write("versioned.toml", &text);
     run_once(own, "versioned");
-    own.server.execute("INSERT INTO v VALUES (1, 1), (2, 2);\nUPDATE v SET x = 3 WHERE id = 1;\nDELETE FROM v WHERE id = 2;\n");
+    own.server.execute(
+        "INSERT INTO v VALUES (1, 1), (2, 2);\nUPDATE v SET x = 3 WHERE id = 1;\nDELETE FROM \
+        v WHERE id = 2;\n",
+    );
     run_once(own, "versioned");
     let proof = Program::run(&own.scratch.folder, &["-c", "versioned.toml", "verify"]).ok();
     assert!(proof.out.contains("d.v: 1 rows, 0 missing, 0 extra, 0 different"), "{}", proof.out);

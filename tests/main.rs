@@ -1,6 +1,11 @@
-//! All checks that need the whole program: one binary, one module a kind of check. The servers are real; `scripts/services up` starts them.
+//! All checks that need the whole program: one binary, one module a kind of check. The servers are real;
+//! `scripts/services up` starts them.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a check stops where something is not as it should be")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a check stops where something is not as it should be"
+)]
 #![allow(clippy::duration_suboptimal_units, reason = "seconds compare at a glance")]
 
 mod rig;

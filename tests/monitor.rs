@@ -23,10 +23,13 @@ fn source_read(monitor: &Monitor, pipeline: &Pipeline, counts: Counts, transacti
     let all = counts.changes() as f64;
     let rows = ("list_sync_source_rows_total", [("source", source)]);
     let metrics = monitor.wait_for_metrics("read and acknowledged", |metrics| {
-        metrics.sum(rows.0, &rows.1) == Some(all) && metrics.sum("list_sync_source_acknowledged_total", &rows.1) == Some(all)
+        metrics.sum(rows.0, &rows.1) == Some(all)
+            && metrics.sum("list_sync_source_acknowledged_total", &rows.1) == Some(all)
     });
     let table = format!("{}.{}", pipeline.server.schema(), pipeline.table);
-    for (operation, count) in [("insert", counts.inserted), ("update", counts.updated), ("delete", counts.deleted)] {
+    for (operation, count) in
+        [("insert", counts.inserted), ("update", counts.updated), ("delete", counts.deleted)]
+    {
         metrics.is(rows.0, &[("table", &table), ("operation", operation)], count as f64);
     }
     metrics.is("list_sync_source_transactions_total", &rows.1, transactions as f64);
@@ -37,7 +40,8 @@ fn source_read(monitor: &Monitor, pipeline: &Pipeline, counts: Counts, transacti
     assert!(metrics.sum("list_sync_source_bytes_total", &rows.1) > Some(all), "bytes of values");
     assert!(metrics.sum("list_sync_source_sent_bytes_total", &rows.1) > Some(all), "bytes of messages");
     monitor.wait_for_metrics("without lag", |metrics| {
-        metrics.sum("list_sync_source_lag_bytes", &rows.1) == Some(0.0) && metrics.sum("list_sync_source_lag_seconds", &rows.1) == Some(0.0)
+        metrics.sum("list_sync_source_lag_bytes", &rows.1) == Some(0.0)
+            && metrics.sum("list_sync_source_lag_seconds", &rows.1) == Some(0.0)
     });
 }
 
@@ -46,11 +50,14 @@ fn sink_wrote(monitor: &Monitor, pipeline: &Pipeline, counts: Counts) {
     let sink = [("sink", pipeline.scratch.name.as_str())];
     let all = Some(counts.changes() as f64);
     let metrics = monitor.wait_for_metrics("written, and without lag", |metrics| {
-        metrics.sum("list_sync_sink_rows_total", &sink) == all && metrics.sum("list_sync_sink_lag_messages", &sink) == Some(0.0)
+        metrics.sum("list_sync_sink_rows_total", &sink) == all
+            && metrics.sum("list_sync_sink_lag_messages", &sink) == Some(0.0)
     });
     let folder = std::fs::read_dir(pipeline.scratch.path("out")).unwrap().map(|entry| entry.unwrap());
-    let on_disk: u64 =
-        folder.filter(|file| file.path().extension().is_some_and(|end| end == "csv")).map(|file| file.metadata().unwrap().len()).sum();
+    let on_disk: u64 = folder
+        .filter(|file| file.path().extension().is_some_and(|end| end == "csv"))
+        .map(|file| file.metadata().unwrap().len())
+        .sum();
     metrics.is("list_sync_sink_file_bytes_total", &sink, on_disk as f64);
     metrics.is("list_sync_sink_files_open", &sink, 2.0);
     metrics.is("list_sync_sink_rejected_total", &sink, 0.0);
@@ -79,7 +86,9 @@ fn figures_are_what_was_done() {
         let counts = pipeline.seed(5_000);
         source_read(&source, &pipeline, counts, 50);
         sink_wrote(&sink, &pipeline, counts);
-        let delivery = source.metrics().sum("list_sync_source_delivery_seconds_count", &[("source", &pipeline.scratch.name)]);
+        let delivery = source
+            .metrics()
+            .sum("list_sync_source_delivery_seconds_count", &[("source", &pipeline.scratch.name)]);
         assert!(delivery > Some(0.0), "{delivery:?}");
         for (monitor, stage) in [(&source, "source"), (&sink, "sink")] {
             let ready = monitor.wait_for_ready(200);
@@ -130,7 +139,9 @@ fn a_held_link_is_not_ready() {
     link.hold(|| {
         let body = monitor.wait_for_ready(503);
         assert!(body.contains("its server has not answered for"), "{body}");
-        monitor.wait_for_metrics("no lag, as it is not known", |metrics| metrics.sum("list_sync_source_lag_bytes", &name).is_none());
+        monitor.wait_for_metrics("no lag, as it is not known", |metrics| {
+            metrics.sum("list_sync_source_lag_bytes", &name).is_none()
+        });
         assert_eq!(monitor.get("/healthz").0, 200, "it lives, and may recover");
         monitor.metrics().is("list_sync_source_ready", &[("source", &pipeline.scratch.name)], 0.0);
     });
@@ -140,7 +151,8 @@ fn a_held_link_is_not_ready() {
     assert_eq!(connect.stop(), Some(0));
 }
 
-/// Kafka goes away: the source stays connected to its server and falls behind, which is told; and it comes back by itself.
+/// Kafka goes away: the source stays connected to its server and falls behind, which is told; and it comes
+/// back by itself.
 #[test]
 fn lag_grows_while_kafka_is_away() {
     let _alone = alone();
@@ -172,7 +184,9 @@ fn lag_grows_while_kafka_is_away() {
     services(&["up", "kafka"]);
     source.wait_for_ready(200);
     sink.wait_for_ready(200);
-    source.wait_for_metrics("no lag", |metrics| lag(metrics) == 0.0 && metrics.sum("list_sync_source_queue_bytes", &name) == Some(0.0));
+    source.wait_for_metrics("no lag", |metrics| {
+        lag(metrics) == 0.0 && metrics.sum("list_sync_source_queue_bytes", &name) == Some(0.0)
+    });
     sink.wait_for_metrics("all rows", |metrics| {
         metrics.sum("list_sync_sink_rows_total", &[("sink", name[0].1)]) == Some(counts.changes() as f64)
     });
@@ -188,14 +202,21 @@ fn a_source_that_ended_is_not_healthy() {
     // A second source keeps the process alive.
     let other = format!("{}_b", pipeline.scratch.name);
     let section = text.split("[[source]]").nth(1).unwrap().split("[[sink]]").next().unwrap();
-    let second = pipeline.as_owner(section).replace(&format!("name = {:?}", pipeline.scratch.name), &format!("name = {other:?}"));
+    let second = pipeline
+        .as_owner(section)
+        .replace(&format!("name = {:?}", pipeline.scratch.name), &format!("name = {other:?}"));
     let _leftovers = pipeline.server.leftovers(&other, &[]);
     pipeline.scratch.write("list_sync.toml", &format!("{text}[[source]]{second}{}", Monitor::SECTION));
     let (connect, monitor) = start(&pipeline, "connect");
     monitor.wait_for_ready(200);
     let slot = format!("list_sync_{}", pipeline.scratch.name);
-    let away = format!("SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = '{slot}'");
-    let drop = format!("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = '{slot}' AND NOT active");
+    let away = format!(
+        "SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = '{slot}'"
+    );
+    let drop = format!(
+        "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = '{slot}' \
+         AND NOT active"
+    );
     let gone = format!("SELECT count(*) FROM pg_replication_slots WHERE slot_name = '{slot}'");
     let mut database = pipeline.server.connect();
     while database.query(&gone).unwrap()[0][0].as_deref() != Some("0") {
@@ -211,7 +232,11 @@ fn a_source_that_ended_is_not_healthy() {
     }
     let (_, said) = monitor.get("/healthz");
     assert!(said.contains("it ended") && said.contains(&slot) && !said.contains(&other), "{said}");
-    monitor.metrics().is("list_sync_source_errors_total", &[("source", &pipeline.scratch.name), ("kind", "stop")], 1.0);
+    monitor.metrics().is(
+        "list_sync_source_errors_total",
+        &[("source", &pipeline.scratch.name), ("kind", "stop")],
+        1.0,
+    );
     assert_eq!(connect.stop(), Some(1), "one of its sources failed");
 }
 
@@ -221,11 +246,14 @@ fn a_port_in_use_stops_the_start() {
     let pipeline = Pipeline::new("port", Server::postgres(), false);
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let text = pipeline.scratch.read("list_sync.toml");
-    pipeline.scratch.write("list_sync.toml", &format!("{text}[monitor]\nlisten = \"{}\"\n", taken.local_addr().unwrap()));
+    pipeline
+        .scratch
+        .write("list_sync.toml", &format!("{text}[monitor]\nlisten = \"{}\"\n", taken.local_addr().unwrap()));
     let run = Program::run(&pipeline.scratch.folder, &["connect", "--once"]);
     assert_eq!(run.code, Some(1), "{}", run.err);
     assert!(
-        run.err.contains("error: the monitor cannot listen on") && run.err.contains("hint: another process listens there"),
+        run.err.contains("error: the monitor cannot listen on")
+            && run.err.contains("hint: another process listens there"),
         "{}",
         run.err
     );

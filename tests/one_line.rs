@@ -5,7 +5,8 @@ use crate::rig::{Counts, Pipeline, Run, Server, all_servers, kafka};
 /// Runs the line for a table on its way, until it has caught up.
 #[track_caller]
 fn run(pipeline: &Pipeline, brokers: Option<&str>) -> Run {
-    let mut line = vec!["run", "--once", "--from", &pipeline.server.url, "--table", &pipeline.table, "--to", "csv:out"];
+    let mut line =
+        vec!["run", "--once", "--from", &pipeline.server.url, "--table", &pipeline.table, "--to", "csv:out"];
     line.extend(brokers.iter().flat_map(|brokers| ["--kafka", brokers]));
     pipeline.run(&line)
 }
@@ -21,7 +22,15 @@ fn source_of(run: &Run) -> String {
 fn prove(pipeline: &Pipeline, counts: Counts) {
     assert_eq!(pipeline.rows("insert", "I"), counts.inserted + counts.updated, "rows in the insert files");
     assert_eq!(pipeline.rows("delete", "D"), counts.deleted + counts.updated, "rows in the delete files");
-    let proof = pipeline.run(&["verify", "--from", &pipeline.server.url, "--table", &pipeline.table, "--to", "csv:out"]);
+    let proof = pipeline.run(&[
+        "verify",
+        "--from",
+        &pipeline.server.url,
+        "--table",
+        &pipeline.table,
+        "--to",
+        "csv:out",
+    ]);
     let expected = format!("{} rows, 0 missing, 0 extra, 0 different", counts.inserted - counts.deleted);
     assert!(proof.out.contains(&expected), "{}", proof.out);
 }
@@ -40,7 +49,11 @@ fn check(server: Server, brokers: Option<&str>) {
     }
     let paths = std::fs::read_dir(pipeline.scratch.path("out")).unwrap().map(|entry| entry.unwrap().path());
     let states = paths.filter(|path| path.extension().is_some_and(|ending| ending == "state")).count();
-    assert_eq!(states, usize::from(brokers.is_none()), "without Kafka the place in the log lies beside the files, and only then");
+    assert_eq!(
+        states,
+        usize::from(brokers.is_none()),
+        "without Kafka the place in the log lies beside the files, and only then"
+    );
 }
 
 #[test]

@@ -15,13 +15,21 @@ fn shown_moved_forgotten(server: Server) {
     pipeline.scratch.write("list_sync.toml", &text);
     let name = pipeline.scratch.name.as_str();
     let shown = says(&pipeline, &["get", name]);
-    assert!(shown.contains(&format!("source {name}: at ")) && shown.contains("saved in topic list_sync.positions"), "{shown}");
+    assert!(
+        shown.contains(&format!("source {name}: at "))
+            && shown.contains("saved in topic list_sync.positions"),
+        "{shown}"
+    );
     assert_eq!(shown.contains("slot list_sync_"), is_postgres, "{shown}");
 
     // What is skipped is never sent, and what follows is.
     pipeline.seed(100);
     let preview = says(&pipeline, &["set", name, "latest"]);
-    assert!(preview.contains(&format!("would move source {name} from ")) && preview.contains("nothing was changed"), "{preview}");
+    assert!(
+        preview.contains(&format!("would move source {name} from "))
+            && preview.contains("nothing was changed"),
+        "{preview}"
+    );
     says(&pipeline, &["set", name, "latest", "--yes"]);
     let counts = pipeline.seed(40);
     pipeline.run(&["connect", "--once"]);
@@ -39,11 +47,21 @@ fn shown_moved_forgotten(server: Server) {
     }
 
     let preview = says(&pipeline, &["forget", name]);
-    assert!(preview.contains("would remove the saved place") && preview.contains("nothing was changed"), "{preview}");
+    assert!(
+        preview.contains("would remove the saved place") && preview.contains("nothing was changed"),
+        "{preview}"
+    );
     assert!(says(&pipeline, &["get", name]).contains(": at "), "a preview changes nothing");
     let removed = says(&pipeline, &["forget", name, "--yes"]);
-    assert_eq!(removed.contains("removed slot list_sync_") && removed.contains("removed publication list_sync_"), is_postgres, "{removed}");
-    assert_eq!(says(&pipeline, &["get", name]), format!("source {name}: no place is saved in topic list_sync.positions\n"));
+    assert_eq!(
+        removed.contains("removed slot list_sync_") && removed.contains("removed publication list_sync_"),
+        is_postgres,
+        "{removed}"
+    );
+    assert_eq!(
+        says(&pipeline, &["get", name]),
+        format!("source {name}: no place is saved in topic list_sync.positions\n")
+    );
     assert!(says(&pipeline, &["forget", name, "--yes"]).contains("nothing to remove"));
 
     // A first start again: from now on, and what was sent before does not come again.
@@ -84,9 +102,17 @@ fn without_kafka_it_is_a_file() {
     // The files are nobody's now, and the message says so.
     let again = Program::run(&pipeline.scratch.folder, &["run", "--once"]);
     pipeline.seed(10);
-    let again = if again.code == Some(0) { Program::run(&pipeline.scratch.folder, &["run", "--once"]) } else { again };
+    let again = if again.code == Some(0) {
+        Program::run(&pipeline.scratch.folder, &["run", "--once"])
+    } else {
+        again
+    };
     assert!(again.code == Some(1) && again.err.contains("the saved state does not know it"), "{}", again.err);
-    assert!(again.err.contains("a place that is not saved any more") && again.err.contains("move it away"), "{}", again.err);
+    assert!(
+        again.err.contains("a place that is not saved any more") && again.err.contains("move it away"),
+        "{}",
+        again.err
+    );
 }
 
 /// A terminal that goes away does not end what runs.

@@ -1,11 +1,12 @@
-//! What Kafka is given, seen by another client: the bytes of keys, the time of each record, the copies of a topic; and what becomes of a row that
-//! Kafka does not take.
+//! What Kafka is given, seen by another client: the bytes of keys, the time of each record, the copies of a
+//! topic; and what becomes of a row that Kafka does not take.
 
 use std::process::Command;
 use std::time::Duration;
 
 use crate::rig::{
-    Leftovers, Program, Record, Run, Scratch, Server, all_servers, alone, kafka, records_in, replicas_of, services, together,
+    Leftovers, Program, Record, Run, Scratch, Server, all_servers, alone, kafka, records_in, replicas_of,
+    services, together,
 };
 
 /// Tables of one's own in one topic with one partition, so that their records stand in the log's order.
@@ -19,8 +20,10 @@ impl Stream {
     /// `tables`: endings of names, and columns.
     fn new(check: &str, server: &Server, tables: &[(&str, &str)]) -> Self {
         let scratch = Scratch::new(&format!("{check}_{}", server.name));
-        let names: Vec<String> = tables.iter().map(|(ending, _)| format!("{}_{ending}", scratch.name)).collect();
-        let leftovers = server.leftovers(&scratch.name, &names.iter().map(String::as_str).collect::<Vec<_>>());
+        let names: Vec<String> =
+            tables.iter().map(|(ending, _)| format!("{}_{ending}", scratch.name)).collect();
+        let leftovers =
+            server.leftovers(&scratch.name, &names.iter().map(String::as_str).collect::<Vec<_>>());
         for (name, (_, columns)) in names.iter().zip(tables) {
             server.execute(&format!("CREATE TABLE {name} ({columns});\n"));
         }
@@ -36,7 +39,8 @@ impl Stream {
         let brokers: Vec<String> = kafka().split(',').map(|broker| format!("{broker:?}")).collect();
         let text = format!(
             "[kafka]\nbrokers = [{}]\nproperties = {{ {properties} }}\ntopic = {{ partitions = 1 }}\n\
-             [[source]]\nname = {name:?}\nurl = {:?}\ntables = [\"{name}_*\"]\ntopic = \"{{source}}\"\nsnapshot = \"never\"\n",
+             [[source]]\nname = {name:?}\nurl = {:?}\ntables = [\"{name}_*\"]\ntopic \
+             = \"{{source}}\"\nsnapshot = \"never\"\n",
             brokers.join(", "),
             self.server.url
         );
@@ -86,12 +90,17 @@ impl Stream {
 
 const PAUSE: Duration = Duration::from_millis(1_200);
 
-/// One key column: its text; several: a JSON array; none: the table's name. The time is the commit's: not the statement's, nor the sending's.
+/// One key column: its text; several: a JSON array; none: the table's name. The time is the commit's: not the
+/// statement's, nor the sending's.
 #[test]
 fn keys_and_times() {
     let _together = together();
     for server in all_servers() {
-        let tables = [("one", "id BIGINT PRIMARY KEY"), ("two", "a INT, b VARCHAR(20), PRIMARY KEY (a, b)"), ("none", "a INT")];
+        let tables = [
+            ("one", "id BIGINT PRIMARY KEY"),
+            ("two", "a INT, b VARCHAR(20), PRIMARY KEY (a, b)"),
+            ("none", "a INT"),
+        ];
         let stream = Stream::new("record", &server, &tables);
         let mut transaction = server.connect();
         transaction.execute("BEGIN").unwrap();
@@ -109,7 +118,11 @@ fn keys_and_times() {
         // MariaDB's log counts seconds.
         let before_ms = if server.name == "mariadb" { before_ms / 1_000 * 1_000 } else { before_ms };
         for record in stream.records() {
-            assert!((before_ms..=after_ms).contains(&record.timestamp_ms), "{}: {before_ms}..={after_ms} {record:?}", server.name);
+            assert!(
+                (before_ms..=after_ms).contains(&record.timestamp_ms),
+                "{}: {before_ms}..={after_ms} {record:?}",
+                server.name
+            );
         }
     }
 }
@@ -118,7 +131,11 @@ fn keys_and_times() {
 #[test]
 fn copies_of_a_new_topic() {
     let _alone = alone();
-    let stream = Stream::new("copies", &Server::postgres(), &[("a", "id INT PRIMARY KEY"), ("b", "id INT PRIMARY KEY")]);
+    let stream = Stream::new(
+        "copies",
+        &Server::postgres(),
+        &[("a", "id INT PRIMARY KEY"), ("b", "id INT PRIMARY KEY")],
+    );
     let text = stream.scratch.read("list_sync.toml").replace("\"{source}\"", "\"{source}.{table}\"");
     stream.scratch.write("list_sync.toml", &text);
     let copies = |ending: &str| {
@@ -138,18 +155,22 @@ fn copies_of_a_new_topic() {
     assert_eq!((three, two), (vec![3], vec![2]));
 }
 
-/// A row that is refused stops its source at every start, and nothing behind it gets ahead, until somebody raises the limit.
+/// A row that is refused stops its source at every start, and nothing behind it gets ahead, until somebody
+/// raises the limit.
 fn refused(server: &Server, value: &str, raise_limit: impl Fn(&Stream)) {
     let _together = together();
-    let stream = Stream::new("large", server, &[("rows", if server.name == "postgres" { TEXTS } else { LONG_TEXTS })]);
+    let stream =
+        Stream::new("large", server, &[("rows", if server.name == "postgres" { TEXTS } else { LONG_TEXTS })]);
     let table = stream.table("rows");
     server.execute(&format!("INSERT INTO {table} VALUES (1, 'a');\n"));
     stream.connect().ok();
     server.execute(&format!(
-        "INSERT INTO {table} VALUES (2, 'b');\nINSERT INTO {table} VALUES (3, '{value}');\nINSERT INTO {table} VALUES (4, 'c');\n"
+        "INSERT INTO {table} VALUES (2, 'b');\nINSERT INTO {table} VALUES (3, '{value}');\nINSERT INTO \
+         {table} VALUES (4, 'c');\n"
     ));
     for _ in 0..2 {
-        let hint = "hint: raise max.message.bytes of the topic (or message.max.bytes of the brokers), and message.max.bytes under [kafka] properties";
+        let hint = "hint: raise max.message.bytes of the topic (or message.max.bytes of the brokers), and \
+            message.max.bytes under [kafka] properties";
         stream.stops("a message is larger than Kafka takes", hint);
     }
     raise_limit(&stream);
@@ -160,7 +181,8 @@ fn refused(server: &Server, value: &str, raise_limit: impl Fn(&Stream)) {
 const TEXTS: &str = "id INT PRIMARY KEY, value_ TEXT";
 const LONG_TEXTS: &str = "id INT PRIMARY KEY, value_ LONGTEXT";
 
-/// More than the `message.max.bytes` of the client; the brokers would take it, since it is small when it is compressed.
+/// More than the `message.max.bytes` of the client; the brokers would take it, since it is small when it is
+/// compressed.
 #[test]
 fn larger_than_the_client_takes() {
     let large = "x".repeat(9_000_000);

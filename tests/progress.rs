@@ -1,4 +1,5 @@
-//! What a person sees while it runs: a line for each source and sink on a terminal, drawn again and again, and nothing of it anywhere else.
+//! What a person sees while it runs: a line for each source and sink on a terminal, drawn again and again,
+//! and nothing of it anywhere else.
 
 use crate::rig::{Counts, Pipeline, Program, Run, Server, run_on_terminal};
 
@@ -13,14 +14,18 @@ fn last_line<'a>(run: &'a Run, stage: &str, name: &str) -> &'a str {
     run.err[place..].lines().next().unwrap()
 }
 
-/// Lines were drawn over each other, not written one below the other; the last one has all rows; stdout has nothing of it.
+/// Lines were drawn over each other, not written one below the other; the last one has all rows; stdout has
+/// nothing of it.
 #[track_caller]
 fn drawn(run: &Run, stages: &[&str], pipeline: &Pipeline, counts: Counts) {
     assert_eq!((run.code, run.out.as_str()), (Some(0), ""), "{}", run.err);
     assert!(run.err.contains(CONTROL) && !run.err.contains("INFO progress"), "{:?}", run.err);
     for stage in stages {
         let line = last_line(run, stage, &pipeline.scratch.name);
-        assert!(line.contains(&format!(" {} rows ", counts.changes())) && line.contains(" rows/s"), "{line:?}");
+        assert!(
+            line.contains(&format!(" {} rows ", counts.changes())) && line.contains(" rows/s"),
+            "{line:?}"
+        );
     }
 }
 
@@ -42,7 +47,10 @@ fn connect_and_consume_draw_on_a_terminal_only() {
     logged(&Program::run(folder, &["connect", "--once"]), "source", &pipeline);
     logged(&Program::run(folder, &["consume", "--once"]), "sink", &pipeline);
     for command in ["connect", "consume"] {
-        for run in [run_on_terminal(folder, "", &["-q", command, "--once"]), Program::run(folder, &["-q", command, "--once"])] {
+        for run in [
+            run_on_terminal(folder, "", &["-q", command, "--once"]),
+            Program::run(folder, &["-q", command, "--once"]),
+        ] {
             assert_eq!((run.code, run.out.as_str(), run.err.as_str()), (Some(0), "", ""), "{command} -q");
         }
         // Who reads the log by a program has a terminal at times.

@@ -1,4 +1,5 @@
-//! PostgreSQL: a server that was set back to an older copy of its folder has another log than the one that was read, whatever it wrote since.
+//! PostgreSQL: a server that was set back to an older copy of its folder has another log than the one that
+//! was read, whatever it wrote since.
 
 use crate::rig::{OwnPostgres, Program};
 
@@ -6,13 +7,15 @@ const PLUGINS: [&str; 2] = ["pgoutput", "wal2json"];
 
 /// Nothing moves the slots' own log on while a check runs: only what was read tells the copies apart.
 fn start(check: &str) -> OwnPostgres {
-    let own = OwnPostgres::start(check, "-c wal_level=logical -c bgwriter_delay=10s -c checkpoint_timeout=1h");
+    let own =
+        OwnPostgres::start(check, "-c wal_level=logical -c bgwriter_delay=10s -c checkpoint_timeout=1h");
     own.server.execute("CREATE TABLE t (id int PRIMARY KEY, v text);\n");
     for plugin in PLUGINS {
         own.scratch.write(
             &format!("{plugin}.toml"),
             &format!(
-                "[[source]]\nname = {plugin:?}\nurl = {:?}\ntables = [\"t\"]\nplugin = {plugin:?}\nsnapshot = \"never\"\n\
+                "[[source]]\nname = {plugin:?}\nurl = {:?}\ntables = [\"t\"]\nplugin = {plugin:?}\nsnapshot \
+                 = \"never\"\n\
                  [[sink]]\nname = {plugin:?}\ntopics = [\"{plugin}.*\"]\npath = \"{plugin}/{{table}}\"\n",
                 own.server.url
             ),
@@ -33,7 +36,8 @@ fn run_once(own: &OwnPostgres) {
 fn files_have(own: &OwnPostgres, ids: &[u32]) {
     for plugin in PLUGINS {
         let text = own.scratch.read(format!("{plugin}/t_insert.csv"));
-        let found: Vec<u32> = text.lines().skip(1).map(|line| line.split(',').nth(2).unwrap().parse().unwrap()).collect();
+        let found: Vec<u32> =
+            text.lines().skip(1).map(|line| line.split(',').nth(2).unwrap().parse().unwrap()).collect();
         assert_eq!(found, ids, "{plugin}");
     }
 }
@@ -75,12 +79,17 @@ fn a_copy_that_wrote_past_the_saved_place_is_refused() {
     }
     files_have(&own, &[1, 2]);
     // The way out.
-    let text = own.scratch.read("pgoutput.toml").replace("\"pgoutput", "\"next").replace("plugin = \"next\"", "plugin = \"pgoutput\"");
+    let text = own
+        .scratch
+        .read("pgoutput.toml")
+        .replace("\"pgoutput", "\"next")
+        .replace("plugin = \"next\"", "plugin = \"pgoutput\"");
     own.scratch.write("next.toml", &text);
     let next = ["-c", "next.toml", "run", "--once"];
     Program::run(&own.scratch.folder, &next).ok();
     own.server.execute(
-        "BEGIN;\nCREATE TEMPORARY TABLE copy ON COMMIT DROP AS SELECT * FROM t;\nTRUNCATE t;\nINSERT INTO t OVERRIDING SYSTEM VALUE SELECT * FROM \
+        "BEGIN;\nCREATE TEMPORARY TABLE copy ON COMMIT DROP AS SELECT * FROM t;\nTRUNCATE t;\nINSERT INTO t \
+         OVERRIDING SYSTEM VALUE SELECT * FROM \
          copy;\nCOMMIT;\n",
     );
     Program::run(&own.scratch.folder, &next).ok();
@@ -88,7 +97,8 @@ fn a_copy_that_wrote_past_the_saved_place_is_refused() {
     assert!(proof.out.contains(" 0 missing, 0 extra, 0 different"), "{}", proof.out);
 }
 
-/// A server that crashed has forgotten what was confirmed to it since its last checkpoint: all that comes again is recognised, and left out.
+/// A server that crashed has forgotten what was confirmed to it since its last checkpoint: all that comes
+/// again is recognised, and left out.
 #[test]
 fn a_server_that_crashed_is_the_same() {
     let own = start("crashed");

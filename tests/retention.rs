@@ -24,8 +24,9 @@ fn messages_deleted_unread_are_told_and_counted() {
     let mut consume = pipeline.start("consume", &["consume"]);
     let monitor = Monitor::of(&mut consume);
     let sink = [("sink", pipeline.scratch.name.as_str())];
-    let metrics =
-        monitor.wait_for_metrics("the rest was written", |metrics| metrics.sum("list_sync_sink_rows_total", &sink) == Some(300.0));
+    let metrics = monitor.wait_for_metrics("the rest was written", |metrics| {
+        metrics.sum("list_sync_sink_rows_total", &sink) == Some(300.0)
+    });
     metrics.is("list_sync_sink_unread_total", &sink, 300.0);
     let log = consume.log();
     for (partition, (read, deleted)) in read.iter().zip(&deleted).enumerate() {

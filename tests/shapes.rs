@@ -1,4 +1,5 @@
-//! A consumer knows a table's columns from what the connector wrote down (`list_sync.tables`), and guesses only for messages of others.
+//! A consumer knows a table's columns from what the connector wrote down (`list_sync.tables`), and guesses
+//! only for messages of others.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -6,7 +7,9 @@ use std::fmt::Write as _;
 use list_sync::format::ShapeId;
 use list_sync::kafka::Shapes;
 
-use crate::rig::{Program, Scratch, Server, all_servers, consume_topic, headers_in, kafka, messages_in, together};
+use crate::rig::{
+    Program, Scratch, Server, all_servers, consume_topic, headers_in, kafka, messages_in, together,
+};
 
 /// A large text that PostgreSQL stores out of line and does not compress: each row's own.
 const LARGE: &str = "(SELECT string_agg(md5(n::text), '') FROM generate_series(1, 400) n)";
@@ -22,7 +25,8 @@ fn setup(name: &str, server: &Server, tables: &[&str], source: &str, path: &str)
     let leftovers = server.leftovers(&scratch.name, &[]);
     let brokers: Vec<String> = kafka().split(',').map(|broker| format!("{broker:?}")).collect();
     let text = format!(
-        "[kafka]\nbrokers = [{}]\ntopic = {{ partitions = 1 }}\n[[source]]\nname = {:?}\nurl = {:?}\ntables = {tables:?}\nsnapshot = \"never\"\n{source}\
+        "[kafka]\nbrokers = [{}]\ntopic = {{ partitions = 1 }}\n[[source]]\nname = {:?}\nurl = {:?}\ntables \
+         = {tables:?}\nsnapshot = \"never\"\n{source}\
          [[sink]]\nname = {:?}\ntopics = [\"{}*\"]\npath = {path:?}\n",
         brokers.join(", "),
         scratch.name,
@@ -52,7 +56,8 @@ impl Setup {
                 if path.is_dir() {
                     folders.push(path);
                 } else {
-                    let name = path.strip_prefix(self.scratch.path("out")).unwrap().to_str().unwrap().to_owned();
+                    let name =
+                        path.strip_prefix(self.scratch.path("out")).unwrap().to_str().unwrap().to_owned();
                     files.insert(name, std::fs::read_to_string(&path).unwrap());
                 }
             }
@@ -74,10 +79,12 @@ fn two_tables(server: &Server, name: &str, changes: impl Fn(&str, &str) -> Strin
     let tables = schemas.each_ref().map(|schema| format!("{schema}.*"));
     let tables: Vec<&str> = tables.iter().map(String::as_str).collect();
     for schema in &schemas {
-        server.execute(&format!("DROP SCHEMA IF EXISTS {schema}{};\nCREATE SCHEMA {schema};", cascade(server)));
+        server
+            .execute(&format!("DROP SCHEMA IF EXISTS {schema}{};\nCREATE SCHEMA {schema};", cascade(server)));
     }
     server.execute(&format!(
-        "CREATE TABLE {one}.orders (id INT PRIMARY KEY, x INT, note VARCHAR(20));\nCREATE TABLE {two}.orders (id INT PRIMARY KEY, x INT);"
+        "CREATE TABLE {one}.orders (id INT PRIMARY KEY, x INT, note VARCHAR(20));\nCREATE TABLE \
+         {two}.orders (id INT PRIMARY KEY, x INT);"
     ));
     let setup = setup(name, server, &tables, formats, "out/{schema}/{table}");
     setup.carry();
@@ -101,7 +108,8 @@ fn two_tables(server: &Server, name: &str, changes: impl Fn(&str, &str) -> Strin
 fn five_updates(one: &str, two: &str) -> String {
     let each = |n| {
         format!(
-            "INSERT INTO {one}.orders VALUES ({n}, 1, 'a');\nINSERT INTO {two}.orders VALUES ({n}, 1);\nUPDATE {two}.orders SET x = 2 WHERE id = {n};\n"
+            "INSERT INTO {one}.orders VALUES ({n}, 1, 'a');\nINSERT INTO {two}.orders VALUES ({n}, \
+             1);\nUPDATE {two}.orders SET x = 2 WHERE id = {n};\n"
         )
     };
     (1..=5).map(each).collect()
@@ -124,8 +132,10 @@ fn an_update_without_its_large_value_is_one_of_the_whole_table() {
         let table = format!("shapes_toast_{format}_{}", std::process::id());
         let options = format!("format = {format:?}\n");
         let setup = setup(&format!("toast_{format}"), &server, &[&table], &options, "out/{table}");
-        server
-            .execute(&format!("CREATE TABLE {table} (id INT PRIMARY KEY, large TEXT, n INT);\nINSERT INTO {table} SELECT 1, {LARGE}, 0;"));
+        server.execute(&format!(
+            "CREATE TABLE {table} (id INT PRIMARY KEY, large TEXT, n INT);\nINSERT INTO \
+                {table} SELECT 1, {LARGE}, 0;"
+        ));
         setup.carry();
         for n in 1..=3 {
             server.execute(&format!("UPDATE {table} SET n = {n};\n"));
@@ -138,7 +148,10 @@ fn an_update_without_its_large_value_is_one_of_the_whole_table() {
         let files = setup.files();
         let before = [1, 2, 3].map(|n| format!("I,{table},1,__list_sync_unchanged__,{n}\n")).concat();
         assert_eq!(files[&format!("{table}_insert.csv")], format!("action,table,id,large,n\n{before}"));
-        assert_eq!(files[&format!("{table}_insert.0002.csv")], format!("action,table,id,large\nI,{table},1,small\n"));
+        assert_eq!(
+            files[&format!("{table}_insert.0002.csv")],
+            format!("action,table,id,large\nI,{table},1,small\n")
+        );
         assert_eq!(files.keys().filter(|name| name.contains("insert")).count(), 2, "{files:?}");
     }
 }
@@ -148,13 +161,16 @@ fn an_update_without_its_large_value_is_one_of_the_whole_table() {
 fn the_shape_of_every_message_is_written_down() {
     let (server, _together) = (Server::postgres(), together());
     let table = format!("shapes_told_{}", std::process::id());
-    let setup = setup("told", &server, &[&table], "topic = \"{source}\"\nidentity = \"key\"\n", "out/{table}");
+    let setup =
+        setup("told", &server, &[&table], "topic = \"{source}\"\nidentity = \"key\"\n", "out/{table}");
     server.execute(&format!(
-        "CREATE TABLE {table} (id INT, name VARCHAR(20), PRIMARY KEY (id));\nALTER TABLE {table} REPLICA IDENTITY FULL;"
+        "CREATE TABLE {table} (id INT, name VARCHAR(20), PRIMARY KEY (id));\nALTER TABLE {table} REPLICA \
+         IDENTITY FULL;"
     ));
     setup.carry();
     server.execute(&format!(
-        "INSERT INTO {table} VALUES (1, 'a');\nALTER TABLE {table} ADD COLUMN n INT;\nUPDATE {table} SET n = 1;\nDELETE FROM {table};"
+        "INSERT INTO {table} VALUES (1, 'a');\nALTER TABLE {table} ADD COLUMN n INT;\nUPDATE {table} SET n \
+         = 1;\nDELETE FROM {table};"
     ));
     setup.carry();
     server.execute(&format!("DROP TABLE {table};"));
@@ -162,10 +178,16 @@ fn the_shape_of_every_message_is_written_down() {
     consume_topic(Shapes::TOPIC, |_, key, value, _| {
         shapes.insert(String::from_utf8(key.to_vec()).unwrap(), String::from_utf8(value.to_vec()).unwrap());
     });
-    let column = |name: &str, kind: &str, key: bool| format!("{{\"name\":{name:?},\"type\":{kind:?},\"identity\":{key}}}");
+    let column = |name: &str, kind: &str, key: bool| {
+        format!("{{\"name\":{name:?},\"type\":{kind:?},\"identity\":{key}}}")
+    };
     let first = [column("id", "integer", true), column("name", "character varying(20)", false)].join(",");
     let second = [first.clone(), column("n", "integer", false)].join(",");
-    let expected = |columns: &str| format!("{{\"v\":1,\"schema\":\"public\",\"table\":{table:?},\"columns\":[{columns}],\"pk\":[\"id\"]}}");
+    let expected = |columns: &str| {
+        format!(
+            "{{\"v\":1,\"schema\":\"public\",\"table\":{table:?},\"columns\":[{columns}],\"pk\":[\"id\"]}}"
+        )
+    };
     let named = headers_in(&setup.scratch.name);
     let said: Vec<&String> = named
         .iter()
@@ -175,7 +197,12 @@ fn the_shape_of_every_message_is_written_down() {
             &shapes[id]
         })
         .collect();
-    assert_eq!(said, [&expected(&first), &expected(&second), &expected(&second)], "{:?}", messages_in(&setup.scratch.name));
+    assert_eq!(
+        said,
+        [&expected(&first), &expected(&second), &expected(&second)],
+        "{:?}",
+        messages_in(&setup.scratch.name)
+    );
 }
 
 /// Rows of two schemas in one topic would stand in one file: refused, with the way out, which works.
@@ -184,18 +211,27 @@ fn files_that_two_schemas_would_share_are_refused() {
     let (server, _together) = (Server::postgres(), together());
     let schema = format!("shapes_other_{}", std::process::id());
     let table = format!("shapes_shared_{}", std::process::id());
-    let create =
-        format!("CREATE SCHEMA {schema};\nCREATE TABLE {table} (id INT PRIMARY KEY);\nCREATE TABLE {schema}.{table} (id INT PRIMARY KEY);");
+    let create = format!(
+        "CREATE SCHEMA {schema};\nCREATE TABLE {table} (id INT PRIMARY KEY);\nCREATE TABLE {schema}.{table} \
+         (id INT PRIMARY KEY);"
+    );
     server.execute(&create);
     let names = [format!("public.{table}"), format!("{schema}.{table}")];
-    let setup = setup("shared", &server, &names.each_ref().map(String::as_str), "topic = \"{source}.{table}\"\n", "out/{table}");
+    let setup = setup(
+        "shared",
+        &server,
+        &names.each_ref().map(String::as_str),
+        "topic = \"{source}.{table}\"\n",
+        "out/{table}",
+    );
     setup.carry();
     server.execute(&format!("INSERT INTO {table} VALUES (1);\nINSERT INTO {schema}.{table} VALUES (2);"));
     Program::run(&setup.scratch.folder, &["connect", "--once"]).ok();
     let run = Program::run(&setup.scratch.folder, &["consume", "--once"]);
     assert_eq!(run.code, Some(1), "{}", run.err);
     assert!(
-        run.err.contains(&format!("\"public.{table}\" and \"{schema}.{table}\" of topic")) && run.err.contains("would share the files"),
+        run.err.contains(&format!("\"public.{table}\" and \"{schema}.{table}\" of topic"))
+            && run.err.contains("would share the files"),
         "{}",
         run.err
     );
@@ -216,7 +252,8 @@ fn a_topic_that_two_tables_would_share_is_refused() {
         let _together = together();
         let quote = if server.name == "postgres" { '"' } else { '`' };
         let [first, second] = ["a b", "a_b"].map(|name| format!("shared {} {name}", std::process::id()));
-        let create = |name: &str| server.execute(&format!("CREATE TABLE {quote}{name}{quote} (id INT PRIMARY KEY);"));
+        let create =
+            |name: &str| server.execute(&format!("CREATE TABLE {quote}{name}{quote} (id INT PRIMARY KEY);"));
         let drop = |name: &str| server.execute(&format!("DROP TABLE {quote}{name}{quote};"));
         let pattern = format!("shared {} *", std::process::id());
         let setup = setup("names", &server, &[&pattern], "", "out/{table}");
@@ -225,7 +262,8 @@ fn a_topic_that_two_tables_would_share_is_refused() {
         // While it is known, at a start, in `check`, and when the row of a new one comes.
         create(&second);
         server.execute(&format!("INSERT INTO {quote}{first}{quote} VALUES (1);"));
-        let refused = format!("tables \"{0}.{first}\" and \"{0}.{second}\" would share topic", server.schema());
+        let refused =
+            format!("tables \"{0}.{first}\" and \"{0}.{second}\" would share topic", server.schema());
         for command in [&["connect", "--once"][..], &["check"]] {
             let run = Program::run(&setup.scratch.folder, command);
             assert_eq!(run.code, Some(1), "{}{}", run.out, run.err);
@@ -233,14 +271,20 @@ fn a_topic_that_two_tables_would_share_is_refused() {
         }
         drop(&second);
         setup.carry();
-        assert!(setup.files().values().any(|text| text.ends_with(&format!("I,{first},1\n"))), "{:?}", setup.files());
+        assert!(
+            setup.files().values().any(|text| text.ends_with(&format!("I,{first},1\n"))),
+            "{:?}",
+            setup.files()
+        );
         let mut running = Program::start(&setup.scratch.folder, "connector", &["connect"]);
         running.wait_for("streaming");
         create(&second);
         if server.name == "postgres" {
             running.wait_for(&second);
         }
-        server.execute(&format!("INSERT INTO {quote}{first}{quote} VALUES (2);\nINSERT INTO {quote}{second}{quote} VALUES (3);"));
+        server.execute(&format!(
+            "INSERT INTO {quote}{first}{quote} VALUES (2);\nINSERT INTO {quote}{second}{quote} VALUES (3);"
+        ));
         running.wait_for(&refused);
         drop(&first);
         drop(&second);

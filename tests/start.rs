@@ -1,5 +1,5 @@
-//! What a start finds wrong: trouble that may pass is waited for, what a person must look after ends only what it concerns, and both halves of
-//! `run` live or end together.
+//! What a start finds wrong: trouble that may pass is waited for, what a person must look after ends only
+//! what it concerns, and both halves of `run` live or end together.
 
 use std::time::Duration;
 
@@ -22,7 +22,8 @@ fn with_second_source(pipeline: &Pipeline, address: &str) -> String {
 fn waits_for_its_database(direct: bool) {
     let pipeline = Pipeline::new("waits", Server::mysql(), direct);
     let name = pipeline.scratch.name.as_str();
-    let link = Link::to(name, &format!("{}:{}", pipeline.server.address().host, pipeline.server.address().port));
+    let link =
+        Link::to(name, &format!("{}:{}", pipeline.server.address().host, pipeline.server.address().port));
     pipeline.scratch.write("list_sync.toml", &with_second_source(&pipeline, &link.address));
     let mut run = None;
     let mut counts = Counts::default();
@@ -41,8 +42,11 @@ fn waits_for_its_database(direct: bool) {
     });
     let mut run = run.unwrap();
     // Directly, only the progress line names the source that streams.
-    let second =
-        if direct { format!("progress source=\"{name}_2\" state=\"streaming\"") } else { format!("streaming source=\"{name}_2\"") };
+    let second = if direct {
+        format!("progress source=\"{name}_2\" state=\"streaming\"")
+    } else {
+        format!("streaming source=\"{name}_2\"")
+    };
     let began = std::time::Instant::now();
     while !run.log().rsplit("trying again").next().unwrap().contains(&second) {
         assert!(run.is_running() && began.elapsed() < PATIENCE, "{}", run.log());
@@ -73,7 +77,11 @@ fn brokers_that_are_away_are_waited_for() {
         // A person who tries it out is told at once.
         let words = ["--set", "kafka.brokers=127.0.0.1:1", command];
         let tried = run_on_terminal(&pipeline.scratch.folder, "timeout 60", &words);
-        assert!(tried.code == Some(1) && tried.err.contains("error: ") && tried.err.contains("hint: "), "{command}: {}", tried.err);
+        assert!(
+            tried.code == Some(1) && tried.err.contains("error: ") && tried.err.contains("hint: "),
+            "{command}: {}",
+            tried.err
+        );
     }
 }
 

@@ -1,4 +1,5 @@
-//! `list_sync status`: what is saved and what is there, asked from outside; with and without a process that runs, with and without the servers.
+//! `list_sync status`: what is saved and what is there, asked from outside; with and without a process that
+//! runs, with and without the servers.
 
 use serde_json::Value;
 
@@ -21,12 +22,19 @@ fn nobody_runs() {
         let pipeline = Pipeline::new_alone("status", server);
         let before = json(&status(&pipeline, &["--json"]).ok());
         let source = &before["sources"][0];
-        assert_eq!((&source["name"], source["state"] == "ended"), (&Value::from(pipeline.scratch.name.clone()), true), "{before}");
+        assert_eq!(
+            (&source["name"], source["state"] == "ended"),
+            (&Value::from(pipeline.scratch.name.clone()), true),
+            "{before}"
+        );
         let counts = pipeline.seed(2_000);
         let run = status(&pipeline, &["--json"]).ok();
         let behind = json(&run);
         let source = &behind["sources"][0];
-        assert!(source["lag_bytes"].as_u64() > Some(50_000) && source["lag_seconds"].as_f64() > Some(0.0), "{behind}");
+        assert!(
+            source["lag_bytes"].as_u64() > Some(50_000) && source["lag_seconds"].as_f64() > Some(0.0),
+            "{behind}"
+        );
         assert_eq!(source["position"], before["sources"][0]["position"], "nobody moved it");
         assert_ne!(source["end"], source["position"]);
         pipeline.run(&["connect", "--once"]);
@@ -37,7 +45,10 @@ fn nobody_runs() {
         pipeline.run(&["consume", "--once"]);
         let text = status(&pipeline, &[]).ok().out;
         assert!(
-            text.contains("lag 0 messages") && text.contains("source  ") && text.contains("sink    ") && text.contains("  answers"),
+            text.contains("lag 0 messages")
+                && text.contains("source  ")
+                && text.contains("sink    ")
+                && text.contains("  answers"),
             "{text}"
         );
         assert!(!format!("{}{}{text}", run.out, run.err).contains("repl:repl"), "a password is shown");
@@ -57,7 +68,9 @@ fn somebody_runs() {
     assert_eq!(waits["sinks"][0]["live"]["state"], "waiting for topics", "{waits}");
     pipeline.seed(100);
     let monitor = Monitor::of(&mut run);
-    monitor.wait_for_metrics("rows written", |metrics| metrics.sum("list_sync_sink_rows_total", &[]) == Some(100.0));
+    monitor.wait_for_metrics("rows written", |metrics| {
+        metrics.sum("list_sync_sink_rows_total", &[]) == Some(100.0)
+    });
     let said = json(&status(&pipeline, &["--json"]).ok());
     assert_eq!(said["sources"][0]["state"], "streaming", "{said}");
     let live = &said["sources"][0]["live"];
@@ -89,10 +102,20 @@ fn a_server_is_away() {
     pipeline.scratch.write("list_sync.toml", &text.replace(brokers, "brokers = [\"127.0.0.1:1\"]"));
     let run = status(&pipeline, &[]);
     assert_eq!(run.code, Some(1));
-    let line =
-        |name: &str| run.out.lines().find(|line| line.starts_with(name)).unwrap_or_else(|| panic!("no {name} in {}", run.out)).to_owned();
+    let line = |name: &str| {
+        run.out
+            .lines()
+            .find(|line| line.starts_with(name))
+            .unwrap_or_else(|| panic!("no {name} in {}", run.out))
+            .to_owned()
+    };
     assert!(line("kafka").contains("problem: ") && line("kafka").contains("refused"), "{}", run.out);
-    assert!(line("source").contains("Kafka, which does not answer") && line("sink").contains(&pipeline.scratch.name), "{}", run.out);
+    assert!(
+        line("source").contains("Kafka, which does not answer")
+            && line("sink").contains(&pipeline.scratch.name),
+        "{}",
+        run.out
+    );
 }
 
 /// Without Kafka the state file is read, and nothing is changed by looking.
@@ -104,7 +127,10 @@ fn direct_mode() {
     pipeline.seed(500);
     let said = json(&status(&pipeline, &["--json"]).ok());
     assert_eq!((&said["kafka"], said["groups"].as_array().unwrap().len()), (&Value::Null, 0));
-    assert!(said["sources"][0]["lag_bytes"].as_u64() > Some(10_000) && said["sources"][0]["state"] == "idle", "{said}");
+    assert!(
+        said["sources"][0]["lag_bytes"].as_u64() > Some(10_000) && said["sources"][0]["state"] == "idle",
+        "{said}"
+    );
     let unknown = status(&pipeline, &["--source", "none"]);
     assert_eq!((unknown.code, unknown.out.as_str()), (Some(2), ""), "{}", unknown.err);
 }
@@ -113,7 +139,9 @@ fn direct_mode() {
 #[test]
 fn a_slot_that_is_gone() {
     let pipeline = Pipeline::new("gone", Server::postgres(), false);
-    pipeline.server.execute(&format!("SELECT pg_drop_replication_slot('list_sync_{}');\n", pipeline.scratch.name));
+    pipeline
+        .server
+        .execute(&format!("SELECT pg_drop_replication_slot('list_sync_{}');\n", pipeline.scratch.name));
     let run = status(&pipeline, &["--json"]);
     let said = json(&run);
     assert_eq!((run.code, said["sources"][0]["state"].as_str()), (Some(1), Some("lost")), "{said}");

@@ -1,4 +1,5 @@
-//! Files that somebody takes away while they are written: each row is in exactly one file, of those that were taken and those that are there.
+//! Files that somebody takes away while they are written: each row is in exactly one file, of those that were
+//! taken and those that are there.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -30,12 +31,23 @@ fn moved_while_written(check: &str, server: Server, direct: bool) {
     // Back beside the others, whose numbers go on behind theirs.
     let all = |kind: &str, action: &str| {
         let begins = format!("{action},{},", pipeline.table);
-        let files = [&out, &inbox].into_iter().flat_map(|folder| fs::read_dir(folder).unwrap()).map(|entry| entry.unwrap().path());
-        let texts = files.filter(|path| path.to_str().unwrap().contains(kind)).map(|path| fs::read_to_string(path).unwrap());
+        let files = [&out, &inbox]
+            .into_iter()
+            .flat_map(|folder| fs::read_dir(folder).unwrap())
+            .map(|entry| entry.unwrap().path());
+        let texts = files
+            .filter(|path| path.to_str().unwrap().contains(kind))
+            .map(|path| fs::read_to_string(path).unwrap());
         texts.map(|text| text.lines().filter(|line| line.starts_with(&begins)).count() as u64).sum::<u64>()
     };
-    while all("_insert", "I") < counts.inserted + counts.updated || all("_delete", "D") < counts.deleted + counts.updated {
-        assert!(began.elapsed() < Duration::from_secs(60), "rows are in no file: {} of {counts:?}", all("_insert", "I"));
+    while all("_insert", "I") < counts.inserted + counts.updated
+        || all("_delete", "D") < counts.deleted + counts.updated
+    {
+        assert!(
+            began.elapsed() < Duration::from_secs(60),
+            "rows are in no file: {} of {counts:?}",
+            all("_insert", "I")
+        );
         std::thread::sleep(Duration::from_millis(100));
     }
     assert!(running.into_iter().all(|program| program.stop() == Some(0)));

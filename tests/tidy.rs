@@ -5,6 +5,8 @@ use std::path::Path;
 
 /// Lines that a source file may have, tests included.
 const LINES_MAX: usize = 500;
+/// Characters that a line of a source file may have.
+const WIDTH_MAX: usize = 110;
 
 fn each(folder: &Path, visit: &mut dyn FnMut(&Path, &str)) {
     for entry in fs::read_dir(folder).unwrap() {
@@ -25,13 +27,18 @@ fn threads_are_started_with_signals_blocked() {
     for folder in ["src", "cli/src", "python/src"] {
         each(&root.join(folder), &mut |path, text| {
             let code = text.split("#[cfg(test)]").next().unwrap_or_default();
-            let is_test = path.components().any(|part| ["live", "tests"].iter().any(|name| part.as_os_str() == *name));
+            let is_test =
+                path.components().any(|part| ["live", "tests"].iter().any(|name| part.as_os_str() == *name));
             count += code.matches("threads::spawn").count();
             if path.ends_with("src/threads.rs") || is_test {
                 return;
             }
             for way in ["thread::spawn", "thread::Builder", "scope.spawn"] {
-                assert!(!code.contains(way), "{} starts a thread by {way}; use crate::threads", path.display());
+                assert!(
+                    !code.contains(way),
+                    "{} starts a thread by {way}; use crate::threads",
+                    path.display()
+                );
             }
         });
     }
@@ -50,4 +57,43 @@ fn files_are_short_and_say_what_they_own() {
         });
     }
     assert!(count > 30, "only {count} files were read");
+}
+
+/// Only what cannot be broken is wider: a text literal, a table, a link. rustfmt leaves code alone that holds a
+/// long literal, and macros.
+#[test]
+fn lines_are_narrow() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut wide = Vec::new();
+    for folder in ["src", "cli", "python/src", "tests", "benches", "fuzz", "scripts"] {
+        each(&root.join(folder), &mut |path, text| {
+            let mut in_literal = false;
+            for (number, line) in text.lines().enumerate() {
+                let trimmed = line.trim_start();
+                let is_whole = if trimmed.starts_with("//") {
+                    ["|", "─", "<https://", "br#\""].iter().any(|sign| trimmed.contains(sign))
+                } else {
+                    in_literal || holds_literal(line)
+                };
+                if line.chars().count() > WIDTH_MAX && !is_whole {
+                    wide.push(format!("{}:{}", path.display(), number + 1));
+                }
+                if !trimmed.starts_with("//") && quotes(line) % 2 == 1 {
+                    in_literal = !in_literal;
+                }
+            }
+        });
+    }
+    assert!(wide.is_empty(), "lines of more than {WIDTH_MAX} characters:\n{}", wide.join("\n"));
+}
+
+/// Whether most of a line lies between two quotes.
+fn holds_literal(line: &str) -> bool {
+    let (Some(first), Some(last)) = (line.find('"'), line.rfind('"')) else { return false };
+    last - first > 40
+}
+
+/// Quotes that begin or end a text.
+fn quotes(line: &str) -> usize {
+    line.replace("\\\\", "").replace("\\\"", "").replace("'\"'", "").matches('"').count()
 }

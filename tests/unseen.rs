@@ -28,10 +28,16 @@ fn rows_hidden_by_row_level_security() {
     pipeline.scratch.write("hidden.toml", &hidden);
     let run = Program::run(&pipeline.scratch.folder, &["-c", "hidden.toml", "verify"]);
     assert_eq!(run.code, Some(1), "{}\n{}", run.out, run.err);
-    assert!(run.out.contains("not compared") && run.out.contains("row-level security"), "{}\n{}", run.out, run.err);
+    assert!(
+        run.out.contains("not compared") && run.out.contains("row-level security"),
+        "{}\n{}",
+        run.out,
+        run.err
+    );
     // A table that is filled is not taken for empty.
-    let initial =
-        hidden.replace("snapshot = \"never\"", "snapshot = \"initial\"").replace("[[source]]\nname = \"", "[[source]]\nname = \"i_");
+    let initial = hidden
+        .replace("snapshot = \"never\"", "snapshot = \"initial\"")
+        .replace("[[source]]\nname = \"", "[[source]]\nname = \"i_");
     pipeline.scratch.write("initial.toml", &initial);
     let run = Program::run(&pipeline.scratch.folder, &["-c", "initial.toml", "connect", "--once"]);
     assert!(run.code == Some(1) && run.err.contains("row-level security"), "{}", run.err);
@@ -43,8 +49,10 @@ fn tables_that_are_not_there() {
     for server in [Server::postgres(), Server::mysql()] {
         let pipeline = Pipeline::new("absent", server, false);
         let text = pipeline.scratch.read("list_sync.toml");
-        let more =
-            text.replace(&format!("tables = [{:?}]", pipeline.table), &format!("tables = [{:?}, \"no_such_table\"]", pipeline.table));
+        let more = text.replace(
+            &format!("tables = [{:?}]", pipeline.table),
+            &format!("tables = [{:?}, \"no_such_table\"]", pipeline.table),
+        );
         pipeline.scratch.write("list_sync.toml", &more);
         let run = Program::run(&pipeline.scratch.folder, &["verify"]);
         assert_eq!(run.code, Some(1), "{}\n{}", run.out, run.err);

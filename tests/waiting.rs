@@ -1,4 +1,5 @@
-//! What waits in topics and is no message, or is seen by nobody: markers of transactions, a topic that a group overlooked, one that is not there.
+//! What waits in topics and is no message, or is seen by nobody: markers of transactions, a topic that a
+//! group overlooked, one that is not there.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +13,11 @@ fn consumer(check: &str) -> Scratch {
     let name = &scratch.name;
     scratch.write(
         "list_sync.toml",
-        &format!("[kafka]\nbrokers = [{}]\n[[sink]]\nname = {name:?}\ntopics = [{name:?}]\npath = \"out/{{table}}\"\n", brokers.join(", ")),
+        &format!(
+            "[kafka]\nbrokers = [{}]\n[[sink]]\nname = {name:?}\ntopics = [{name:?}]\npath \
+            = \"out/{{table}}\"\n",
+            brokers.join(", ")
+        ),
     );
     scratch
 }
@@ -23,7 +28,10 @@ fn the_end_behind_a_transaction_is_reached() {
     let pipeline = Pipeline::new("marker", Server::postgres(), false);
     let counts = pipeline.seed(10);
     pipeline.run(&["connect", "--once"]);
-    let row = format!("{{\"action\":\"I\",\"table\":\"{}\",\"columns\":[{{\"name\":\"id\",\"value\":-1}}]}}\n", pipeline.table);
+    let row = format!(
+        "{{\"action\":\"I\",\"table\":\"{}\",\"columns\":[{{\"name\":\"id\",\"value\":-1}}]}}\n",
+        pipeline.table
+    );
     produce(&pipeline.topic(), row, &["-X", &format!("transactional.id={}", pipeline.scratch.name)]);
     let mut once = pipeline.start("once", &["consume", "--once"]);
     assert!(once.wait(Duration::from_secs(60)).success(), "{}", once.log());
@@ -37,7 +45,11 @@ fn the_end_behind_a_transaction_is_reached() {
 fn a_topic_that_the_group_overlooked_is_found() {
     let pipeline = Pipeline::new("overlooked", Server::postgres(), false);
     let text = pipeline.scratch.read("list_sync.toml");
-    let deaf = text.replacen("[kafka]\n", "[kafka]\nproperties = { \"topic.metadata.refresh.interval.ms\" = \"3600000\" }\n", 1);
+    let deaf = text.replacen(
+        "[kafka]\n",
+        "[kafka]\nproperties = { \"topic.metadata.refresh.interval.ms\" = \"3600000\" }\n",
+        1,
+    );
     pipeline.scratch.write("deaf.toml", &deaf);
     let mut consume = pipeline.start("consume", &["-c", "deaf.toml", "consume"]);
     consume.wait_for("no topic matches");
@@ -45,7 +57,11 @@ fn a_topic_that_the_group_overlooked_is_found() {
     pipeline.run(&["connect", "--once"]);
     let began = Instant::now();
     while pipeline.rows("insert", "I") < counts.inserted + counts.updated {
-        assert!(began.elapsed() < Duration::from_secs(60), "its partitions were given to nobody:\n{}", consume.log());
+        assert!(
+            began.elapsed() < Duration::from_secs(60),
+            "its partitions were given to nobody:\n{}",
+            consume.log()
+        );
         std::thread::sleep(Duration::from_millis(100));
     }
     assert!(consume.log().contains("no member of the group was given partition"), "{}", consume.log());

@@ -1,4 +1,5 @@
-//! The command line. What it says is turned into the library's types here and nowhere else. It cannot be printed, since it may hold passwords.
+//! The command line. What it says is turned into the library's types here and nowhere else. It cannot be
+//! printed, since it may hold passwords.
 #![expect(
     clippy::doc_markdown,
     clippy::struct_field_names,
@@ -29,14 +30,22 @@ pub struct Everywhere {
     /// The configuration file [default: list_sync.toml]
     #[arg(short, long, global = true, help_heading = "Options of every command", value_name = "FILE")]
     pub config: Option<String>,
-    /// Sets an option above the file and the environment: kafka.brokers=a:9092,b:9092 or source.NAME.snapshot=never; may stand several times
+    /// Sets an option above the file and the environment: kafka.brokers=a:9092,b:9092 or
+    /// source.NAME.snapshot=never; may stand several times
     #[arg(long, global = true, help_heading = "Options of every command", value_name = "KEY=VALUE")]
     pub set: Vec<String>,
     /// How the log on stderr is written
-    #[arg(long, global = true, help_heading = "Options of every command", value_enum, default_value = "text")]
+    #[arg(
+        long,
+        global = true,
+        help_heading = "Options of every command",
+        value_enum,
+        default_value = "text"
+    )]
     pub log_format: LogFormat,
     /// Logs more: -v what is done, -vv every step
-    #[arg(short, long, global = true, help_heading = "Options of every command", action = clap::ArgAction::Count)]
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    #[arg(help_heading = "Options of every command")]
     pub verbose: u8,
     /// Logs errors only and draws no progress
     #[arg(short, long, global = true, help_heading = "Options of every command", conflicts_with = "verbose")]
@@ -155,7 +164,8 @@ pub struct Check {
     /// Mends what can be mended without a restart, then checks again
     #[arg(long)]
     pub fix: bool,
-    /// A user for --fix who may do what the source's own may not; '${NAME}' stands for an environment variable; may stand several times
+    /// A user for --fix who may do what the source's own may not; '${NAME}' stands for an environment
+    /// variable; may stand several times
     #[arg(long, value_name = "URL", requires = "fix")]
     pub admin: Vec<String>,
     /// One JSON object, described in docs/check.md
@@ -191,9 +201,11 @@ pub struct Consume {
     #[arg(long, value_name = "NAME")]
     pub sink: Vec<String>,
     /// Members of the group in this process
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=1_000))]
     pub instances: u32,
-    /// Each instance is a consumer for itself: GROUP_1, GROUP_2, … with files in folders 1, 2, … beside each other
+    /// Each instance is a consumer for itself: GROUP_1, GROUP_2, … with files in folders 1, 2, … beside each
+    /// other
     #[arg(long)]
     pub independent: bool,
     #[command(flatten)]
@@ -259,7 +271,8 @@ pub struct Seed {
     #[arg(long, value_name = "N", default_value_t = 1_000_000)]
     pub rows: u64,
     /// Changes a transaction
-    #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    #[arg(long, value_name = "N", default_value_t = 1_000)]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=100_000))]
     pub batch: u64,
     /// Changes a second [default: as fast as the database goes]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
@@ -320,7 +333,8 @@ pub enum PositionAction {
         #[arg(long)]
         yes: bool,
     },
-    /// Drops the source's slot and publication and removes its saved place: its next start begins as a first one
+    /// Drops the source's slot and publication and removes its saved place: its next start begins as a first
+    /// one
     Forget {
         #[command(flatten)]
         of: PositionOf,
@@ -404,6 +418,11 @@ impl Verify {
 
 impl From {
     fn one_line(&self) -> OneLine {
-        OneLine { from: self.from.clone(), tables: self.table.clone(), snapshot: self.snapshot.clone(), ..OneLine::default() }
+        OneLine {
+            from: self.from.clone(),
+            tables: self.table.clone(),
+            snapshot: self.snapshot.clone(),
+            ..OneLine::default()
+        }
     }
 }

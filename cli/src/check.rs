@@ -62,9 +62,10 @@ fn as_json(found: &[Found], done: &[Done]) -> Value {
             "fix": finding.fix.as_ref().map(fix_as_json),
         })
     });
-    let done = done
-        .iter()
-        .map(|one| json!({ "subject": one.subject, "what": one.what, "error": one.result.as_ref().err().map(ToString::to_string) }));
+    let done = done.iter().map(|one| {
+        let error = one.result.as_ref().err().map(ToString::to_string);
+        json!({ "subject": one.subject, "what": one.what, "error": error })
+    });
     json!({ "status": worst.name(), "checks": checks.collect::<Vec<_>>(), "done": done.collect::<Vec<_>>() })
 }
 

@@ -1,4 +1,5 @@
-//! `list_sync init`: writes a commented configuration file from flags, or from what is answered on a terminal.
+//! `list_sync init`: writes a commented configuration file from flags, or from what is answered on a
+//! terminal.
 
 use std::fs::{self, File};
 use std::io::{self, BufRead, IsTerminal, Write};
@@ -26,12 +27,16 @@ pub fn run(session: &Session, flags: &Init) -> Result<ExitCode> {
     let draft = if io::stdin().is_terminal() { asked(flags, &mut Terminal)? } else { of_flags(flags)? };
     let text = draft.text(file)?;
     write(file, &text, flags.force)?;
-    say(&format!("{file} is written; next: list_sync check{}", if file == FILE { String::new() } else { format!(" -c {file}") }))?;
+    say(&format!(
+        "{file} is written; next: list_sync check{}",
+        if file == FILE { String::new() } else { format!(" -c {file}") }
+    ))?;
     Ok(ExitCode::SUCCESS)
 }
 
 fn is_there(file: &str) -> Error {
-    Error::usage(format!("the file {file:?} is there already")).hint("write another one with -c FILE, or replace it with --force")
+    Error::usage(format!("the file {file:?} is there already"))
+        .hint("write another one with -c FILE, or replace it with --force")
 }
 
 fn write(file: &str, text: &str, force: bool) -> Result<()> {
@@ -51,13 +56,19 @@ fn write(file: &str, text: &str, force: bool) -> Result<()> {
 
 /// Without a terminal the flags must say it all.
 fn of_flags(flags: &Init) -> Result<Draft> {
-    let missing: Vec<&str> = [("--from", flags.from.is_none()), ("--table", flags.table.is_empty()), ("--to", flags.to.is_none())]
-        .into_iter()
-        .filter_map(|(flag, is_missing)| is_missing.then_some(flag))
-        .collect();
+    let missing: Vec<&str> =
+        [("--from", flags.from.is_none()), ("--table", flags.table.is_empty()), ("--to", flags.to.is_none())]
+            .into_iter()
+            .filter_map(|(flag, is_missing)| is_missing.then_some(flag))
+            .collect();
     if !missing.is_empty() {
-        return Err(Error::usage(format!("there is no terminal to ask on, and {} is missing", missing.join(", ")))
-            .hint("list_sync init --from postgres://repl@db/shop --table 'public.*' --kafka host:9092 --to csv:out"));
+        return Err(Error::usage(format!(
+            "there is no terminal to ask on, and {} is missing",
+            missing.join(", ")
+        ))
+        .hint(
+            "list_sync init --from postgres://repl@db/shop --table 'public.*' --kafka host:9092 --to csv:out",
+        ));
     }
     draft(flags, flags.from.clone().unwrap_or_default())
 }
@@ -83,7 +94,11 @@ fn brokers(written: &str) -> Vec<String> {
 /// The database's name, in the letters that a source's name may have.
 fn name_for(url: &str) -> String {
     let database = Address::parse(url).map_or_else(|_| "source".to_owned(), |address| address.database);
-    database.chars().map(|letter| if letter.is_ascii_alphanumeric() || letter == '-' { letter } else { '_' }).take(48).collect()
+    database
+        .chars()
+        .map(|letter| if letter.is_ascii_alphanumeric() || letter == '-' { letter } else { '_' })
+        .take(48)
+        .collect()
 }
 
 /// Who answers questions.
@@ -116,11 +131,20 @@ fn asked(flags: &Init, person: &mut dyn Person) -> Result<Draft> {
     }
     if flags.table.is_empty() {
         let all = if draft.url.starts_with("postgres") { "public.*" } else { "*" };
-        let tables = ask("Tables, separated by commas; * stands for any letters, ! in front leaves out", all, person)?;
-        draft.tables = tables.split(',').map(|table| table.trim().to_owned()).filter(|table| !table.is_empty()).collect();
+        let tables =
+            ask("Tables, separated by commas; * stands for any letters, ! in front leaves out", all, person)?;
+        draft.tables = tables
+            .split(',')
+            .map(|table| table.trim().to_owned())
+            .filter(|table| !table.is_empty())
+            .collect();
     }
     if flags.kafka.is_none() {
-        draft.brokers = brokers(&ask("Kafka's brokers, HOST:PORT separated by commas; nothing: straight to files", "", person)?);
+        draft.brokers = brokers(&ask(
+            "Kafka's brokers, HOST:PORT separated by commas; nothing: straight to files",
+            "",
+            person,
+        )?);
     }
     if flags.to.is_none() {
         draft.folder = ask("Folder of the CSV files", "out", person)?;
@@ -134,7 +158,8 @@ fn ask(question: &str, default: &str, person: &mut dyn Person) -> Result<String>
     match person.answer(&shown)? {
         Some(answer) if answer.is_empty() => Ok(default.to_owned()),
         Some(answer) => Ok(answer),
-        None => Err(Error::usage("the answers broke off").hint("nothing was written; the flags are told with list_sync init --help")),
+        None => Err(Error::usage("the answers broke off")
+            .hint("nothing was written; the flags are told with list_sync init --help")),
     }
 }
 
@@ -147,17 +172,23 @@ fn ask_url(has_password_file: bool, person: &mut dyn Person) -> Result<String> {
             Err(error) => tracing::error!("{error}; {}", error.hint_text().unwrap_or_default()),
         }
     };
-    let has_password = url.split_once("://").and_then(|(_, rest)| rest.rsplit_once('@')).is_some_and(|(user, _)| user.contains(':'));
+    let has_password = url
+        .split_once("://")
+        .and_then(|(_, rest)| rest.rsplit_once('@'))
+        .is_some_and(|(user, _)| user.contains(':'));
     if has_password || has_password_file {
         return Ok(url);
     }
-    let variable = ask("Environment variable that will hold the password; nothing: none is needed", "", person)?;
+    let variable =
+        ask("Environment variable that will hold the password; nothing: none is needed", "", person)?;
     let variable = variable.trim_start_matches("${").trim_start_matches('$').trim_end_matches('}');
     if variable.is_empty() {
         return Ok(url);
     }
     let (scheme, rest) = url.split_once("://").unwrap_or(("", &url));
-    let (user, host) = rest.rsplit_once('@').unwrap_or((if scheme.starts_with("postgres") { "postgres" } else { "root" }, rest));
+    let (user, host) = rest
+        .rsplit_once('@')
+        .unwrap_or((if scheme.starts_with("postgres") { "postgres" } else { "root" }, rest));
     Ok(format!("{scheme}://{user}:${{{variable}}}@{host}"))
 }
 
@@ -178,10 +209,17 @@ mod tests {
 
     #[test]
     fn a_wrong_url_is_asked_for_again_and_empty_answers_take_the_default() {
-        let mut person = Answers(["nonsense", "mysql://repl@db/my shop", "DB_PASSWORD", "", "", "a:1, b:2", ""].into());
+        let mut person =
+            Answers(["nonsense", "mysql://repl@db/my shop", "DB_PASSWORD", "", "", "a:1, b:2", ""].into());
         let draft = asked(&Init::default(), &mut person).unwrap();
-        assert_eq!((draft.url.as_str(), draft.name.as_str()), ("mysql://repl:${DB_PASSWORD}@db/my shop", "my_shop"));
-        assert_eq!((draft.tables.join(" ").as_str(), draft.brokers.join(" ").as_str(), draft.folder.as_str()), ("*", "a:1 b:2", "out"));
+        assert_eq!(
+            (draft.url.as_str(), draft.name.as_str()),
+            ("mysql://repl:${DB_PASSWORD}@db/my shop", "my_shop")
+        );
+        assert_eq!(
+            (draft.tables.join(" ").as_str(), draft.brokers.join(" ").as_str(), draft.folder.as_str()),
+            ("*", "a:1 b:2", "out")
+        );
         assert!(person.0.is_empty());
     }
 
@@ -195,9 +233,17 @@ mod tests {
         };
         let draft = asked(&flags, &mut Answers(["public.a", ""].into())).unwrap();
         assert_eq!(
-            (draft.name.as_str(), draft.tables.join(" ").as_str(), draft.brokers.len(), draft.folder.as_str()),
+            (
+                draft.name.as_str(),
+                draft.tables.join(" ").as_str(),
+                draft.brokers.len(),
+                draft.folder.as_str()
+            ),
             ("n", "public.a", 0, "files")
         );
-        assert_eq!(asked(&flags, &mut Answers(["public.a"].into())).unwrap_err().to_string(), "the answers broke off");
+        assert_eq!(
+            asked(&flags, &mut Answers(["public.a"].into())).unwrap_err().to_string(),
+            "the answers broke off"
+        );
     }
 }

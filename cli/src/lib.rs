@@ -1,4 +1,5 @@
-//! The program: arguments, configuration, run, exit code. All that it does is done by the library `list_sync`.
+//! The program: arguments, configuration, run, exit code. All that it does is done by the library
+//! `list_sync`.
 //!
 //! `bin/list_sync.rs` is the binary; the Python package calls [`run`] as its command.
 
@@ -31,10 +32,12 @@ use progress::Watch;
 
 pub use hide::hide_passwords;
 
-/// Runs the program with these arguments, the first of which is its name, to its end. Ends the process itself where the arguments are wrong or ask for help.
+/// Runs the program with these arguments, the first of which is its name, to its end. Ends the process itself
+/// where the arguments are wrong or ask for help.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let Arguments { everywhere, command } = Arguments::parse_from(arguments);
-    let bars = draws_progress(&everywhere).then(|| MultiProgress::with_draw_target(ProgressDrawTarget::stderr()));
+    let bars =
+        draws_progress(&everywhere).then(|| MultiProgress::with_draw_target(ProgressDrawTarget::stderr()));
     logging::start(&everywhere, bars.as_ref());
     let session = Session { everywhere, bars };
     match session.run(&command) {
@@ -86,7 +89,8 @@ impl Session {
 
     /// A handle that signals stop, and who watches it.
     fn control(&self, once: bool) -> Result<(Control, Watch)> {
-        // Whoever tries something out at a terminal is told at once what is wrong; a service waits for what may pass.
+        // Whoever tries something out at a terminal is told at once what is wrong; a service waits for what
+        // may pass.
         let control = Control { waits_at_start: !once && !io::stderr().is_terminal(), ..Control::new(once) };
         control.stop_on_signals()?;
         let watch = Watch::start(Arc::clone(&control.progress), self.bars.clone());
@@ -137,7 +141,9 @@ impl Session {
 /// A line of results. A reader that has gone away (`| head`) is no failure.
 fn say(line: &str) -> Result<()> {
     match writeln!(io::stdout(), "{line}") {
-        Err(cause) if cause.kind() != io::ErrorKind::BrokenPipe => Err(Error::stop("stdout cannot be written").cause(cause)),
+        Err(cause) if cause.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Error::stop("stdout cannot be written").cause(cause))
+        }
         _ => Ok(()),
     }
 }

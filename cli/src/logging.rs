@@ -1,4 +1,5 @@
-//! The log on stderr: text or JSON, above the progress lines where there are any; and the one place that prints an error.
+//! The log on stderr: text or JSON, above the progress lines where there are any; and the one place that
+//! prints an error.
 
 use std::io::{self, Write};
 
@@ -18,14 +19,24 @@ pub fn start(flags: &Everywhere, bars: Option<&MultiProgress>) {
     };
     let bars = bars.cloned();
     let writer = move || Above { bars: bars.clone() };
-    // A log that cannot be written (its disk is full, its reader has gone) must not end the program, as a complaint about it on stderr would.
-    let builder =
-        tracing_subscriber::fmt().with_max_level(level).with_writer(writer).with_target(level > Level::INFO).log_internal_errors(false);
+    // A log that cannot be written (its disk is full, its reader has gone) must not end the program, as a
+    // complaint about it on stderr would.
+    let builder = tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_writer(writer)
+        .with_target(level > Level::INFO)
+        .log_internal_errors(false);
     // A second logger in one process is no reason to stop.
     let _ = match flags.log_format {
         LogFormat::Text => tracing::subscriber::set_global_default(builder.with_ansi(false).finish()),
         LogFormat::Json => tracing::subscriber::set_global_default(
-            builder.json().flatten_event(true).with_target(true).with_current_span(false).with_span_list(false).finish(),
+            builder
+                .json()
+                .flatten_event(true)
+                .with_target(true)
+                .with_current_span(false)
+                .with_span_list(false)
+                .finish(),
         ),
     };
 }

@@ -1,4 +1,5 @@
-//! `list_sync position`: shows, moves or removes the place where a source reads on. Without `--yes` it only says what it would do.
+//! `list_sync position`: shows, moves or removes the place where a source reads on. Without `--yes` it only
+//! says what it would do.
 
 use std::process::ExitCode;
 
@@ -18,8 +19,12 @@ pub fn run(session: &Session, action: &PositionAction) -> Result<ExitCode> {
                 say(&line)?;
             }
         }
-        PositionAction::Set { of, place: to, yes } => set(&place(&config, &of.source)?, &of.source, to, *yes)?,
-        PositionAction::Forget { of, yes } => forget(&place(&config, &of.source)?, &of.source, *yes, config.kafka.is_some())?,
+        PositionAction::Set { of, place: to, yes } => {
+            set(&place(&config, &of.source)?, &of.source, to, *yes)?
+        }
+        PositionAction::Forget { of, yes } => {
+            forget(&place(&config, &of.source)?, &of.source, *yes, config.kafka.is_some())?
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -33,7 +38,9 @@ fn set(place: &Place<'_>, source: &str, to: &str, yes: bool) -> Result<()> {
     let from = place.saved.as_ref().map(|saved| saved.restart.to_string()).unwrap_or_default();
     let to = found.restart.to_string();
     if !yes {
-        say(&format!("would move source {source} from {from} to {to}: changes between these places would never be sent"))?;
+        say(&format!(
+            "would move source {source} from {from} to {to}: changes between these places would never be sent"
+        ))?;
         return say("nothing was changed; add --yes to do it");
     }
     place.set(found)?;
@@ -55,7 +62,8 @@ fn forget(place: &Place<'_>, source: &str, yes: bool, through_kafka: bool) -> Re
         return Ok(());
     }
     say(if through_kafka {
-        "The source's next start begins as a first one. Give it another name if its server's log was reset or replaced: consumers drop what lies \
+        "The source's next start begins as a first one. Give it another name if its server's log was reset \
+         or replaced: consumers drop what lies \
          before the last change they have seen under this name."
     } else {
         "The source's next start begins as a first one. Move its files away before: they are not continued."

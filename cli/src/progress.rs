@@ -84,7 +84,8 @@ impl Line {
         Self { bar, shown: began, rows_shown: 0, rows_per_second: 0.0, logged: None }
     }
 
-    /// Whether a line in the log would say something: a source or sink that has nothing to do is not worth one.
+    /// Whether a line in the log would say something: a source or sink that has nothing to do is not worth
+    /// one.
     fn is_news(&mut self, figures: &Figures) -> bool {
         let now = (figures.state.clone(), figures.rows);
         let is_idle = figures.lag.is_none_or(|lag| lag == 0) && self.logged.as_ref() == Some(&now);
@@ -114,10 +115,19 @@ struct Figures {
 fn figures(progress: &Progress) -> Vec<(Stage, String, Figures)> {
     let sources = progress.sources().into_iter().map(|(name, source)| {
         let lag = source.lag().map(|lag| lag.bytes);
-        (Stage::Source, name, Figures { state: source.life.state(), rows: source.rows.get(), bytes: source.bytes.get(), lag })
+        (
+            Stage::Source,
+            name,
+            Figures { state: source.life.state(), rows: source.rows.get(), bytes: source.bytes.get(), lag },
+        )
     });
     let sinks = progress.sinks().into_iter().map(|(name, sink)| {
-        let figures = Figures { state: sink.life.state(), rows: sink.rows(), bytes: sink.file_bytes.get(), lag: sink.lag() };
+        let figures = Figures {
+            state: sink.life.state(),
+            rows: sink.rows(),
+            bytes: sink.file_bytes.get(),
+            lag: sink.lag(),
+        };
         (Stage::Sink, name, figures)
     });
     sources.chain(sinks).collect()
@@ -126,7 +136,10 @@ fn figures(progress: &Progress) -> Vec<(Stage, String, Figures)> {
 impl Lines {
     fn each(&mut self, progress: &Progress, show: impl Fn(Stage, &str, &Figures, &mut Line)) {
         for (stage, name, figures) in figures(progress) {
-            let line = self.shown.entry((stage, name.clone())).or_insert_with(|| Line::new(self.bars.as_ref(), self.began));
+            let line = self
+                .shown
+                .entry((stage, name.clone()))
+                .or_insert_with(|| Line::new(self.bars.as_ref(), self.began));
             line.measure(figures.rows);
             show(stage, &name, &figures, line);
         }
@@ -164,7 +177,8 @@ fn text(stage: Stage, name: &str, figures: &Figures, rows_per_second: f64) -> St
         Stage::Source => format!("   lag {}", HumanBytes(lag)),
         Stage::Sink => format!("   lag {} rows", HumanCount(lag)),
     });
-    let (rows, speed) = (HumanCount(figures.rows).to_string(), HumanCount(rows_per_second as u64).to_string());
+    let (rows, speed) =
+        (HumanCount(figures.rows).to_string(), HumanCount(rows_per_second as u64).to_string());
     format!("{:<6} {name:<16} {:<12} {rows:>13} rows {speed:>9} rows/s{lag}", stage.word(), figures.state)
 }
 
@@ -172,7 +186,11 @@ fn log(stage: Stage, name: &str, figures: &Figures, rows_per_second: f64) {
     let Figures { state, rows, bytes, lag } = figures;
     let rows_per_second = rows_per_second as u64;
     match stage {
-        Stage::Source => tracing::info!(source = name, state, rows, rows_per_second, bytes, lag_bytes = lag, "progress"),
-        Stage::Sink => tracing::info!(sink = name, state, rows, rows_per_second, bytes, lag_rows = lag, "progress"),
+        Stage::Source => {
+            tracing::info!(source = name, state, rows, rows_per_second, bytes, lag_bytes = lag, "progress")
+        }
+        Stage::Sink => {
+            tracing::info!(sink = name, state, rows, rows_per_second, bytes, lag_rows = lag, "progress")
+        }
     }
 }

@@ -27,9 +27,14 @@ pub fn run(session: &Session, flags: &Seed) -> Result<ExitCode> {
     let results: Vec<_> = thread::scope(|scope| {
         let running: Vec<_> = targets
             .iter()
-            .map(|(name, address)| list_sync::threads::spawn_scoped(scope, || timed(name, address, &load, &control)))
+            .map(|(name, address)| {
+                list_sync::threads::spawn_scoped(scope, || timed(name, address, &load, &control))
+            })
             .collect();
-        running.into_iter().map(|thread| thread.join().unwrap_or_else(|_| Err(Error::stop("the load broke off")))).collect()
+        running
+            .into_iter()
+            .map(|thread| thread.join().unwrap_or_else(|_| Err(Error::stop("the load broke off"))))
+            .collect()
     });
     drop(watch);
     let mut failure = None;

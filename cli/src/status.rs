@@ -1,4 +1,5 @@
-//! `list_sync status`: a line for each source, group and sink on stdout, or one JSON object; exit code 1 if something could not be asked.
+//! `list_sync status`: a line for each source, group and sink on stdout, or one JSON object; exit code 1 if
+//! something could not be asked.
 
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal};
@@ -23,7 +24,11 @@ const CLEAR: &str = "\x1b[H\x1b[J";
 /// Runs the command.
 pub fn run(session: &Session, flags: &Status) -> Result<ExitCode> {
     let config = session.config(&flags.one_line())?;
-    let sources = if flags.source.is_empty() && !flags.sink.is_empty() { Vec::new() } else { chosen_sources(&config, flags)? };
+    let sources = if flags.source.is_empty() && !flags.sink.is_empty() {
+        Vec::new()
+    } else {
+        chosen_sources(&config, flags)?
+    };
     let sinks = if flags.sink.is_empty() && !flags.source.is_empty() || config.sinks.is_empty() {
         Vec::new()
     } else {
@@ -51,7 +56,10 @@ pub fn run(session: &Session, flags: &Status) -> Result<ExitCode> {
 }
 
 /// A configuration may have sinks alone.
-fn chosen_sources<'a>(config: &'a list_sync::config::Config, flags: &Status) -> Result<Vec<&'a list_sync::config::Source>> {
+fn chosen_sources<'a>(
+    config: &'a list_sync::config::Config,
+    flags: &Status,
+) -> Result<Vec<&'a list_sync::config::Source>> {
     if config.sources.is_empty() && !config.sinks.is_empty() && flags.source.is_empty() {
         return Ok(Vec::new());
     }
@@ -60,7 +68,8 @@ fn chosen_sources<'a>(config: &'a list_sync::config::Config, flags: &Status) -> 
 
 fn show(report: &Report, flags: &Status) -> Result<()> {
     if flags.json {
-        let text = serde_json::to_string(report).map_err(|cause| Error::stop("the report cannot be written").cause(cause))?;
+        let text = serde_json::to_string(report)
+            .map_err(|cause| Error::stop("the report cannot be written").cause(cause))?;
         return say(&text);
     }
     let text = text(report);
@@ -71,7 +80,10 @@ fn show(report: &Report, flags: &Status) -> Result<()> {
 fn text(report: &Report) -> String {
     let mut text = String::new();
     if let Some(kafka) = &report.kafka {
-        let said = kafka.problem.as_ref().map_or_else(|| "answers".to_owned(), |problem| format!("problem: {problem}"));
+        let said = kafka
+            .problem
+            .as_ref()
+            .map_or_else(|| "answers".to_owned(), |problem| format!("problem: {problem}"));
         let _ = writeln!(text, "kafka   {}  {said}", kafka.brokers.join(","));
     }
     report.sources.iter().for_each(|source| text += &source_line(source));
@@ -101,11 +113,13 @@ fn source_line(source: &SourceStatus) -> String {
 }
 
 fn group_lines(group: &GroupStatus) -> String {
-    let lag = group.lag_messages.map_or_else(String::new, |lag| format!("  lag {} messages", HumanCount(lag)));
+    let lag =
+        group.lag_messages.map_or_else(String::new, |lag| format!("  lag {} messages", HumanCount(lag)));
     let mut lines = format!("group   {:<16}{lag}{}", group.group, tail(None, group.problem.as_deref()));
     for partition in &group.partitions {
         let committed = partition.committed.map_or_else(|| "nothing".to_owned(), |offset| offset.to_string());
-        let (topic, number, end, lag) = (&partition.topic, partition.partition, partition.end, partition.lag_messages);
+        let (topic, number, end, lag) =
+            (&partition.topic, partition.partition, partition.end, partition.lag_messages);
         let _ = writeln!(lines, "        {topic} {number}  committed {committed} of {end}  lag {lag}");
     }
     lines

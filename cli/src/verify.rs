@@ -49,7 +49,8 @@ pub fn run(session: &Session, flags: &Verify) -> Result<ExitCode> {
 
 /// Compares until all is equal, or the time is over.
 fn prove_until(source: &Source, sink: &Sink, until: Instant, control: &Control) -> Result<Vec<Proof>> {
-    let mut database = source::open(&source.address).map_err(|error| error.context(format!("source {:?}", source.name)))?;
+    let mut database =
+        source::open(&source.address).map_err(|error| error.context(format!("source {:?}", source.name)))?;
     loop {
         let proofs = verify(database.as_mut(), source, sink)?;
         let equal = proofs.iter().all(Proof::is_equal);
@@ -74,7 +75,10 @@ fn report(prefix: &str, proof: &Proof) -> Result<()> {
         return say(&format!("{name}: not compared: {reason}"));
     }
     let (missing, extra, different) = (&proof.missing, &proof.extra, &proof.different);
-    say(&format!("{name}: {} rows, {} missing, {} extra, {} different", proof.rows, missing.count, extra.count, different.count))?;
+    say(&format!(
+        "{name}: {} rows, {} missing, {} extra, {} different",
+        proof.rows, missing.count, extra.count, different.count
+    ))?;
     for (class, found) in [("missing", missing), ("extra", extra), ("different", different)] {
         keys(&name, class, found);
     }

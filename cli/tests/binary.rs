@@ -26,12 +26,14 @@ impl Case {
 
     fn run(&self, arguments: &[&str]) -> (i32, String, String) {
         let mut command = Command::new(env!("CARGO_BIN_EXE_list_sync"));
-        let Output { status, stdout, stderr } = command.args(arguments).current_dir(&self.folder).output().unwrap();
+        let Output { status, stdout, stderr } =
+            command.args(arguments).current_dir(&self.folder).output().unwrap();
         (status.code().unwrap(), String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap())
     }
 }
 
-const SOURCE: &str = "[[source]]\nname = \"shop\"\nurl = \"postgres://me:geheim@127.0.0.1:1/shop\"\ntables = [\"public.*\"]\n";
+const SOURCE: &str =
+    "[[source]]\nname = \"shop\"\nurl = \"postgres://me:geheim@127.0.0.1:1/shop\"\ntables = [\"public.*\"]\n";
 const SINK: &str = "[[sink]]\nname = \"files\"\npath = \"out/{table}\"\n";
 
 #[test]
@@ -72,7 +74,8 @@ fn wrong_usage_is_2_and_leaves_stdout_empty() {
 fn all_faults_of_the_file_are_told_with_their_places() {
     let case = Case::with_file("faults", &format!("{SOURCE}formt = \"json\"\n[sinks]\n"));
     let (code, _, stderr) = case.run(&["connect"]);
-    let expected = "error: list_sync.toml:5:1: unknown option \"formt\" in [[source]]; did you mean \"format\"?\n\
+    let expected = "error: list_sync.toml:5:1: unknown option \"formt\" in [[source]]; did you \
+        mean \"format\"?\n\
                     error: list_sync.toml:6:2: unknown section \"sinks\"; did you mean \"sink\"?\n\
                     hint: nothing was started; each line names the place and what belongs there\n";
     assert_eq!((code, stderr.as_str()), (2, expected));
@@ -83,11 +86,18 @@ fn variables_and_flags_stand_above_the_file_and_are_named_in_faults() {
     let case = Case::with_file("above", &format!("{SOURCE}{SINK}"));
     let run = |arguments: &[&str], variables: &[(&str, &str)]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_list_sync"));
-        let output = command.args(arguments).envs(variables.iter().copied()).current_dir(&case.folder).output().unwrap();
+        let output = command
+            .args(arguments)
+            .envs(variables.iter().copied())
+            .current_dir(&case.folder)
+            .output()
+            .unwrap();
         (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
     };
-    let (code, stderr) = run(&["connect", "--set", "sink.files.pth=x"], &[("LIST_SYNC__SOURCE__SHOP__FORMAT", "jason")]);
-    let expected = "error: LIST_SYNC__SOURCE__SHOP__FORMAT: \"format\" cannot be \"jason\"; did you mean \"json\"?\n\
+    let (code, stderr) =
+        run(&["connect", "--set", "sink.files.pth=x"], &[("LIST_SYNC__SOURCE__SHOP__FORMAT", "jason")]);
+    let expected = "error: LIST_SYNC__SOURCE__SHOP__FORMAT: \"format\" cannot be \"jason\"; did you \
+        mean \"json\"?\n\
                     error: --set sink.files.pth: unknown option \"pth\" in [[sink]]; did you mean \"path\"?\n\
                     hint: nothing was started; each line names the place and what belongs there\n";
     assert_eq!((code, stderr.as_str()), (2, expected));
@@ -102,16 +112,23 @@ fn variables_and_flags_stand_above_the_file_and_are_named_in_faults() {
     }
 }
 
-const INIT: &[&str] = &["init", "--from", "postgres://me:${WORD}@127.0.0.1:1/shop", "--table", "public.*", "--to", "csv:files"];
+const INIT: &[&str] =
+    &["init", "--from", "postgres://me:${WORD}@127.0.0.1:1/shop", "--table", "public.*", "--to", "csv:files"];
 
 #[test]
 fn init_writes_a_file_that_is_read_and_never_overwrites_one() {
     let case = Case::new("init");
     let (code, stdout, stderr) = case.run(INIT);
-    assert_eq!((code, stdout.as_str(), stderr.as_str()), (0, "list_sync.toml is written; next: list_sync check\n", ""));
+    assert_eq!(
+        (code, stdout.as_str(), stderr.as_str()),
+        (0, "list_sync.toml is written; next: list_sync check\n", "")
+    );
     let file = case.folder.join("list_sync.toml");
     let written = std::fs::read_to_string(&file).unwrap();
-    assert!(written.contains("\nname = \"shop\"\n") && written.contains("\npath = \"files/{table}\"\n"), "{written}");
+    assert!(
+        written.contains("\nname = \"shop\"\n") && written.contains("\npath = \"files/{table}\"\n"),
+        "{written}"
+    );
     // The file is whole: what is missing is the variable that it names.
     let (code, _, stderr) = case.run(&["run"]);
     assert!(code == 2 && stderr.contains("the environment variable \"WORD\" is not set"), "{stderr}");
@@ -138,8 +155,14 @@ fn init_refuses_what_would_be_a_bad_file() {
             &["init", "--from", "postgres://me@h/d", "--table", "t", "--to", "xml:out"],
             "error: --to is not understood; expected csv:FOLDER\n",
         ),
-        (&["init", "--from", "postgres://me@h/d", "--table", "t", "--to", "csv:out", "--kafka", "a:b"], "error: \"a:b\" is no broker"),
-        (&["init", "--from", "oracle://h/d", "--table", "t", "--to", "csv:out"], "error: unknown database \"oracle\" in a URL"),
+        (
+            &["init", "--from", "postgres://me@h/d", "--table", "t", "--to", "csv:out", "--kafka", "a:b"],
+            "error: \"a:b\" is no broker",
+        ),
+        (
+            &["init", "--from", "oracle://h/d", "--table", "t", "--to", "csv:out"],
+            "error: unknown database \"oracle\" in a URL",
+        ),
     ] {
         let (code, stdout, stderr) = case.run(arguments);
         assert_eq!((code, stdout.as_str()), (2, ""), "{arguments:?}: {stderr}");
@@ -165,10 +188,17 @@ fn init_asks_on_a_terminal() {
     std::io::Write::write_all(child.stdin.as_mut().unwrap(), answers.as_bytes()).unwrap();
     let output = child.wait_with_output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success() && said.contains("unknown database") && said.contains("Name of the source"), "{said}");
+    assert!(
+        output.status.success() && said.contains("unknown database") && said.contains("Name of the source"),
+        "{said}"
+    );
     let written = std::fs::read_to_string(case.folder.join("list_sync.toml")).unwrap();
-    for line in ["brokers = [\"a:1\"]", "url = \"mysql://repl:${DB_PASSWORD}@db/shop\"", "tables = [\"orders\"]", "path = \"out/{table}\""]
-    {
+    for line in [
+        "brokers = [\"a:1\"]",
+        "url = \"mysql://repl:${DB_PASSWORD}@db/shop\"",
+        "tables = [\"orders\"]",
+        "path = \"out/{table}\"",
+    ] {
         assert!(written.contains(&format!("\n{line}\n")), "{line}: {written}");
     }
 }
@@ -188,7 +218,10 @@ fn what_a_command_needs_is_checked_before_it_starts() {
     }
     let case = Case::with_file("unbuilt", &format!("{SOURCE}format = \"avro\"\n{SINK}"));
     let (code, _, stderr) = case.run(&["run"]);
-    assert_eq!((code, stderr.lines().next()), (2, Some("error: list_sync.toml:5:10: format = \"avro\" is not built yet")));
+    assert_eq!(
+        (code, stderr.lines().next()),
+        (2, Some("error: list_sync.toml:5:10: format = \"avro\" is not built yet"))
+    );
 }
 
 #[test]
@@ -199,16 +232,21 @@ fn errors_are_json_lines_where_the_log_is() {
     for line in stderr.lines() {
         let line: serde_json::Value = serde_json::from_str(line).unwrap();
         assert_eq!(line["level"], "ERROR");
-        assert!(line["message"].as_str().unwrap().contains("list_sync.toml") && !line["hint"].as_str().unwrap().is_empty());
+        assert!(
+            line["message"].as_str().unwrap().contains("list_sync.toml")
+                && !line["hint"].as_str().unwrap().is_empty()
+        );
     }
 }
 
 #[test]
 fn a_failure_at_run_time_is_1_and_never_prints_the_password() {
     let case = Case::with_file("password", &format!("{SOURCE}{SINK}"));
-    for arguments in
-        [&["-vv", "seed", "--rows", "10"][..], &["-vv", "verify"], &["-vv", "seed", "--url", "mysql://me:geheim@127.0.0.1:1/shop"]]
-    {
+    for arguments in [
+        &["-vv", "seed", "--rows", "10"][..],
+        &["-vv", "verify"],
+        &["-vv", "seed", "--url", "mysql://me:geheim@127.0.0.1:1/shop"],
+    ] {
         let (code, stdout, stderr) = case.run(arguments);
         assert_eq!((code, stdout.as_str()), (1, ""), "{stderr}");
         assert!(stderr.contains("\nhint: ") && !stderr.contains("geheim"), "{stderr}");
@@ -220,7 +258,11 @@ fn a_second_signal_ends_at_once() {
     // A server that takes the connection and says nothing: the first signal cannot be heeded yet.
     let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("postgres://me@{}/d", server.local_addr().unwrap());
-    let mut child = Command::new(env!("CARGO_BIN_EXE_list_sync")).args(["seed", "--url", &url]).stderr(Stdio::null()).spawn().unwrap();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_list_sync"))
+        .args(["seed", "--url", &url])
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
     let _connection = server.accept().unwrap();
     let process = child.id().to_string();
     let signal = |name: &str| Command::new("kill").args(["-s", name, &process]).status().unwrap();

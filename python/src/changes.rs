@@ -1,5 +1,6 @@
-//! A database's changes for a program, without Kafka. A thread of the engine reads ahead, a few batches at most, keeps the connection
-//! alive while the program is busy, and acknowledges what the program is done with.
+//! A database's changes for a program, without Kafka. A thread of the engine reads ahead, a few batches at
+//! most, keeps the connection alive while the program is busy, and acknowledges what the program is done
+//! with.
 
 use std::collections::VecDeque;
 use std::panic::AssertUnwindSafe;
@@ -55,13 +56,24 @@ impl Stream {
         let (open, opened) = bounded(1);
         let done = Done::default();
         let (told, acknowledged) = (control.clone(), Arc::clone(&done));
-        let engine = threads::spawn("list_sync", move || read_all(&config, state.as_deref(), told, acknowledged, &open, hand));
-        let engine = engine.map_err(|cause| errors::exception(py, &Error::stop("no thread can be started").cause(cause)))?;
+        let engine = threads::spawn("list_sync", move || {
+            read_all(&config, state.as_deref(), told, acknowledged, &open, hand)
+        });
+        let engine = engine
+            .map_err(|cause| errors::exception(py, &Error::stop("no thread can be started").cause(cause)))?;
         wait_until_open(py, &control, &opened)?;
-        Ok(Self { control, process: std::process::id(), batches, done, engine: Mutex::new(Some(engine)), ended: AtomicBool::new(false) })
+        Ok(Self {
+            control,
+            process: std::process::id(),
+            batches,
+            done,
+            engine: Mutex::new(Some(engine)),
+            ended: AtomicBool::new(false),
+        })
     }
 
-    /// The next batch as a list of tuples (see `values.rs`); empty if nothing came within `wait` seconds, `None` at the end of the stream.
+    /// The next batch as a list of tuples (see `values.rs`); empty if nothing came within `wait` seconds,
+    /// `None` at the end of the stream.
     fn read<'py>(&self, py: Python<'py>, wait: f64) -> PyResult<Option<Bound<'py, PyList>>> {
         self.check_process(py)?;
         let wait = Duration::try_from_secs_f64(wait).unwrap_or(WAIT);
@@ -85,7 +97,8 @@ impl Stream {
     fn acknowledge(&self, py: Python<'_>, position: &str) -> PyResult<()> {
         self.check_process(py)?;
         let known = Position::from_digits(position.as_bytes());
-        let unknown = || errors::exception(py, &Error::usage(format!("{position:?} is no position of a change")));
+        let unknown =
+            || errors::exception(py, &Error::usage(format!("{position:?} is no position of a change")));
         *lock(&self.done) = Some(known.ok_or_else(unknown)?);
         Ok(())
     }
@@ -128,7 +141,8 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Waits for the connection; Ctrl-C ends the wait, and the engine's thread by itself as soon as the server answers.
+/// Waits for the connection; Ctrl-C ends the wait, and the engine's thread by itself as soon as the server
+/// answers.
 fn wait_until_open(py: Python<'_>, control: &Control, opened: &Receiver<Result<()>>) -> PyResult<()> {
     loop {
         let found = py.detach(|| opened.recv_timeout(WAIT));
@@ -143,7 +157,14 @@ fn wait_until_open(py: Python<'_>, control: &Control, opened: &Receiver<Result<(
 }
 
 /// The engine's side. A panic is an error of the stream, never its end.
-fn read_all(config: &Config, state: Option<&Path>, control: Control, done: Done, open: &Sender<Result<()>>, hand: Sender<Result<Batch>>) {
+fn read_all(
+    config: &Config,
+    state: Option<&Path>,
+    control: Control,
+    done: Done,
+    open: &Sender<Result<()>>,
+    hand: Sender<Result<Batch>>,
+) {
     let last = hand.clone();
     let all = || match config.need_sources(&[]).and_then(|sources| Feed::open(sources[0], state)) {
         Ok(feed) => {
@@ -212,7 +233,9 @@ impl Reading {
             if let Some(last) = batch.rows().last() {
                 self.unacknowledged.push_back((last.position, batch.checkpoint.clone()));
                 self.hand_over(batch)?;
-            } else if let Some(checkpoint) = batch.checkpoint.filter(|_| self.unacknowledged.is_empty() && idle_since.elapsed() > IDLE) {
+            } else if let Some(checkpoint) =
+                batch.checkpoint.filter(|_| self.unacknowledged.is_empty() && idle_since.elapsed() > IDLE)
+            {
                 // Nothing of ours in that part of the log: the server need not keep it.
                 idle_since = Instant::now();
                 self.feed.acknowledge(Some(&checkpoint), Position::START)?;
@@ -244,11 +267,13 @@ impl Reading {
         }
     }
 
-    /// Saves how far the program has come: within a batch, too, where the position moves and the checkpoint does not.
+    /// Saves how far the program has come: within a batch, too, where the position moves and the checkpoint
+    /// does not.
     fn acknowledge(&mut self) -> Result<()> {
         let Some(position) = lock(&self.done).take() else { return Ok(()) };
         let finished = self.unacknowledged.partition_point(|(last, _)| *last <= position);
-        let reached = self.unacknowledged.drain(..finished).filter_map(|(_, checkpoint)| checkpoint).next_back();
+        let reached =
+            self.unacknowledged.drain(..finished).filter_map(|(_, checkpoint)| checkpoint).next_back();
         self.feed.acknowledge(reached.as_ref(), position)
     }
 }

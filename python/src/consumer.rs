@@ -21,7 +21,8 @@ pub fn consume(py: Python<'_>, call: &str, text: &str, instances: u32, control: 
     waiting::run(py, &control, move |_| consumer::run(&config, &[], instances, &told))
 }
 
-/// Kafka to `callback`, which gets each message, or with `batch` a list of them; `loads` makes of a message's text what it gets.
+/// Kafka to `callback`, which gets each message, or with `batch` a list of them; `loads` makes of a message's
+/// text what it gets.
 #[pyfunction]
 #[pyo3(signature = (call, text, control, callback, *, batch = false, batch_max = 1024, loads = None))]
 #[expect(clippy::too_many_arguments, reason = "the arguments of the Python call, by name")]
@@ -53,10 +54,17 @@ struct Callback {
 
 impl Callback {
     /// Calls the function; `done` counts the messages that it has returned for.
-    fn call(&self, py: Python<'_>, messages: &Messages, control: &control::Control, done: &mut usize) -> PyResult<()> {
+    fn call(
+        &self,
+        py: Python<'_>,
+        messages: &Messages,
+        control: &control::Control,
+        done: &mut usize,
+    ) -> PyResult<()> {
         let function = self.function.bind(py);
         if self.batch {
-            let list = messages.iter().map(|message| self.argument(py, message)).collect::<PyResult<Vec<_>>>()?;
+            let list =
+                messages.iter().map(|message| self.argument(py, message)).collect::<PyResult<Vec<_>>>()?;
             function.call1((PyList::new(py, list)?,))?;
             *done = messages.len();
             return Ok(());
@@ -74,7 +82,8 @@ impl Callback {
 
     fn argument<'py>(&self, py: Python<'py>, message: &[u8]) -> PyResult<Bound<'py, PyAny>> {
         let text = std::str::from_utf8(message);
-        let text = text.map_err(|fault| errors::message(py, &Error::stop("a message is no UTF-8 text").cause(fault)))?;
+        let text = text
+            .map_err(|fault| errors::message(py, &Error::stop("a message is no UTF-8 text").cause(fault)))?;
         let text = PyString::new(py, text);
         match &self.loads {
             Some(loads) => loads.bind(py).call1((text,)),
@@ -96,7 +105,8 @@ impl Receiver for Handing {
         if self.control.is_stopping() {
             return Ok(0);
         }
-        let (messages, callback, control) = (messages.clone(), Arc::clone(&self.callback), self.control.clone());
+        let (messages, callback, control) =
+            (messages.clone(), Arc::clone(&self.callback), self.control.clone());
         let (tell, told) = bounded(1);
         let job = move |py: Python<'_>| {
             let mut done = 0;

@@ -1,4 +1,5 @@
-//! The handle by which Python stops what runs, and the calls that need nothing but it: connector, pipeline, command line.
+//! The handle by which Python stops what runs, and the calls that need nothing but it: connector, pipeline,
+//! command line.
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -79,7 +80,8 @@ pub fn run(py: Python<'_>, control: &Control, path: Option<&str>, text: &str) ->
     let config = config.map_err(|error| errors::exception(py, &error))?;
     let told = control.clone();
     waiting::run(py, &control, move |_| {
-        let (sources, sinks) = (config.sources.iter().collect::<Vec<_>>(), config.sinks.iter().collect::<Vec<_>>());
+        let (sources, sinks) =
+            (config.sources.iter().collect::<Vec<_>>(), config.sinks.iter().collect::<Vec<_>>());
         let _monitor = Monitor::start(&config, &sources, &sinks, &told)?;
         match (sources.is_empty(), sinks.is_empty(), &config.kafka) {
             (false, true, Some(_)) => connector::run(&config, &[], &told),
@@ -90,8 +92,8 @@ pub fn run(py: Python<'_>, control: &Control, path: Option<&str>, text: &str) ->
     })
 }
 
-/// The command `list_sync` with these arguments, the first of which is its name; answers the exit code. Arguments that are wrong, or ask
-/// for help, end the process.
+/// The command `list_sync` with these arguments, the first of which is its name; answers the exit code.
+/// Arguments that are wrong, or ask for help, end the process.
 #[pyfunction]
 pub fn run_command(py: Python<'_>, arguments: Vec<OsString>) -> u8 {
     let code = py.detach(|| list_sync_cli::run(arguments));

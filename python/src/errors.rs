@@ -30,7 +30,12 @@ pub fn message(py: Python<'_>, error: &Error) -> PyErr {
 /// A call in a process that was forked from the one that made the object: `ForkError`.
 pub fn forked(py: Python<'_>) -> PyErr {
     let hint = "make the object in the child process, after the fork";
-    named(py, "ForkError", "the object was made in another process: its threads and connections did not come along", Some(hint))
+    named(
+        py,
+        "ForkError",
+        "the object was made in another process: its threads and connections did not come along",
+        Some(hint),
+    )
 }
 
 /// A call on something that was closed: `ClosedError`.

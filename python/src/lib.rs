@@ -1,8 +1,9 @@
-//! `list_sync._native`: the engine for Python. Thin: arguments in, the library's calls, exceptions out; what users see is written in
-//! Python, in `package/list_sync`.
+//! `list_sync._native`: the engine for Python. Thin: arguments in, the library's calls, exceptions out; what
+//! users see is written in Python, in `package/list_sync`.
 //!
-//! **Threads.** Calls that block let other Python threads run, and may be made from any of them; `stop` may be called from any, too.
-//! **Forks.** An object belongs to the process that made it; in a child of a fork its methods raise `ForkError`.
+//! **Threads.** Calls that block let other Python threads run, and may be made from any of them; `stop` may
+//! be called from any, too. **Forks.** An object belongs to the process that made it; in a child of a fork
+//! its methods raise `ForkError`.
 
 mod changes;
 mod consumer;

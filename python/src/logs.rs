@@ -1,7 +1,8 @@
 //! What the engine logs goes to Python's `logging`, as records of the logger `list_sync`.
 //!
-//! The engine's threads never touch Python: they put lines in a queue, and the thread that waits for the engine hands them on. So a
-//! thread of the engine never waits for the interpreter, and none is caught in it when the interpreter ends.
+//! The engine's threads never touch Python: they put lines in a queue, and the thread that waits for the
+//! engine hands them on. So a thread of the engine never waits for the interpreter, and none is caught in it
+//! when the interpreter ends.
 
 use std::collections::VecDeque;
 use std::fmt::{self, Write as _};
@@ -30,7 +31,8 @@ struct Queue {
     lost: u64,
 }
 
-/// The child of a fork has the next queue: the lock of its parent's may have been held by a thread that is not there any more.
+/// The child of a fork has the next queue: the lock of its parent's may have been held by a thread that is
+/// not there any more.
 static QUEUES: [Mutex<Queue>; 8] = [const { Mutex::new(Queue { lines: VecDeque::new(), lost: 0 }) }; 8];
 static FORKS: AtomicUsize = AtomicUsize::new(0);
 /// Lines below this level of `logging` are not made.
@@ -57,7 +59,10 @@ pub fn hand_on(py: Python<'_>) -> PyResult<()> {
     }
     let logger = logger(py)?;
     if lost > 0 {
-        logger.call_method1("warning", ("%d lines of the log are lost: they came faster than they were handled", lost))?;
+        logger.call_method1(
+            "warning",
+            ("%d lines of the log are lost: they came faster than they were handled", lost),
+        )?;
     }
     for Line { level, text } in lines {
         logger.call_method1("log", (level, "%s", text))?;

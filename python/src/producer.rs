@@ -39,7 +39,12 @@ impl Line {
         settings.check()?;
         let failure = Arc::new(Failure::default());
         let topics = Topics::connect(settings)?;
-        Ok(Self { topics, sender: Sender::new(settings, Arc::clone(&failure))?, failure, known: HashMap::new() })
+        Ok(Self {
+            topics,
+            sender: Sender::new(settings, Arc::clone(&failure))?,
+            failure,
+            known: HashMap::new(),
+        })
     }
 
     fn check(&self) -> Result<()> {
@@ -52,7 +57,8 @@ impl Line {
             self.known.insert(topic.to_owned(), (self.topics.ensure(topic, false)?, 0));
         }
         let (partitions, sent) = self.known.entry(topic.to_owned()).or_insert((1, 0));
-        let partition = if key.is_empty() { *sent % (*partitions).max(1) } else { partition_of(key, *partitions) };
+        let partition =
+            if key.is_empty() { *sent % (*partitions).max(1) } else { partition_of(key, *partitions) };
         *sent = sent.wrapping_add(1);
         let message = Outgoing { topic, partition, key, value, timestamp_ms: 0, headers: &[], tag: 0 };
         while !self.sender.send(&message)? {

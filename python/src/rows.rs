@@ -1,4 +1,5 @@
-//! The CSV writer without a consumer: each call appends the rows of one message to files that may be there already.
+//! The CSV writer without a consumer: each call appends the rows of one message to files that may be there
+//! already.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
@@ -61,7 +62,11 @@ impl Rows {
 }
 
 impl Rows {
-    fn with(&self, py: Python<'_>, work: impl FnOnce(&mut Files) -> Result<(), Failure> + Send) -> PyResult<()> {
+    fn with(
+        &self,
+        py: Python<'_>,
+        work: impl FnOnce(&mut Files) -> Result<(), Failure> + Send,
+    ) -> PyResult<()> {
         if self.process != std::process::id() {
             return Err(errors::forked(py));
         }
@@ -88,7 +93,13 @@ struct Files {
 
 impl Files {
     fn new(settings: config::Sink) -> Self {
-        Self { settings, decoder: Decoder::default(), batch: Batch::default(), position: Position::START, sinks: HashMap::new() }
+        Self {
+            settings,
+            decoder: Decoder::default(),
+            batch: Batch::default(),
+            position: Position::START,
+            sinks: HashMap::new(),
+        }
     }
 
     fn write(&mut self, message: &str) -> Result<(), Failure> {
@@ -145,8 +156,11 @@ fn open(settings: &config::Sink, stem: &Path, table: &Table) -> Result<csv::CsvS
     })?;
     let mut marks = Marks::new();
     let prefix = stem.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    for part in csv::list(stem)?.into_iter().filter(|part| part.id == settings.id.as_deref().unwrap_or_default()) {
-        let name = part.path.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_prefix(prefix));
+    for part in
+        csv::list(stem)?.into_iter().filter(|part| part.id == settings.id.as_deref().unwrap_or_default())
+    {
+        let name =
+            part.path.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_prefix(prefix));
         let (Some(ending), Ok(about)) = (name, part.path.metadata()) else { continue };
         marks.insert(format!("{}{ending}", stem.display()), about.len());
     }

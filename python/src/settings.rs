@@ -1,12 +1,14 @@
-//! From the arguments of a call to a configuration. Python writes them as TOML, so that every option is declared, checked and
-//! defaulted in one place, the library's; nobody sees that text, so faults are told without its lines.
+//! From the arguments of a call to a configuration. Python writes them as TOML, so that every option is
+//! declared, checked and defaulted in one place, the library's; nobody sees that text, so faults are told
+//! without its lines.
 
 use list_sync::config::{Config, Outside};
 use list_sync::{Error, Result};
 
 /// Reads the arguments of `call`; faults name the arguments alone.
 pub fn of_call(call: &str, text: &str) -> Result<Config> {
-    let outside = Outside { variable: &|name| std::env::var(name).ok(), read: &|path| std::fs::read_to_string(path) };
+    let outside =
+        Outside { variable: &|name| std::env::var(name).ok(), read: &|path| std::fs::read_to_string(path) };
     let config = Config::parse(call, text, outside).map_err(|error| without_places(call, &error))?;
     config.refuse_unbuilt().map_err(|error| without_places(call, &error))?;
     Ok(config)
@@ -21,7 +23,8 @@ pub fn of_file(path: &str) -> Result<Config> {
 
 fn without_places(call: &str, error: &Error) -> Error {
     let facts = error.to_string();
-    let told: Vec<String> = facts.lines().map(|line| format!("{call}: {}", without_place(call, line))).collect();
+    let told: Vec<String> =
+        facts.lines().map(|line| format!("{call}: {}", without_place(call, line))).collect();
     Error::new(error.kind(), told.join("\n")).hint("look at the arguments' names, types and values")
 }
 

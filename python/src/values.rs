@@ -1,7 +1,8 @@
 //! Rows of a batch as Python values.
 //!
-//! A change is a tuple `(action, schema, table, columns, identity, key, position, committed_us, xid, types)`: `columns` and `identity` are dicts
-//! from column to value, without the columns that the database did not send; `types` has the database's type of each column of the table.
+//! A change is a tuple `(action, schema, table, columns, identity, key, position, committed_us, xid, types)`:
+//! `columns` and `identity` are dicts from column to value, without the columns that the database did not
+//! send; `types` has the database's type of each column of the table.
 
 use list_sync::change::{Batch, Cell, Kind, Operation, Row, Table};
 use pyo3::IntoPyObjectExt as _;
@@ -11,7 +12,11 @@ use pyo3::types::{PyDict, PyList, PyString, PyTuple};
 /// All rows of a batch.
 pub fn changes<'py>(py: Python<'py>, batch: &Batch) -> PyResult<Bound<'py, PyList>> {
     let tables = batch.tables().iter().map(|table| Names::new(py, table)).collect::<PyResult<Vec<_>>>()?;
-    let rows = batch.rows().iter().map(|row| change(py, batch, row, &tables[row.table as usize])).collect::<PyResult<Vec<_>>>()?;
+    let rows = batch
+        .rows()
+        .iter()
+        .map(|row| change(py, batch, row, &tables[row.table as usize]))
+        .collect::<PyResult<Vec<_>>>()?;
     PyList::new(py, rows)
 }
 
@@ -35,7 +40,14 @@ impl<'py> Names<'py> {
         for (name, column) in columns.iter().zip(&table.columns) {
             types.set_item(name, &column.type_name)?;
         }
-        Ok(Self { schema: PyString::intern(py, &table.schema), table: PyString::intern(py, &table.name), columns, numbers, key, types })
+        Ok(Self {
+            schema: PyString::intern(py, &table.schema),
+            table: PyString::intern(py, &table.name),
+            columns,
+            numbers,
+            key,
+            types,
+        })
     }
 }
 
@@ -62,7 +74,12 @@ impl Number {
     }
 }
 
-fn change<'py>(py: Python<'py>, batch: &Batch, row: &Row, names: &Names<'py>) -> PyResult<Bound<'py, PyTuple>> {
+fn change<'py>(
+    py: Python<'py>,
+    batch: &Batch,
+    row: &Row,
+    names: &Names<'py>,
+) -> PyResult<Bound<'py, PyTuple>> {
     let action = match row.operation {
         Operation::Insert => "I",
         Operation::Update => "U",
@@ -85,7 +102,12 @@ fn change<'py>(py: Python<'py>, batch: &Batch, row: &Row, names: &Names<'py>) ->
     PyTuple::new(py, parts)
 }
 
-fn cells<'py>(py: Python<'py>, batch: &Batch, cells: &[Cell], names: &Names<'py>) -> PyResult<Bound<'py, PyDict>> {
+fn cells<'py>(
+    py: Python<'py>,
+    batch: &Batch,
+    cells: &[Cell],
+    names: &Names<'py>,
+) -> PyResult<Bound<'py, PyDict>> {
     let dict = PyDict::new(py);
     for ((cell, name), number) in cells.iter().zip(&names.columns).zip(&names.numbers) {
         match cell.kind {
@@ -112,6 +134,8 @@ fn literal<'py>(py: Python<'py>, digits: &str, number: Number) -> PyResult<Bound
             Ok(number) => number.into_bound_py_any(py),
             Err(_) => py.import("builtins")?.call_method1("int", (digits,)),
         },
-        _ => digits.parse::<f64>().map_or_else(|_| digits.into_bound_py_any(py), |number| number.into_bound_py_any(py)),
+        _ => digits
+            .parse::<f64>()
+            .map_or_else(|_| digits.into_bound_py_any(py), |number| number.into_bound_py_any(py)),
     }
 }

@@ -1,6 +1,8 @@
-//! Runs the engine on threads of its own while the calling thread waits: it hands the log on, looks for signals, and runs Python callbacks.
+//! Runs the engine on threads of its own while the calling thread waits: it hands the log on, looks for
+//! signals, and runs Python callbacks.
 //!
-//! So a callback runs on the thread that made the call, as in any Python library; no thread of the engine ever holds the interpreter.
+//! So a callback runs on the thread that made the call, as in any Python library; no thread of the engine
+//! ever holds the interpreter.
 
 use std::time::Duration;
 
@@ -22,9 +24,13 @@ pub type Jobs = Sender<Job>;
 
 /// Runs `work` to its end and answers what it answers.
 ///
-/// A signal whose Python handler raises (Ctrl-C) stops the engine in good order first; a second one leaves it to end by itself, and nothing of it that was not
-/// committed counts.
-pub fn run<T: Send + 'static>(py: Python<'_>, control: &Control, work: impl FnOnce(Jobs) -> Result<T> + Send + 'static) -> PyResult<T> {
+/// A signal whose Python handler raises (Ctrl-C) stops the engine in good order first; a second one leaves it
+/// to end by itself, and nothing of it that was not committed counts.
+pub fn run<T: Send + 'static>(
+    py: Python<'_>,
+    control: &Control,
+    work: impl FnOnce(Jobs) -> Result<T> + Send + 'static,
+) -> PyResult<T> {
     logs::begin(py)?;
     let (jobs, to_do) = bounded::<Job>(0);
     let (end, ended) = bounded(1);
@@ -49,7 +55,12 @@ enum Next<T> {
     NoMoreJobs,
 }
 
-fn wait<T: Send>(py: Python<'_>, control: &Control, mut to_do: Receiver<Job>, ended: &Receiver<Result<T>>) -> PyResult<T> {
+fn wait<T: Send>(
+    py: Python<'_>,
+    control: &Control,
+    mut to_do: Receiver<Job>,
+    ended: &Receiver<Result<T>>,
+) -> PyResult<T> {
     let mut raised: Option<PyErr> = None;
     loop {
         let next = py.detach(|| next(&to_do, ended));

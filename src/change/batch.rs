@@ -1,5 +1,6 @@
-//! A batch of changes in one arena: values lie one behind the other in `bytes`, cells point at them, rows at cells.
-//! A source fills it and a format or a sink reads it without a heap allocation a row; `clear` keeps the memory.
+//! A batch of changes in one arena: values lie one behind the other in `bytes`, cells point at them, rows at
+//! cells. A source fills it and a format or a sink reads it without a heap allocation a row; `clear` keeps
+//! the memory.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -11,7 +12,8 @@ use super::{Checkpoint, Position, Table};
 pub enum Operation {
     /// A new row: `columns`.
     Insert,
-    /// A changed row: `columns` is the new one, `identity` what is known of the old one. The key is the same in both.
+    /// A changed row: `columns` is the new one, `identity` what is known of the old one. The key is the same
+    /// in both.
     Update,
     /// A removed row: `identity`.
     Delete,
@@ -84,8 +86,8 @@ pub struct RowHead {
 
 /// Changes in stream order.
 ///
-/// A row's cells line up with its table's columns, one cell a column ([`Kind::Missing`] where nothing was sent). To add a row: write the
-/// cells of the new row, the cells of the old one, then [`Batch::push`].
+/// A row's cells line up with its table's columns, one cell a column ([`Kind::Missing`] where nothing was
+/// sent). To add a row: write the cells of the new row, the cells of the old one, then [`Batch::push`].
 ///
 /// ```
 /// use std::sync::Arc;
@@ -100,7 +102,8 @@ pub struct RowHead {
 /// let columns = batch.mark();
 /// batch.add_cell(Kind::Literal, b"1");
 /// let identity = batch.mark();
-/// batch.push(RowHead { operation: Operation::Insert, table, transaction, lsn: 76 }, columns, identity, &mut position);
+/// let head = RowHead { operation: Operation::Insert, table, transaction, lsn: 76 };
+/// batch.push(head, columns, identity, &mut position);
 /// assert_eq!(batch.text(&batch.columns(&batch.rows()[0])[0]), b"1");
 /// assert_eq!(position.ordinal, 1);
 /// ```
@@ -111,15 +114,16 @@ pub struct Batch {
     rows: Vec<Row>,
     tables: Vec<Arc<Table>>,
     transactions: Vec<Transaction>,
-    /// Where the source may start again once every row before `Checkpoint::position` is finished; the newest one that this batch reached.
+    /// Where the source may start again once every row before `Checkpoint::position` is finished; the newest
+    /// one that this batch reached.
     pub checkpoint: Option<Checkpoint>,
     /// The source has read its log up to here, rows or not; what `--once` and lag are measured by.
     pub read_to: Position,
 }
 
 impl Batch {
-    /// A batch with more bytes than this is handed on. Large enough that the cost of handing over vanishes, small enough for
-    /// the second-level cache.
+    /// A batch with more bytes than this is handed on. Large enough that the cost of handing over vanishes,
+    /// small enough for the second-level cache.
     pub const BYTES_FULL: usize = 256 * 1024;
     /// A batch with more rows than this is handed on.
     pub const ROWS_FULL: usize = 1024;
@@ -240,13 +244,20 @@ impl Batch {
     pub fn cut_identity_to_key(&mut self) {
         for table in self.tables.iter_mut().filter(|table| !table.key.is_empty()) {
             let mut cut = Table::clone(table);
-            cut.columns.iter_mut().enumerate().for_each(|(place, column)| column.identity = cut.key.contains(&place));
+            cut.columns
+                .iter_mut()
+                .enumerate()
+                .for_each(|(place, column)| column.identity = cut.key.contains(&place));
             *table = Arc::new(cut);
         }
         for row in &self.rows {
             let table = &self.tables[row.table as usize];
             let cells = &mut self.cells[row.identity.start as usize..row.identity.end as usize];
-            for (cell, _) in cells.iter_mut().zip(&table.columns).filter(|(_, column)| !table.key.is_empty() && !column.identity) {
+            for (cell, _) in cells
+                .iter_mut()
+                .zip(&table.columns)
+                .filter(|(_, column)| !table.key.is_empty() && !column.identity)
+            {
                 cell.kind = Kind::Missing;
             }
         }
@@ -268,16 +279,18 @@ impl Batch {
         part
     }
 
-    /// Puts the cells from `middle` on before those from mark `from` to mark `middle`: for logs that hold the old row before the new one.
+    /// Puts the cells from `middle` on before those from mark `from` to mark `middle`: for logs that hold the
+    /// old row before the new one.
     pub fn swap_cells(&mut self, from: u32, middle: u32) {
         self.cells[from as usize..].rotate_left((middle - from) as usize);
     }
 
-    /// Makes a row of the cells from mark `columns` to mark `identity` (new row) and from there to the end (old row), puts it at
-    /// `position`, and moves `position` to the next ordinal.
+    /// Makes a row of the cells from mark `columns` to mark `identity` (new row) and from there to the end
+    /// (old row), puts it at `position`, and moves `position` to the next ordinal.
     ///
-    /// An update whose key differs between the two becomes a delete and an insert, at two ordinals, so that each goes to the partition of its key. What the
-    /// new row does not say the insert takes from the old one: nothing that came before has its key.
+    /// An update whose key differs between the two becomes a delete and an insert, at two ordinals, so that
+    /// each goes to the partition of its key. What the new row does not say the insert takes from the old
+    /// one: nothing that came before has its key.
     ///
     /// # Panics
     /// If the cells do not line up with the table's columns.
@@ -289,8 +302,18 @@ impl Batch {
                     self.cells[new as usize] = self.cells[old as usize];
                 }
             }
-            self.push_row(RowHead { operation: Operation::Delete, ..head }, columns..columns, identity..end, position);
-            self.push_row(RowHead { operation: Operation::Insert, ..head }, columns..identity, end..end, position);
+            self.push_row(
+                RowHead { operation: Operation::Delete, ..head },
+                columns..columns,
+                identity..end,
+                position,
+            );
+            self.push_row(
+                RowHead { operation: Operation::Insert, ..head },
+                columns..identity,
+                end..end,
+                position,
+            );
         } else {
             self.push_row(head, columns..identity, identity..end, position);
         }
@@ -316,11 +339,22 @@ impl Batch {
             Operation::Delete => (0, width),
             Operation::Truncate => (0, 0),
         };
-        assert_eq!((new, old), expected, "cells of a {:?} must line up with the table's columns", head.operation);
+        assert_eq!(
+            (new, old),
+            expected,
+            "cells of a {:?} must line up with the table's columns",
+            head.operation
+        );
         end
     }
 
-    fn push_row(&mut self, head: RowHead, columns: Range<u32>, identity: Range<u32>, position: &mut Position) {
+    fn push_row(
+        &mut self,
+        head: RowHead,
+        columns: Range<u32>,
+        identity: Range<u32>,
+        position: &mut Position,
+    ) {
         let RowHead { operation, table, transaction, lsn } = head;
         self.rows.push(Row { operation, table, transaction, lsn, position: *position, columns, identity });
         position.ordinal += 1;

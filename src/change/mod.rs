@@ -1,4 +1,5 @@
-//! The vocabulary of all stages: what a change, a table and a position are. Plain data; no I/O, no clock, no async.
+//! The vocabulary of all stages: what a change, a table and a position are. Plain data; no I/O, no clock, no
+//! async.
 
 mod batch;
 mod position;

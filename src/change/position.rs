@@ -5,14 +5,15 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// The place of one change in the stream of its source. Positions of one source compare in stream order, and so do the
-/// 28 hexadecimal digits that [`fmt::Display`] prints.
+/// The place of one change in the stream of its source. Positions of one source compare in stream order, and
+/// so do the 28 hexadecimal digits that [`fmt::Display`] prints.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Position {
-    /// Counts the servers that the stream came from: one more after each fail-over to a server with a log of its own.
+    /// Counts the servers that the stream came from: one more after each fail-over to a server with a log of
+    /// its own.
     pub epoch: u16,
-    /// PostgreSQL: the LSN of the commit record. MySQL and MariaDB: number of the binlog file in the upper 32 bits, start of the transaction
-    /// in the lower.
+    /// PostgreSQL: the LSN of the commit record. MySQL and MariaDB: number of the binlog file in the upper 32
+    /// bits, start of the transaction in the lower.
     pub commit: u64,
     /// Counts the changes of the captured tables within the transaction, from 0.
     pub ordinal: u32,
@@ -63,7 +64,8 @@ fn print_eight(number: u32) -> [u8; 8] {
     (values + ONES * u64::from(b'0') + above_nine * 0x27).to_be_bytes()
 }
 
-/// Eight hexadecimal digits in lower case at once, since each message of a topic has some. A byte of each word belongs to one digit.
+/// Eight hexadecimal digits in lower case at once, since each message of a topic has some. A byte of each
+/// word belongs to one digit.
 #[inline]
 fn eight_digits(digits: [u8; 8]) -> Option<u32> {
     const ONES: u64 = 0x0101_0101_0101_0101;
@@ -95,11 +97,13 @@ impl Serialize for Position {
 impl<'de> Deserialize<'de> for Position {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        Self::from_digits(text.as_bytes()).ok_or_else(|| serde::de::Error::custom("a position has 28 hexadecimal digits"))
+        Self::from_digits(text.as_bytes())
+            .ok_or_else(|| serde::de::Error::custom("a position has 28 hexadecimal digits"))
     }
 }
 
-/// What a source needs to read on after the last finished transaction. Only the source that made it looks inside.
+/// What a source needs to read on after the last finished transaction. Only the source that made it looks
+/// inside.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum Restart {
@@ -107,7 +111,8 @@ pub enum Restart {
     Postgres {
         /// Bytes from the start of the log.
         lsn: u64,
-        /// The last transaction before it, to recognise the log by; `None` if none was read, or an older list_sync saved the place.
+        /// The last transaction before it, to recognise the log by; `None` if none was read, or an older
+        /// list_sync saved the place.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         last: Option<Landmark>,
     },
@@ -119,7 +124,8 @@ pub enum Restart {
         file: String,
         /// Byte in the file.
         offset: u64,
-        /// When the file was begun, seconds since 1970: another one of the same name has another time. `None` if that is not known.
+        /// When the file was begun, seconds since 1970: another one of the same name has another time. `None`
+        /// if that is not known.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         begun: Option<u32>,
     },
@@ -146,7 +152,8 @@ impl fmt::Display for Restart {
     }
 }
 
-/// What tells one server (and slot) from another: name of the mark -> value, as the source's documentation names them.
+/// What tells one server (and slot) from another: name of the mark -> value, as the source's documentation
+/// names them.
 pub type Identity = BTreeMap<String, String>;
 
 /// All that a source hands over to be saved, and gets back at the next start.
@@ -170,17 +177,27 @@ mod tests {
         fn printed_positions_compare_in_stream_order(a: (u16, u64, u32), b: (u16, u64, u32)) {
             let [a, b] = [a, b].map(|(epoch, commit, ordinal)| Position { epoch, commit, ordinal });
             prop_assert_eq!(a.cmp(&b), a.digits().cmp(&b.digits()));
-            prop_assert_eq!(a.digits().to_vec(), format!("{:04x}{:016x}{:08x}", a.epoch, a.commit, a.ordinal).into_bytes());
+            prop_assert_eq!(
+                a.digits().to_vec(),
+                format!("{:04x}{:016x}{:08x}", a.epoch, a.commit, a.ordinal).into_bytes()
+            );
             prop_assert_eq!(Position::from_digits(&a.digits()), Some(a));
         }
 
         #[test]
-        fn a_changed_digit_is_another_position_or_none(position: (u16, u64, u32), place in 0..Position::DIGITS, byte: u8) {
+        fn a_changed_digit_is_another_position_or_none(
+            position: (u16, u64, u32),
+            place in 0..Position::DIGITS,
+            byte: u8,
+        ) {
             let (epoch, commit, ordinal) = position;
             let mut digits = Position { epoch, commit, ordinal }.digits();
             digits[place] = byte;
             let is_digit = matches!(byte, b'0'..=b'9' | b'a'..=b'f');
-            prop_assert_eq!(Position::from_digits(&digits).map(|read| read.digits()), is_digit.then_some(digits));
+            prop_assert_eq!(
+                Position::from_digits(&digits).map(|read| read.digits()),
+                is_digit.then_some(digits)
+            );
         }
 
         #[test]

@@ -5,7 +5,8 @@
 pub struct Column {
     /// The name as the database holds it, without quotes.
     pub name: String,
-    /// The type as the database prints it (`character varying(64)`, `bigint unsigned`); empty where the carrier does not say.
+    /// The type as the database prints it (`character varying(64)`, `bigint unsigned`); empty where the
+    /// carrier does not say.
     pub type_name: String,
     /// Part of the replica identity: what an update or delete names the old row by.
     pub identity: bool,
@@ -20,7 +21,8 @@ pub struct Table {
     pub name: String,
     /// In the table's order.
     pub columns: Vec<Column>,
-    /// Indices into `columns`, of the primary key's columns, rising (as wal2json lists them, and as MariaDB logs them); empty without one.
+    /// Indices into `columns`, of the primary key's columns, rising (as wal2json lists them, and as MariaDB
+    /// logs them); empty without one.
     pub key: Vec<usize>,
 }
 

@@ -1,5 +1,5 @@
-//! Tries all that a configuration needs before anything is started, and mends what can be mended without a restart. The rules are those of the stages:
-//! each answers its own `inspect`.
+//! Tries all that a configuration needs before anything is started, and mends what can be mended without a
+//! restart. The rules are those of the stages: each answers its own `inspect`.
 
 use std::collections::BTreeSet;
 
@@ -49,34 +49,57 @@ pub fn check(config: &Config, scope: &Scope<'_>) -> Result<Vec<Found>> {
 }
 
 /// Those that are wanted; none may be there if none is named.
-fn chosen<'a, T>(all: &[T], choose: impl FnOnce() -> Result<Vec<&'a T>>, wanted: &[String]) -> Result<Vec<&'a T>> {
+fn chosen<'a, T>(
+    all: &[T],
+    choose: impl FnOnce() -> Result<Vec<&'a T>>,
+    wanted: &[String],
+) -> Result<Vec<&'a T>> {
     if all.is_empty() && wanted.is_empty() { Ok(Vec::new()) } else { choose() }
 }
 
 /// All sources at the same time; also answers the topics that they will write to.
 fn check_sources(sources: &[&config::Source]) -> (Vec<Found>, BTreeSet<String>) {
     let inspections: Vec<_> = std::thread::scope(|scope| {
-        let running: Vec<_> =
-            sources.iter().map(|source| crate::threads::spawn_scoped(scope, || crate::connector::build(source).inspect())).collect();
+        let running: Vec<_> = sources
+            .iter()
+            .map(|source| crate::threads::spawn_scoped(scope, || crate::connector::build(source).inspect()))
+            .collect();
         running.into_iter().map(|thread| thread.join().unwrap_or_default()).collect()
     });
     let (mut found, mut topics) = (Vec::new(), BTreeSet::new());
     for (source, inspection) in sources.iter().zip(inspections) {
         topics.extend(inspection.tables.iter().map(|(schema, table)| source.topic.of(schema, table)));
-        let of_source = |finding| Found { subject: format!("source {}", source.name), finding, address: Some(source.address.clone()) };
+        let of_source = |finding| Found {
+            subject: format!("source {}", source.name),
+            finding,
+            address: Some(source.address.clone()),
+        };
         let named = inspection.tables.iter().map(|(schema, table)| (schema.as_str(), table.as_str()));
-        found.extend(source.topic.check_tables(named).err().map(|error| of_source(Finding::fail("topics", &error))));
+        found.extend(
+            source.topic.check_tables(named).err().map(|error| of_source(Finding::fail("topics", &error))),
+        );
         found.extend(inspection.findings.into_iter().map(of_source));
     }
     (found, topics)
 }
 
-fn check_kafka(config: &Config, sources: &[&config::Source], sinks: &[&config::Sink], topics: BTreeSet<String>) -> Result<Vec<Found>> {
+fn check_kafka(
+    config: &Config,
+    sources: &[&config::Source],
+    sinks: &[&config::Sink],
+    topics: BTreeSet<String>,
+) -> Result<Vec<Found>> {
     let groups: BTreeSet<String> = sinks.iter().map(|sink| sink.group.clone()).collect();
-    let wanted =
-        kafka::Wanted { positions: !sources.is_empty(), topics: topics.into_iter().collect(), groups: groups.into_iter().collect() };
+    let wanted = kafka::Wanted {
+        positions: !sources.is_empty(),
+        topics: topics.into_iter().collect(),
+        groups: groups.into_iter().collect(),
+    };
     let found = kafka::inspect(&crate::connector::settings(config)?, &wanted);
-    Ok(found.into_iter().map(|finding| Found { subject: "kafka".to_owned(), finding, address: None }).collect())
+    Ok(found
+        .into_iter()
+        .map(|finding| Found { subject: "kafka".to_owned(), finding, address: None })
+        .collect())
 }
 
 /// Whether nothing failed.
@@ -95,20 +118,25 @@ pub struct Done {
     pub result: Result<()>,
 }
 
-/// Applies every fix. Statements are run as the user of `admins` on the same server, if there is one, else as the source's own.
+/// Applies every fix. Statements are run as the user of `admins` on the same server, if there is one, else as
+/// the source's own.
 pub fn fix(config: &Config, found: &[Found], admins: &[Address]) -> Vec<Done> {
     let mut done = Vec::new();
     for one in found {
-        let mut note = |what: String, result: Result<()>| done.push(Done { subject: one.subject.clone(), what, result });
+        let mut note =
+            |what: String, result: Result<()>| done.push(Done { subject: one.subject.clone(), what, result });
         match (&one.finding.fix, &one.address) {
             (Some(Fix::Statements(statements)), Some(address)) => {
                 for statement in statements {
                     note(statement.clone(), execute(&admin_of(address, admins), statement));
                 }
             }
-            (Some(Fix::Topic { name, compacted }), _) => note(format!("topic {name:?}"), make_topic(config, name, *compacted)),
+            (Some(Fix::Topic { name, compacted }), _) => {
+                note(format!("topic {name:?}"), make_topic(config, name, *compacted))
+            }
             (Some(Fix::Folder(folder)), _) => {
-                let made = std::fs::create_dir_all(folder).map_err(|cause| crate::sink::file_failure("make", folder, cause));
+                let made = std::fs::create_dir_all(folder)
+                    .map_err(|cause| crate::sink::file_failure("make", folder, cause));
                 note(format!("folder \"{}\"", folder.display()), made);
             }
             _ => {}
@@ -119,7 +147,9 @@ pub fn fix(config: &Config, found: &[Found], admins: &[Address]) -> Vec<Done> {
 
 /// The admin's login, in the source's database.
 fn admin_of(address: &Address, admins: &[Address]) -> Address {
-    let same = |admin: &&Address| (admin.dialect, &admin.host, admin.port) == (address.dialect, &address.host, address.port);
+    let same = |admin: &&Address| {
+        (admin.dialect, &admin.host, admin.port) == (address.dialect, &address.host, address.port)
+    };
     let admin = admins.iter().find(same).unwrap_or(address);
     Address { database: address.database.clone(), ..admin.clone() }
 }

@@ -1,4 +1,5 @@
-//! The shape in which an option is declared: once, with all that the parser, the reference page and the JSON Schema need.
+//! The shape in which an option is declared: once, with all that the parser, the reference page and the JSON
+//! Schema need.
 
 /// A table of the file: `[name]`, or `[[name]]` if it may stand several times.
 #[derive(Debug)]
@@ -92,7 +93,9 @@ impl Kind {
             Self::Url => "a URL in quotes".to_owned(),
             Self::Texts => "a list of strings".to_owned(),
             Self::Choice(choices) => one_of(choices.values),
-            Self::SeveralOf(choices) => format!("a list of {}", one_of(choices.values).trim_start_matches("one of ")),
+            Self::SeveralOf(choices) => {
+                format!("a list of {}", one_of(choices.values).trim_start_matches("one of "))
+            }
             Self::Number { min, max, unit: "" } => format!("a whole number from {min} to {max}"),
             Self::Number { min, max, unit } => format!("a whole number of {unit} from {min} to {max}"),
             Self::Switch => "true or false".to_owned(),

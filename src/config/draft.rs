@@ -1,4 +1,5 @@
-//! A new configuration file for a person to go on from: what was chosen is set, every other option stands beside it as a comment with its default.
+//! A new configuration file for a person to go on from: what was chosen is set, every other option stands
+//! beside it as a comment with its default.
 
 use std::fmt::Write as _;
 
@@ -34,7 +35,9 @@ pub struct Draft {
 impl Draft {
     /// The text of the file. What was chosen wrongly is told as for a file, though none is written yet.
     pub fn text(&self, file: &str) -> Result<String> {
-        if Address::parse(&self.url).is_ok_and(|address| !self.url.contains("${") && !address.password.reveal().is_empty()) {
+        if Address::parse(&self.url)
+            .is_ok_and(|address| !self.url.contains("${") && !address.password.reveal().is_empty())
+        {
             return Err(Self::password_in_url());
         }
         let text = self.render();
@@ -50,13 +53,17 @@ impl Draft {
 
     /// The refusal of a URL that holds a password: the file is read by more people than the command line is.
     pub fn password_in_url() -> Error {
-        Error::usage("the password in the URL would stand in the file for all to read")
-            .hint("write '${NAME}' in its place and set that environment variable, or leave it out and give --password-file FILE")
+        Error::usage("the password in the URL would stand in the file for all to read").hint(
+            "write '${NAME}' in its place and set that environment variable, or leave it out and give \
+                --password-file FILE",
+        )
     }
 
     fn render(&self) -> String {
-        let mut text = "# The configuration of list_sync. `list_sync check` tries all that it needs; `list_sync run` runs it.\n\
-                        # What stands behind a # is the default, or an option that is left out. ${NAME} stands for an environment variable.\n"
+        let mut text = "# The configuration of list_sync. `list_sync check` tries all that it needs; \
+            `list_sync run` runs it.\n\
+                        # What stands behind a # is the default, or an option that is left out. ${NAME} \
+                        stands for an environment variable.\n"
             .to_owned();
         for section in SECTIONS.iter().filter(|section| section.built) {
             let chosen = self.chosen(section.name);
@@ -70,7 +77,11 @@ impl Draft {
         match section {
             "kafka" if !self.brokers.is_empty() => chosen.push(("brokers", list(&self.brokers))),
             "source" => {
-                chosen.extend([("name", quoted(&self.name)), ("url", quoted(&self.url)), ("tables", list(&self.tables))]);
+                chosen.extend([
+                    ("name", quoted(&self.name)),
+                    ("url", quoted(&self.url)),
+                    ("tables", list(&self.tables)),
+                ]);
                 chosen.extend(self.password_file.as_ref().map(|file| ("password_file", quoted(file))));
                 chosen.extend(self.snapshot.as_ref().map(|snapshot| ("snapshot", quoted(snapshot))));
             }
@@ -99,7 +110,8 @@ fn without_place(line: &str, file: &str) -> String {
 }
 
 fn section_of(section: &Section, chosen: &[(&str, String)], foreign: &[&str], text: &mut String) {
-    let heading = if section.repeated { format!("[[{}]]", section.name) } else { format!("[{}]", section.name) };
+    let heading =
+        if section.repeated { format!("[[{}]]", section.name) } else { format!("[{}]", section.name) };
     let mark = if chosen.is_empty() { "# " } else { "" };
     text.push('\n');
     comment(section.doc, text);
@@ -181,7 +193,10 @@ mod tests {
     }
 
     fn parse(text: &str) -> Config {
-        let outside = Outside { variable: &|name| (name == "SHOP_PASSWORD").then(|| "geheim".to_owned()), read: &|_| Ok("x".to_owned()) };
+        let outside = Outside {
+            variable: &|name| (name == "SHOP_PASSWORD").then(|| "geheim".to_owned()),
+            read: &|_| Ok("x".to_owned()),
+        };
         Config::parse("c.toml", text, outside).unwrap_or_else(|error| panic!("{error}\n{text}"))
     }
 
@@ -190,7 +205,11 @@ mod tests {
         let config = parse(&draft().text("c.toml").unwrap());
         let (source, sink) = (&config.sources[0], &config.sinks[0]);
         assert_eq!(
-            (source.name.as_str(), source.address.password.reveal(), source.tables.written.join(" ").as_str()),
+            (
+                source.name.as_str(),
+                source.address.password.reveal(),
+                source.tables.written.join(" ").as_str()
+            ),
             ("shop", "geheim", "public.*")
         );
         assert_eq!((sink.path.as_str(), config.need_kafka().unwrap().brokers.len()), ("out/{table}", 2));
@@ -203,7 +222,10 @@ mod tests {
         };
         let text = direct.text("c.toml").unwrap();
         let config = parse(&text);
-        assert!(config.kafka.is_none() && text.contains("\n# [kafka]\n") && !text.contains("# publication ="), "{text}");
+        assert!(
+            config.kafka.is_none() && text.contains("\n# [kafka]\n") && !text.contains("# publication ="),
+            "{text}"
+        );
     }
 
     /// Each default that stands there as a comment is one that the program takes.
@@ -211,10 +233,16 @@ mod tests {
     fn commented_options_can_be_switched_on() {
         let text = draft().text("c.toml").unwrap();
         let is_option = |line: &&str| {
-            line.starts_with("# ") && line.contains(" = ") && !line.contains('…') && !line[2..].starts_with(char::is_uppercase)
+            line.starts_with("# ")
+                && line.contains(" = ")
+                && !line.contains('…')
+                && !line[2..].starts_with(char::is_uppercase)
         };
-        let options: Vec<&str> =
-            text.lines().filter(is_option).filter(|line| line[2..].split(" = ").next().is_some_and(|name| !name.contains(' '))).collect();
+        let options: Vec<&str> = text
+            .lines()
+            .filter(is_option)
+            .filter(|line| line[2..].split(" = ").next().is_some_and(|name| !name.contains(' ')))
+            .collect();
         assert!(options.len() > 10, "{options:?}");
         for option in options {
             let at = text.find(&format!("\n{option}\n")).unwrap();
@@ -232,14 +260,23 @@ mod tests {
     fn what_is_chosen_wrongly_is_told_before_anything_is_written() {
         for (draft, expected) in [
             (Draft { url: "oracle://h/d".to_owned(), ..draft() }, "unknown database \"oracle\" in a URL"),
-            (Draft { url: "mysql://me:geheim@h/d".to_owned(), ..draft() }, "the password in the URL would stand in the file"),
+            (
+                Draft { url: "mysql://me:geheim@h/d".to_owned(), ..draft() },
+                "the password in the URL would stand in the file",
+            ),
             (Draft { name: "a shop".to_owned(), ..draft() }, "\"a shop\" is no name"),
             (Draft { brokers: vec!["a:b".to_owned()], ..draft() }, "\"a:b\" is no broker"),
             (Draft { tables: Vec::new(), ..draft() }, "\"tables\" is empty"),
-            (Draft { snapshot: Some("nevr".to_owned()), ..draft() }, "\"snapshot\" cannot be \"nevr\"; did you mean \"never\"?"),
+            (
+                Draft { snapshot: Some("nevr".to_owned()), ..draft() },
+                "\"snapshot\" cannot be \"nevr\"; did you mean \"never\"?",
+            ),
         ] {
             let error = draft.text("c.toml").unwrap_err();
-            assert!(error.to_string().starts_with(expected) && !error.to_string().contains("geheim"), "{error}");
+            assert!(
+                error.to_string().starts_with(expected) && !error.to_string().contains("geheim"),
+                "{error}"
+            );
         }
     }
 }

@@ -1,4 +1,5 @@
-//! One section of the file as it was typed: values by option, each with its place; what was left out has its declared default.
+//! One section of the file as it was typed: values by option, each with its place; what was left out has its
+//! declared default.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -92,7 +93,10 @@ impl Entry {
 
     /// A switch; off if it was left out and has no default.
     pub fn switch(&self, name: &str) -> bool {
-        matches!((self.typed.get(name), self.default(name)), (Some((_, Value::Switch(true))), _) | (None, Some(Default::Switch(true, _))))
+        matches!(
+            (self.typed.get(name), self.default(name)),
+            (Some((_, Value::Switch(true))), _) | (None, Some(Default::Switch(true, _)))
+        )
     }
 
     /// Names and values that are handed on.
@@ -105,10 +109,11 @@ impl Entry {
 
     /// The settings of a group; all defaults if it was left out.
     pub fn group(&self, name: &str) -> Self {
-        let settings = match self.settings.iter().find(|setting| setting.name == name).map(|setting| &setting.kind) {
-            Some(super::declaration::Kind::Group(settings)) => settings,
-            _ => &[][..],
-        };
+        let settings =
+            match self.settings.iter().find(|setting| setting.name == name).map(|setting| &setting.kind) {
+                Some(super::declaration::Kind::Group(settings)) => settings,
+                _ => &[][..],
+            };
         match self.typed.get(name) {
             Some((_, Value::Group(group))) => group.clone(),
             _ => Self::new(settings, self.span.clone()),

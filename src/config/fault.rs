@@ -14,7 +14,8 @@ impl Faults {
         self.0.push((span.start, what.into()));
     }
 
-    /// One [`crate::error::Kind::Usage`] error whose fact has a line `place: what` for each fault: the file's in its order, then the variables', then the flags'.
+    /// One [`crate::error::Kind::Usage`] error whose fact has a line `place: what` for each fault: the file's
+    /// in its order, then the variables', then the flags'.
     pub fn into_error(mut self, places: &Places<'_>) -> Option<Error> {
         self.0.sort();
         self.0.dedup();
@@ -24,7 +25,8 @@ impl Faults {
         } else {
             "nothing was started; the flags are told with --help"
         };
-        let lines: Vec<_> = self.0.iter().map(|(offset, what)| format!("{}: {what}", places.of(*offset))).collect();
+        let lines: Vec<_> =
+            self.0.iter().map(|(offset, what)| format!("{}: {what}", places.of(*offset))).collect();
         (!lines.is_empty()).then(|| Error::usage(lines.join("\n")).hint(hint))
     }
 }
@@ -69,7 +71,8 @@ impl<'a> Places<'a> {
 
     /// `file:line:column`, both from 1, the column in characters; or the name of the flag or variable.
     pub fn of(&self, offset: usize) -> String {
-        if let Some(name) = offset.checked_sub(self.text.len() + 1).and_then(|index| self.outside.get(index)) {
+        if let Some(name) = offset.checked_sub(self.text.len() + 1).and_then(|index| self.outside.get(index))
+        {
             return name.clone();
         }
         let before = self.text.get(..offset).unwrap_or(self.text);

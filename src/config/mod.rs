@@ -1,5 +1,6 @@
-//! The configuration: a TOML file, or the flags of one line. `options` declares every option once; `walk` holds what was typed against it;
-//! `resolve` makes of it what the stages get. All faults are told together, each with its place, before anything starts.
+//! The configuration: a TOML file, or the flags of one line. `options` declares every option once; `walk`
+//! holds what was typed against it; `resolve` makes of it what the stages get. All faults are told together,
+//! each with its place, before anything starts.
 
 mod declaration;
 mod draft;
@@ -32,7 +33,9 @@ pub use declaration::{Choices, Default, Kind, Section, Setting};
 pub use draft::Draft;
 pub use one_line::OneLine;
 pub use options::SECTIONS;
-pub use settings::{Delivery, FileKind, Format, Headers, Include, Kafka, Monitor, Plugin, RowIdentity, Sink, Source};
+pub use settings::{
+    Delivery, FileKind, Format, Headers, Include, Kafka, Monitor, Plugin, RowIdentity, Sink, Source,
+};
 pub use template::{Template, TemplateFault};
 pub use topic::{TopicName, TopicOwners, topic_matches};
 pub use variables::Outside;
@@ -69,19 +72,25 @@ impl Config {
         Self::load_with(Some(path), &[])
     }
 
-    /// The same, with `--set KEY=VALUE` above all. Without a `path`, the file is [`FILE`]; it may be missing where variables or flags stand for it.
+    /// The same, with `--set KEY=VALUE` above all. Without a `path`, the file is [`FILE`]; it may be missing
+    /// where variables or flags stand for it.
     pub fn load_with(path: Option<&str>, set: &[String]) -> Result<Self> {
         let mut above = overrides::of_environment(std::env::vars_os());
         above.extend(overrides::of_set(set)?);
         let file = path.unwrap_or(FILE);
         match std::fs::read_to_string(file) {
             Ok(text) => Self::parse_with(file, &text, &above, outside()),
-            Err(cause) if cause.kind() == std::io::ErrorKind::NotFound && path.is_none() && !above.is_empty() => {
+            Err(cause)
+                if cause.kind() == std::io::ErrorKind::NotFound && path.is_none() && !above.is_empty() =>
+            {
                 Self::parse_with("", "", &above, outside())
             }
             Err(cause) => {
-                let hint = "name the file with -c FILE, write one with list_sync init, or go without: list_sync run --from URL --table TABLE --to csv:FOLDER";
-                Err(Error::usage(format!("the configuration file {file:?} cannot be read")).cause(cause).hint(hint))
+                let hint = "name the file with -c FILE, write one with list_sync init, or go without: \
+                    list_sync run --from URL --table TABLE --to csv:FOLDER";
+                Err(Error::usage(format!("the configuration file {file:?} cannot be read"))
+                    .cause(cause)
+                    .hint(hint))
             }
         }
     }
@@ -95,14 +104,21 @@ impl Config {
         Self::read(Places::new(file, text), text, above, &[], outside)
     }
 
-    /// What the flags of the command line say, without a file and its variables; `set` goes before the other flags.
+    /// What the flags of the command line say, without a file and its variables; `set` goes before the other
+    /// flags.
     pub fn from_flags(flags: &OneLine, set: &[String]) -> Result<Self> {
         let (mut above, faults) = flags.overrides();
         above.extend(overrides::of_set(set)?);
         Self::read(Places::new("", ""), "", &above, &faults, outside())
     }
 
-    fn read(mut places: Places<'_>, text: &str, above: &[Override], faults_known: &[(&str, String)], outside: Outside<'_>) -> Result<Self> {
+    fn read(
+        mut places: Places<'_>,
+        text: &str,
+        above: &[Override],
+        faults_known: &[(&str, String)],
+        outside: Outside<'_>,
+    ) -> Result<Self> {
         let mut faults = Faults::default();
         for (place, what) in faults_known {
             faults.add(&places.add(place), what.clone());
@@ -120,18 +136,23 @@ impl Config {
     /// Refuses a start with what the program cannot do yet, rather than leaving it out silently.
     pub fn refuse_unbuilt(&self) -> Result<()> {
         let Some(first) = self.unbuilt.iter().min_by_key(|unbuilt| unbuilt.offset) else { return Ok(()) };
-        Err(Error::usage(format!("{} is not built yet", first.what)).hint("leave it out; its default is built"))
+        Err(Error::usage(format!("{} is not built yet", first.what))
+            .hint("leave it out; its default is built"))
     }
 
     /// The Kafka settings, which this command cannot go without.
     pub fn need_kafka(&self) -> Result<&Kafka> {
-        self.kafka.as_ref().ok_or_else(|| self.lacks("[kafka]", "add [kafka] brokers = [\"host:9092\"], or --kafka host:9092"))
+        self.kafka.as_ref().ok_or_else(|| {
+            self.lacks("[kafka]", "add [kafka] brokers = [\"host:9092\"], or --kafka host:9092")
+        })
     }
 
     /// The sources with these names, or all if none is named; at least one.
     pub fn need_sources(&self, names: &[String]) -> Result<Vec<&Source>> {
         let found = chosen(&self.sources, names, "source", |source| &source.name)?;
-        let lacks = || self.lacks("[[source]]", "add [[source]] with name, url and tables, or --from URL --table TABLE");
+        let lacks = || {
+            self.lacks("[[source]]", "add [[source]] with name, url and tables, or --from URL --table TABLE")
+        };
         if found.is_empty() { Err(lacks()) } else { Ok(found) }
     }
 
@@ -146,7 +167,11 @@ impl Config {
     #[must_use]
     pub fn with_independent_sinks(mut self, names: &[String], instances: u32) -> Self {
         self.sinks.retain(|sink| names.is_empty() || names.contains(&sink.name));
-        self.sinks = self.sinks.iter().flat_map(|sink| (1..=instances).map(|number| sink.independent(number))).collect();
+        self.sinks = self
+            .sinks
+            .iter()
+            .flat_map(|sink| (1..=instances).map(|number| sink.independent(number)))
+            .collect();
         self
     }
 
@@ -155,7 +180,8 @@ impl Config {
     }
 }
 
-/// The database that a flag names. A password that is typed out shows in the list of processes, so it is warned of.
+/// The database that a flag names. A password that is typed out shows in the list of processes, so it is
+/// warned of.
 pub fn address_of_flag(url: &str) -> Result<Address> {
     let expanded = variables::expand_url(url, outside()).map_err(Error::usage)?;
     let address = Address::parse(&expanded)?;
@@ -167,12 +193,18 @@ fn warn_of_password(url: &str) {
     let has_password = Address::parse(url).is_ok_and(|address| !address.password.reveal().is_empty());
     if !url.contains("${") && has_password {
         tracing::warn!(
-            "the password was typed into the command line, which the shell may remember; write '${{NAME}}' for it and set that environment variable"
+            "the password was typed into the command line, which the shell may remember; write '${{NAME}}' \
+             for it and set that environment variable"
         );
     }
 }
 
-fn chosen<'a, T>(all: &'a [T], names: &[String], what: &str, name_of: impl Fn(&T) -> &str) -> Result<Vec<&'a T>> {
+fn chosen<'a, T>(
+    all: &'a [T],
+    names: &[String],
+    what: &str,
+    name_of: impl Fn(&T) -> &str,
+) -> Result<Vec<&'a T>> {
     let known: Vec<&str> = all.iter().map(&name_of).collect();
     if let Some(unknown) = names.iter().find(|name| !known.contains(&name.as_str())) {
         let suggestion = if known.is_empty() { String::new() } else { fault::suggestion(unknown, &known) };

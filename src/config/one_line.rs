@@ -29,7 +29,8 @@ impl OneLine {
         self.from.is_some() || self.to.is_some()
     }
 
-    /// What a file with the same meaning would say, flag by flag; a flag that cannot be turned into that is answered with its fault.
+    /// What a file with the same meaning would say, flag by flag; a flag that cannot be turned into that is
+    /// answered with its fault.
     pub(super) fn overrides(&self) -> (Vec<Override>, Vec<(&'static str, String)>) {
         let (mut said, mut faults) = (Vec::new(), Vec::new());
         if let Some(brokers) = &self.kafka {
@@ -49,7 +50,11 @@ impl OneLine {
         said.push(Override::of_flag("--from", "source.0.url", Given::text(from)));
         said.push(Override::of_flag("--from", "source.0.name", Given::text(&self.name(from))));
         if self.tables.is_empty() {
-            faults.push(("--from", "names a database, but no --table says what of it; expected --table public.* or the like".to_owned()));
+            faults.push((
+                "--from",
+                "names a database, but no --table says what of it; expected --table public.* or the like"
+                    .to_owned(),
+            ));
             said.push(Override::of_flag("--from", "source.0.tables", Given::List(vec!["*".to_owned()])));
         } else {
             said.push(Override::of_flag("--table", "source.0.tables", Given::List(self.tables.clone())));
@@ -59,8 +64,8 @@ impl OneLine {
         }
     }
 
-    /// The source's name, which names its slot, its saved position and its topics: product, database and tables. Lines for other tables have other names, so
-    /// that none takes over what another made.
+    /// The source's name, which names its slot, its saved position and its topics: product, database and
+    /// tables. Lines for other tables have other names, so that none takes over what another made.
     fn name(&self, from: &str) -> String {
         let Ok(address) = super::address_of_flag(from) else { return "source".to_owned() };
         let product = match address.dialect {
@@ -68,10 +73,13 @@ impl OneLine {
             Dialect::Mysql => "mysql",
             Dialect::Mariadb => "mariadb",
         };
-        let mut said: Vec<&str> = std::iter::once(address.database.as_str()).chain(self.tables.iter().map(String::as_str)).collect();
+        let mut said: Vec<&str> = std::iter::once(address.database.as_str())
+            .chain(self.tables.iter().map(String::as_str))
+            .collect();
         // The same tables in another order are the same.
         said[1..].sort_unstable();
-        let name = format!("{product}_{}", said.join("_")).replace(|letter: char| !letter.is_ascii_alphanumeric(), "_");
+        let name = format!("{product}_{}", said.join("_"))
+            .replace(|letter: char| !letter.is_ascii_alphanumeric(), "_");
         if name.len() <= NAME_LENGTH_MAX && is_told_apart(&said) {
             return name;
         }
@@ -99,13 +107,20 @@ impl OneLine {
     }
 }
 
-/// Whether no other database and tables would have the same name: `shop` with `orders` or `public.order_items`. Slots are in lower case.
+/// Whether no other database and tables would have the same name: `shop` with `orders` or
+/// `public.order_items`. Slots are in lower case.
 fn is_told_apart(said: &[&str]) -> bool {
-    let is_word = |text: &str| !text.is_empty() && text.bytes().all(|letter| letter.is_ascii_lowercase() || letter.is_ascii_digit());
+    let is_word = |text: &str| {
+        !text.is_empty() && text.bytes().all(|letter| letter.is_ascii_lowercase() || letter.is_ascii_digit())
+    };
     let [database, table] = said else { return false };
     is_word(database)
         && match table.split_once('.') {
             None => is_word(table),
-            Some((schema, name)) => is_word(schema) && !name.is_empty() && name.split('_').all(|part| part.is_empty() || is_word(part)),
+            Some((schema, name)) => {
+                is_word(schema)
+                    && !name.is_empty()
+                    && name.split('_').all(|part| part.is_empty() || is_word(part))
+            }
         }
 }

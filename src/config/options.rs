@@ -11,8 +11,20 @@ pub const SECTIONS: &[Section] = &[
         doc: "The cluster that carries the changes. Left out: databases are written to files directly.",
         options: KAFKA,
     },
-    Section { name: "source", repeated: true, built: true, doc: "A database whose changes are read.", options: SOURCE },
-    Section { name: "sink", repeated: true, built: true, doc: "Files that changes are written to.", options: SINK },
+    Section {
+        name: "source",
+        repeated: true,
+        built: true,
+        doc: "A database whose changes are read.",
+        options: SOURCE,
+    },
+    Section {
+        name: "sink",
+        repeated: true,
+        built: true,
+        doc: "Files that changes are written to.",
+        options: SINK,
+    },
     Section {
         name: "monitor",
         repeated: false,
@@ -27,13 +39,15 @@ const KAFKA: &[Setting] = &[
         name: "brokers",
         kind: Kind::Texts,
         default: Default::Required,
-        doc: "Where the cluster is asked first, each as \"host:port\". One that answers is enough; the others stand in for it.",
+        doc: "Where the cluster is asked first, each as \"host:port\". One that answers is enough; the \
+            others stand in for it.",
     },
     Setting {
         name: "properties",
         kind: Kind::Properties,
         default: Default::Empty("the built-in ones are set for idempotent, compressed sending"),
-        doc: "Any librdkafka property by its own name; it goes before the built-in ones. Values are never printed.",
+        doc: "Any librdkafka property by its own name; it goes before the built-in ones. Values are never \
+            printed.",
     },
     Setting {
         name: "topic",
@@ -63,7 +77,8 @@ const SOURCE: &[Setting] = &[
         name: "name",
         kind: Kind::Text,
         default: Default::Required,
-        doc: "Names the source in topics, positions and messages, and its slot, publication and server id on the database. Letters, digits, _ and -, at most 48.",
+        doc: "Names the source in topics, positions and messages, and its slot, publication and server id \
+            on the database. Letters, digits, _ and -, at most 48.",
     },
     Setting {
         name: "url",
@@ -81,30 +96,46 @@ const SOURCE: &[Setting] = &[
         name: "tables",
         kind: Kind::Texts,
         default: Default::Required,
-        doc: "Which tables are captured: schema.table with * and ?; ! in front leaves out. The last pattern that matches decides.",
+        doc: "Which tables are captured: schema.table with * and ?; ! in front leaves out. The last pattern \
+            that matches decides.",
     },
     Setting {
         name: "topic",
         kind: Kind::Text,
         default: Default::Text("{source}.{schema}.{table}", "a topic a table, as Debezium has it"),
-        doc: "The topic of a table's changes, made of {source}, {schema} and {table}; a fixed name puts many tables in one topic.",
+        doc: "The topic of a table's changes, made of {source}, {schema} and {table}; a fixed name puts \
+            many tables in one topic.",
     },
     Setting {
         name: "format",
-        kind: Kind::Choice(Choices { values: &["json", "debezium", "protobuf", "avro"], unbuilt: &["debezium", "avro"] }),
+        kind: Kind::Choice(Choices {
+            values: &["json", "debezium", "protobuf", "avro"],
+            unbuilt: &["debezium", "avro"],
+        }),
         default: Default::Text("json", "readable, and what wal2json's users have"),
         doc: "How a change is written as a message. Consumers recognise it by themselves.",
     },
     Setting {
         name: "snapshot",
         kind: Kind::Choice(Choices { values: &["initial", "never", "only"], unbuilt: &["only"] }),
-        default: Default::Text("initial", "without the rows that are there already the files do not fold to the table"),
-        doc: "What happens to rows that are there before the stream begins: read first, left out, or read and nothing else. Snapshots are not built yet: until then \"initial\" stops at a table that holds rows, and \"never\" streams from now on.",
+        default: Default::Text(
+            "initial",
+            "without the rows that are there already the files do not fold to the table",
+        ),
+        doc: "What happens to rows that are there before the stream begins: read first, left out, or read \
+            and nothing else. Snapshots are not built yet: until then \"initial\" stops at a table that \
+            holds rows, and \"never\" streams from now on.",
     },
     Setting {
         name: "delivery",
-        kind: Kind::Choice(Choices { values: &["at-least-once", "exactly-once"], unbuilt: &["exactly-once"] }),
-        default: Default::Text("at-least-once", "the files are exactly-once all the same, and transactions cost latency"),
+        kind: Kind::Choice(Choices {
+            values: &["at-least-once", "exactly-once"],
+            unbuilt: &["exactly-once"],
+        }),
+        default: Default::Text(
+            "at-least-once",
+            "the files are exactly-once all the same, and transactions cost latency",
+        ),
         doc: "What the topic promises after a crash.",
     },
     Setting {
@@ -115,33 +146,43 @@ const SOURCE: &[Setting] = &[
     },
     Setting {
         name: "include",
-        kind: Kind::SeveralOf(Choices { values: &["xid", "timestamp", "lsn", "schema", "type"], unbuilt: &[] }),
+        kind: Kind::SeveralOf(Choices {
+            values: &["xid", "timestamp", "lsn", "schema", "type"],
+            unbuilt: &[],
+        }),
         default: Default::Empty("short messages"),
         doc: "wal2json's own keys that are added to each message.",
     },
     Setting {
         name: "identity",
         kind: Kind::Choice(Choices { values: &["full", "key"], unbuilt: &[] }),
-        default: Default::Text("full", "a consumer may need the old values, and what was dropped cannot be had back"),
+        default: Default::Text(
+            "full",
+            "a consumer may need the old values, and what was dropped cannot be had back",
+        ),
         doc: "How much of the old row an update or delete carries: all that the database sends, or the key.",
     },
     Setting {
         name: "headers",
         kind: Kind::SeveralOf(Choices { values: &["xid", "snapshot", "schema"], unbuilt: &[] }),
         default: Default::Empty("`position` is always there and enough to drop repeats"),
-        doc: "Record headers besides `position`: `xid`, the transaction id or the GTID (none without a GTID); `snapshot`, whether a snapshot read the row (`false` until they are built); `schema`, the table's. Consumers of ours need none of them.",
+        doc: "Record headers besides `position`: `xid`, the transaction id or the GTID (none without a \
+            GTID); `snapshot`, whether a snapshot read the row (`false` until they are built); `schema`, \
+            the table's. Consumers of ours need none of them.",
     },
     Setting {
         name: "server_id",
         kind: Kind::Number { min: 1, max: 4_294_967_295, unit: "" },
         default: Default::Unset("a number above 1,000,000,000 made of the name and the URL's host"),
-        doc: "MySQL, MariaDB: the number this reader has among the replicas. No other replica of that server may have it.",
+        doc: "MySQL, MariaDB: the number this reader has among the replicas. No other replica of that \
+            server may have it.",
     },
     Setting {
         name: "slot",
         kind: Kind::Text,
         default: Default::Unset("list_sync_ and the source's name"),
-        doc: "PostgreSQL: the replication slot; lower-case letters, digits and _, at most 63. Made if missing; dropped only by hand.",
+        doc: "PostgreSQL: the replication slot; lower-case letters, digits and _, at most 63. Made if \
+            missing; dropped only by hand.",
     },
     Setting {
         name: "publication",
@@ -172,15 +213,20 @@ const SINK: &[Setting] = &[
     },
     Setting {
         name: "kind",
-        kind: Kind::Choice(Choices { values: &["csv", "jsonl", "parquet", "none"], unbuilt: &["jsonl", "parquet"] }),
+        kind: Kind::Choice(Choices {
+            values: &["csv", "jsonl", "parquet", "none"],
+            unbuilt: &["jsonl", "parquet"],
+        }),
         default: Default::Text("csv", "every database loads it"),
-        doc: "The kind of file. \"none\" reads, decodes and commits without writing rows, to measure the rest.",
+        doc: "The kind of file. \"none\" reads, decodes and commits without writing rows, to measure the \
+            rest.",
     },
     Setting {
         name: "path",
         kind: Kind::Text,
         default: Default::Required,
-        doc: "The files' path without ending, made of {table}, {schema}, {topic} and {source} (the topic up to its first dot); relative to where the program is started.",
+        doc: "The files' path without ending, made of {table}, {schema}, {topic} and {source} (the topic up \
+            to its first dot); relative to where the program is started.",
     },
     Setting {
         name: "split",
@@ -204,7 +250,8 @@ const SINK: &[Setting] = &[
         name: "unchanged",
         kind: Kind::Text,
         default: Default::Text("__list_sync_unchanged__", "no value that a table is likely to hold"),
-        doc: "What stands for a value that the database did not send because it is stored out of line (TOAST) and did not change.",
+        doc: "What stands for a value that the database did not send because it is stored out of line \
+            (TOAST) and did not change.",
     },
     Setting {
         name: "rotate_bytes",
@@ -227,8 +274,13 @@ const SINK: &[Setting] = &[
     Setting {
         name: "commit_interval_ms",
         kind: Kind::Number { min: 10, max: 600_000, unit: "ms" },
-        default: Default::Number(1_000, "a second of work is soon repeated, and a disk bears one sync a second"),
-        doc: "How often rows are brought to the disk and their offsets committed; what a crash repeats, and how late rows are safe. Far from the brokers less often: commits take at most a tenth of the time.",
+        default: Default::Number(
+            1_000,
+            "a second of work is soon repeated, and a disk bears one sync a second",
+        ),
+        doc: "How often rows are brought to the disk and their offsets committed; what a crash repeats, and \
+            how late rows are safe. Far from the brokers less often: commits take at most a tenth of the \
+            time.",
     },
 ];
 
@@ -237,12 +289,14 @@ const MONITOR: &[Setting] = &[
         name: "listen",
         kind: Kind::Text,
         default: Default::Text("127.0.0.1:8080", "nobody outside the machine sees it unless asked to"),
-        doc: "Address and port of /metrics, /healthz, /readyz and /api/status. Port 0 takes a free one, which the log tells.",
+        doc: "Address and port of /metrics, /healthz, /readyz and /api/status. Port 0 takes a free one, \
+            which the log tells.",
     },
     Setting {
         name: "stalled_after_secs",
         kind: Kind::Number { min: 5, max: 86_400, unit: "seconds" },
         default: Default::Number(30, "longer than a reconnect or a rebalance takes"),
-        doc: "A source or sink that has work and finishes nothing for so long, or whose server does not answer for so long, is not ready.",
+        doc: "A source or sink that has work and finishes nothing for so long, or whose server does not \
+            answer for so long, is not ready.",
     },
 ];

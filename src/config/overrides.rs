@@ -1,5 +1,6 @@
-//! What stands above the file: environment variables such as `LIST_SYNC__KAFKA__BROKERS`, and flags such as `--set kafka.brokers=…`. Both are put into
-//! the parsed document before it is walked, so that they are held against the declarations like all that was typed there.
+//! What stands above the file: environment variables such as `LIST_SYNC__KAFKA__BROKERS`, and flags such as
+//! `--set kafka.brokers=…`. Both are put into the parsed document before it is walked, so that they are held
+//! against the declarations like all that was typed there.
 
 use std::borrow::Cow;
 use std::ffi::OsString;
@@ -20,7 +21,8 @@ mod tests;
 /// What the names of our variables begin with; `__` stands where a key has a dot.
 const PREFIX: &str = "LIST_SYNC__";
 
-/// Properties of librdkafka whose names have a `_`; in all others the `_` of a variable's name stands for a dot.
+/// Properties of librdkafka whose names have a `_`; in all others the `_` of a variable's name stands for a
+/// dot.
 const UNDERSCORED: &[&str] = &["log_level"];
 
 /// One value from outside the file.
@@ -62,7 +64,12 @@ pub fn of_environment(variables: impl Iterator<Item = (OsString, OsString)>) -> 
     let ours = variables.filter_map(|(name, value)| {
         let name = name.into_string().ok()?;
         let path = name.strip_prefix(PREFIX)?.to_ascii_lowercase().split("__").map(str::to_owned).collect();
-        Some(Override { path, value: Given::text(&value.to_string_lossy()), place: name, of_environment: true })
+        Some(Override {
+            path,
+            value: Given::text(&value.to_string_lossy()),
+            place: name,
+            of_environment: true,
+        })
     });
     let mut ours: Vec<_> = ours.collect();
     ours.sort_by(|a, b| a.place.cmp(&b.place));
@@ -72,9 +79,12 @@ pub fn of_environment(variables: impl Iterator<Item = (OsString, OsString)>) -> 
 /// What `--set KEY=VALUE` says, in the order of the line.
 pub fn of_set(set: &[String]) -> Result<Vec<Override>> {
     let parse = |text: &String| {
-        let hint = "write --set kafka.brokers=host:9092, or --set source.NAME.tables=public.orders,public.customers";
+        let hint =
+            "write --set kafka.brokers=host:9092, or --set source.NAME.tables=public.orders,public.customers";
         // The text may hold a password and is not repeated.
-        let (key, value) = text.split_once('=').ok_or_else(|| Error::usage("--set has no \"=\" between key and value").hint(hint))?;
+        let (key, value) = text
+            .split_once('=')
+            .ok_or_else(|| Error::usage("--set has no \"=\" between key and value").hint(hint))?;
         if key.trim().rsplit('.').next() == Some("url") {
             super::warn_of_password(value);
         }
@@ -86,18 +96,36 @@ pub fn of_set(set: &[String]) -> Result<Vec<Override>> {
 impl Override {
     /// A flag that says what the option `key` says in a file.
     pub fn of_flag(place: &str, key: &str, value: Given) -> Self {
-        Self { place: place.to_owned(), path: key.split('.').map(str::to_owned).collect(), value, of_environment: false }
+        Self {
+            place: place.to_owned(),
+            path: key.split('.').map(str::to_owned).collect(),
+            value,
+            of_environment: false,
+        }
     }
 
-    /// Puts the value where its key says; a key that leads nowhere goes to `faults`. Its place there is `span`.
-    pub fn put_into<'i>(&'i self, document: &mut DeTable<'i>, sections: &'static [Section], span: &Range<usize>, faults: &mut Faults) {
+    /// Puts the value where its key says; a key that leads nowhere goes to `faults`. Its place there is
+    /// `span`.
+    pub fn put_into<'i>(
+        &'i self,
+        document: &mut DeTable<'i>,
+        sections: &'static [Section],
+        span: &Range<usize>,
+        faults: &mut Faults,
+    ) {
         if let Err(what) = self.put(document, sections, span) {
             faults.add(span, what);
         }
     }
 
-    fn put<'i>(&'i self, document: &mut DeTable<'i>, sections: &'static [Section], span: &Range<usize>) -> Result<(), String> {
-        let (name, rest) = self.path.split_first().map_or(("", &[][..]), |(name, rest)| (name.as_str(), rest));
+    fn put<'i>(
+        &'i self,
+        document: &mut DeTable<'i>,
+        sections: &'static [Section],
+        span: &Range<usize>,
+    ) -> Result<(), String> {
+        let (name, rest) =
+            self.path.split_first().map_or(("", &[][..]), |(name, rest)| (name.as_str(), rest));
         let Some(section) = sections.iter().find(|section| section.name == name) else {
             let names: Vec<_> = sections.iter().map(|section| section.name).collect();
             return Err(format!("unknown section {name:?}{}", suggestion(name, &names)));
@@ -120,12 +148,21 @@ impl Override {
     }
 
     fn lacks_option(&self, section: &Section) -> String {
-        let key = if section.repeated { format!("{}.NAME.OPTION", section.name) } else { format!("{}.OPTION", section.name) };
-        let key = if self.of_environment { format!("{PREFIX}{}", key.to_uppercase().replace('.', "__")) } else { key };
+        let key = if section.repeated {
+            format!("{}.NAME.OPTION", section.name)
+        } else {
+            format!("{}.OPTION", section.name)
+        };
+        let key = if self.of_environment {
+            format!("{PREFIX}{}", key.to_uppercase().replace('.', "__"))
+        } else {
+            key
+        };
         format!("names no option; expected {key}")
     }
 
-    /// The element of this name, or else of this number from 0; the number behind the last one makes a new element.
+    /// The element of this name, or else of this number from 0; the number behind the last one makes a new
+    /// element.
     fn element<'d, 'i>(
         &self,
         elements: &'d mut DeArray<'i>,
@@ -133,8 +170,11 @@ impl Override {
         section: &Section,
         span: &Range<usize>,
     ) -> Result<&'d mut DeValue<'i>, String> {
-        let names: Vec<String> = elements.iter().map(|element| name_of(element.get_ref()).to_owned()).collect();
-        let same = |name: &String| if self.of_environment { variable_part(name) == variable_part(wanted) } else { name == wanted };
+        let names: Vec<String> =
+            elements.iter().map(|element| name_of(element.get_ref()).to_owned()).collect();
+        let same = |name: &String| {
+            if self.of_environment { variable_part(name) == variable_part(wanted) } else { name == wanted }
+        };
         let found: Vec<usize> = (0..names.len()).filter(|&index| same(&names[index])).collect();
         let index = match (&found[..], wanted.parse::<usize>()) {
             ([index], _) => *index,
@@ -144,35 +184,63 @@ impl Override {
                 number
             }
             ([], Ok(number)) => {
-                return Err(format!("there is no [[{}]] number {number}; the next new one is {}", section.name, names.len()));
+                return Err(format!(
+                    "there is no [[{}]] number {number}; the next new one is {}",
+                    section.name,
+                    names.len()
+                ));
             }
             ([], Err(_)) => {
                 let names: Vec<&str> = names.iter().map(String::as_str).collect();
                 let near = if names.is_empty() { String::new() } else { suggestion(wanted, &names) };
-                return Err(format!("there is no [[{}]] {wanted:?}{near}; number {} would be a new one", section.name, names.len()));
+                return Err(format!(
+                    "there is no [[{}]] {wanted:?}{near}; number {} would be a new one",
+                    section.name,
+                    names.len()
+                ));
             }
-            _ => return Err(format!("{wanted:?} could be more than one [[{}]]; write its number, counted from 0", section.name)),
+            _ => {
+                return Err(format!(
+                    "{wanted:?} could be more than one [[{}]]; write its number, counted from 0",
+                    section.name
+                ));
+            }
         };
         elements.get_mut(index).map(Spanned::get_mut).ok_or_else(|| "no element".to_owned())
     }
 
     /// Sets the option that `path` names within a table of these settings.
-    fn set<'i>(&'i self, table: &mut DeTable<'i>, path: &[String], section: &'static Section, span: &Range<usize>) -> Result<(), String> {
+    fn set<'i>(
+        &'i self,
+        table: &mut DeTable<'i>,
+        path: &[String],
+        section: &'static Section,
+        span: &Range<usize>,
+    ) -> Result<(), String> {
         let (mut table, mut path, mut settings) = (table, path, section.options);
         loop {
             let (name, rest) = path.split_first().ok_or_else(|| self.lacks_option(section))?;
             let declared: Option<&'static Setting> = settings.iter().find(|setting| setting.name == name);
             match declared.map(|setting| &setting.kind) {
                 Some(Kind::Group(within)) if !rest.is_empty() => {
-                    let DeValue::Table(group) = child(table, name, span, || DeValue::Table(DeTable::new())) else { return Ok(()) };
+                    let DeValue::Table(group) = child(table, name, span, || DeValue::Table(DeTable::new()))
+                    else {
+                        return Ok(());
+                    };
                     (table, path, settings) = (group, rest, within);
                 }
                 Some(Kind::Properties) if !rest.is_empty() => {
-                    let DeValue::Table(properties) = child(table, name, span, || DeValue::Table(DeTable::new())) else { return Ok(()) };
+                    let DeValue::Table(properties) =
+                        child(table, name, span, || DeValue::Table(DeTable::new()))
+                    else {
+                        return Ok(());
+                    };
                     insert(properties, &self.property(rest), span, self.value(None));
                     return Ok(());
                 }
-                _ if !rest.is_empty() => return Err(format!("{name:?} is no table of options; nothing can stand behind it")),
+                _ if !rest.is_empty() => {
+                    return Err(format!("{name:?} is no table of options; nothing can stand behind it"));
+                }
                 kind => {
                     insert(table, name, span, self.value(kind));
                     return Ok(());
@@ -199,9 +267,14 @@ impl Override {
             Some(Kind::Texts | Kind::SeveralOf(_)) if !text.trim_start().starts_with('[') => {
                 list(text.split(',').map(|part| part.trim().to_owned()).filter(|part| !part.is_empty()))
             }
-            Some(Kind::Texts | Kind::SeveralOf(_) | Kind::Number { .. } | Kind::Switch | Kind::Properties | Kind::Group(_)) => {
-                as_toml().unwrap_or_else(text_of)
-            }
+            Some(
+                Kind::Texts
+                | Kind::SeveralOf(_)
+                | Kind::Number { .. }
+                | Kind::Switch
+                | Kind::Properties
+                | Kind::Group(_),
+            ) => as_toml().unwrap_or_else(text_of),
             _ => text_of(),
         }
     }
@@ -214,7 +287,12 @@ fn list(texts: impl Iterator<Item = String>) -> DeValue<'static> {
 }
 
 /// The value of this key, made if it is not there.
-fn child<'d, 'i>(table: &'d mut DeTable<'i>, key: &str, span: &Range<usize>, new: impl FnOnce() -> DeValue<'i>) -> &'d mut DeValue<'i> {
+fn child<'d, 'i>(
+    table: &'d mut DeTable<'i>,
+    key: &str,
+    span: &Range<usize>,
+    new: impl FnOnce() -> DeValue<'i>,
+) -> &'d mut DeValue<'i> {
     let key = Spanned::new(span.clone(), Cow::Owned(key.to_owned()));
     table.entry(key).or_insert_with(|| Spanned::new(span.clone(), new())).get_mut()
 }
@@ -234,8 +312,9 @@ fn placed<'i>(value: DeValue<'i>, span: &Range<usize>) -> Spanned<DeValue<'i>> {
             DeValue::Array(moved)
         }
         DeValue::Table(table) => {
-            let entries =
-                table.into_iter().map(|(key, value)| (Spanned::new(span.clone(), key.into_inner()), placed(value.into_inner(), span)));
+            let entries = table.into_iter().map(|(key, value)| {
+                (Spanned::new(span.clone(), key.into_inner()), placed(value.into_inner(), span))
+            });
             DeValue::Table(entries.collect())
         }
         plain => plain,

@@ -1,5 +1,5 @@
-//! The reference page of the options, `docs/configuration.md`, rendered from their declarations. The test holds the page against them;
-//! with `LIST_SYNC_BLESS=1` it writes the page.
+//! The reference page of the options, `docs/configuration.md`, rendered from their declarations. The test
+//! holds the page against them; with `LIST_SYNC_BLESS=1` it writes the page.
 
 use std::fmt::Write as _;
 
@@ -53,8 +53,11 @@ fn page() -> String {
 fn section_of(section: &Section) -> String {
     let name = if section.repeated { format!("[[{}]]", section.name) } else { format!("[{}]", section.name) };
     let unbuilt = if section.built { "" } else { " *Not built yet.*" };
-    let mut text =
-        format!("## `{name}`\n\n{}{unbuilt}\n\n| option | value | where it is left out | what it does |\n|---|---|---|---|\n", section.doc);
+    let mut text = format!(
+        "## `{name}`\n\n{}{unbuilt}\n\n| option | value | where it is left out | what it does \
+         |\n|---|---|---|---|\n",
+        section.doc
+    );
     rows("", section.options, &mut text);
     text
 }
@@ -73,7 +76,9 @@ fn rows(group: &str, settings: &[Setting], text: &mut String) {
 
 fn value(kind: &Kind) -> String {
     let unbuilt = match kind {
-        Kind::Choice(Choices { unbuilt, .. }) | Kind::SeveralOf(Choices { unbuilt, .. }) if !unbuilt.is_empty() => {
+        Kind::Choice(Choices { unbuilt, .. }) | Kind::SeveralOf(Choices { unbuilt, .. })
+            if !unbuilt.is_empty() =>
+        {
             let quoted: Vec<_> = unbuilt.iter().map(|value| format!("{value:?}")).collect();
             format!("; *not built yet: {}*", quoted.join(", "))
         }
@@ -100,5 +105,9 @@ fn the_reference_page_is_what_the_declarations_say() {
         std::fs::write(&file, page()).unwrap();
     }
     let written = std::fs::read_to_string(&file).unwrap_or_default();
-    assert!(written == page(), "docs/configuration.md is not what src/config/options.rs declares; write it anew with LIST_SYNC_BLESS=1");
+    assert!(
+        written == page(),
+        "docs/configuration.md is not what src/config/options.rs declares; write it anew with \
+         LIST_SYNC_BLESS=1"
+    );
 }

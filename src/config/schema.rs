@@ -1,5 +1,6 @@
-//! The JSON Schema of the file, `docs/list_sync.schema.json`, made from the declarations of the options, for editors and other programs. The tests hold the
-//! file against the declarations (`LIST_SYNC_BLESS=1` writes it) and what it accepts and refuses against what the program does.
+//! The JSON Schema of the file, `docs/list_sync.schema.json`, made from the declarations of the options, for
+//! editors and other programs. The tests hold the file against the declarations (`LIST_SYNC_BLESS=1` writes
+//! it) and what it accepts and refuses against what the program does.
 
 use serde_json::{Map, Value, json};
 
@@ -20,7 +21,8 @@ fn schema() -> Value {
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "list_sync.toml",
-        "description": "The configuration of list_sync. Rules between options (unique names, options of one database only) are the program's own: list_sync check tells them.",
+        "description": "The configuration of list_sync. Rules between options (unique names, options of one \
+            database only) are the program's own: list_sync check tells them.",
         "type": "object",
         "properties": sections.collect::<Map<_, _>>(),
         "additionalProperties": false,
@@ -28,9 +30,13 @@ fn schema() -> Value {
 }
 
 fn table(settings: &[Setting]) -> Value {
-    let required: Vec<_> =
-        settings.iter().filter(|setting| matches!(setting.default, Default::Required)).map(|setting| setting.name).collect();
-    let properties: Map<_, _> = settings.iter().map(|setting| (setting.name.to_owned(), property(setting))).collect();
+    let required: Vec<_> = settings
+        .iter()
+        .filter(|setting| matches!(setting.default, Default::Required))
+        .map(|setting| setting.name)
+        .collect();
+    let properties: Map<_, _> =
+        settings.iter().map(|setting| (setting.name.to_owned(), property(setting))).collect();
     let mut table = json!({ "type": "object", "properties": properties, "additionalProperties": false });
     if !required.is_empty() {
         table["required"] = json!(required);
@@ -42,17 +48,23 @@ fn property(setting: &Setting) -> Value {
     let mut schema = match &setting.kind {
         Kind::Text if setting.name == "unchanged" => json!({ "type": "string" }),
         Kind::Text => json!({ "type": "string", "minLength": 1 }),
-        Kind::Url => json!({ "type": "string", "pattern": format!("^(postgres|postgresql|mysql|mariadb)://|{VARIABLE}") }),
+        Kind::Url => {
+            json!({ "type": "string", "pattern": format!("^(postgres|postgresql|mysql|mariadb)://|{VARIABLE}") })
+        }
         Kind::Texts => json!({ "type": "array", "minItems": 1, "items": { "type": "string" } }),
         Kind::Choice(choices) => choice(choices),
         Kind::SeveralOf(choices) => json!({ "type": "array", "items": choice(choices) }),
         Kind::Number { min, max, .. } => json!({ "type": "integer", "minimum": min, "maximum": max }),
         Kind::Switch => json!({ "type": "boolean" }),
-        Kind::Properties => json!({ "type": "object", "additionalProperties": { "type": ["string", "number", "boolean"] } }),
+        Kind::Properties => {
+            json!({ "type": "object", "additionalProperties": { "type": ["string", "number", "boolean"] } })
+        }
         Kind::Group(settings) => table(settings),
     };
     let unbuilt = match &setting.kind {
-        Kind::Choice(Choices { unbuilt, .. }) | Kind::SeveralOf(Choices { unbuilt, .. }) if !unbuilt.is_empty() => {
+        Kind::Choice(Choices { unbuilt, .. }) | Kind::SeveralOf(Choices { unbuilt, .. })
+            if !unbuilt.is_empty() =>
+        {
             format!(" Not built yet: {}.", unbuilt.join(", "))
         }
         _ => String::new(),
@@ -89,7 +101,12 @@ fn accepts(text: &str) -> bool {
 
 fn parses(text: &str) -> bool {
     let variable = |name: &str| Some(name.to_owned());
-    super::Config::parse("c.toml", text, super::Outside { variable: &variable, read: &|_| Ok("secret".to_owned()) }).is_ok()
+    super::Config::parse(
+        "c.toml",
+        text,
+        super::Outside { variable: &variable, read: &|_| Ok("secret".to_owned()) },
+    )
+    .is_ok()
 }
 
 #[test]
@@ -98,10 +115,12 @@ fn the_schema_is_what_the_declarations_say() {
     if std::env::var_os("LIST_SYNC_BLESS").is_some() {
         std::fs::write(&file, format!("{:#}\n", schema())).unwrap();
     }
-    let written: Option<Value> = std::fs::read_to_string(&file).ok().and_then(|text| serde_json::from_str(&text).ok());
+    let written: Option<Value> =
+        std::fs::read_to_string(&file).ok().and_then(|text| serde_json::from_str(&text).ok());
     assert!(
         written == Some(schema()),
-        "docs/list_sync.schema.json is not what src/config/options.rs declares; write it anew with LIST_SYNC_BLESS=1"
+        "docs/list_sync.schema.json is not what src/config/options.rs declares; write it anew with \
+         LIST_SYNC_BLESS=1"
     );
 }
 
@@ -132,8 +151,10 @@ rotate_bytes = 1_000_000
 
 #[test]
 fn what_the_program_reads_is_valid() {
-    let readme = std::fs::read_to_string(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
-    let of_readme: Vec<&str> = readme.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    let readme =
+        std::fs::read_to_string(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
+    let of_readme: Vec<&str> =
+        readme.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
     assert!(!of_readme.is_empty());
     let whole = WHOLE.replace("${WHEN}", "never");
     for text in of_readme.into_iter().chain([whole.as_str(), ""]) {

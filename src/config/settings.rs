@@ -153,12 +153,22 @@ pub struct Sink {
 }
 
 impl Sink {
-    /// The sink of independent consumer `number`: a group of its own, and files in a folder of its own beside the others'.
+    /// The sink of independent consumer `number`: a group of its own, and files in a folder of its own beside
+    /// the others'.
     #[must_use]
     pub fn independent(&self, number: u32) -> Self {
-        let (folder, file) = self.path.rsplit_once('/').map_or((None, self.path.as_str()), |(folder, file)| (Some(folder), file));
-        let path = folder.map_or_else(|| format!("{number}/{file}"), |folder| format!("{folder}/{number}/{file}"));
-        Self { name: format!("{}_{number}", self.name), group: format!("{}_{number}", self.group), path, ..self.clone() }
+        let (folder, file) = self
+            .path
+            .rsplit_once('/')
+            .map_or((None, self.path.as_str()), |(folder, file)| (Some(folder), file));
+        let path =
+            folder.map_or_else(|| format!("{number}/{file}"), |folder| format!("{folder}/{number}/{file}"));
+        Self {
+            name: format!("{}_{number}", self.name),
+            group: format!("{}_{number}", self.group),
+            path,
+            ..self.clone()
+        }
     }
 
     /// Whether the sink reads this topic.

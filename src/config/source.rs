@@ -24,11 +24,17 @@ pub fn source(entry: &Entry, outside: Outside<'_>, faults: &mut Faults) -> Optio
     let own_name = format!("list_sync_{}", name.to_ascii_lowercase().replace('-', "_"));
     let slot = entry.text("slot").unwrap_or(&own_name).to_owned();
     if entry.has("slot") && !is_slot_name(&slot) {
-        faults.add(entry.span("slot"), format!("{slot:?} is no slot name; expected lower-case letters, digits and \"_\", at most 63"));
+        faults.add(
+            entry.span("slot"),
+            format!("{slot:?} is no slot name; expected lower-case letters, digits and \"_\", at most 63"),
+        );
     }
     let publication = entry.text("publication").unwrap_or(&own_name).to_owned();
     if publication.len() > POSTGRES_NAME_MAX {
-        faults.add(entry.span("publication"), format!("{publication:?} is no publication name; expected at most 63 bytes"));
+        faults.add(
+            entry.span("publication"),
+            format!("{publication:?} is no publication name; expected at most 63 bytes"),
+        );
     }
     Some(Source {
         tables: tables?,
@@ -39,7 +45,11 @@ pub fn source(entry: &Entry, outside: Outside<'_>, faults: &mut Faults) -> Optio
             Some("only") => Snapshot::Only,
             _ => Snapshot::Initial,
         },
-        delivery: if entry.text("delivery") == Some("exactly-once") { Delivery::ExactlyOnce } else { Delivery::AtLeastOnce },
+        delivery: if entry.text("delivery") == Some("exactly-once") {
+            Delivery::ExactlyOnce
+        } else {
+            Delivery::AtLeastOnce
+        },
         plugin: if entry.text("plugin") == Some("wal2json") { Plugin::Wal2json } else { Plugin::Pgoutput },
         include: include(entry),
         identity: if entry.text("identity") == Some("key") { RowIdentity::Key } else { RowIdentity::Full },
@@ -67,13 +77,17 @@ fn address(entry: &Entry, outside: Outside<'_>, faults: &mut Faults) -> Option<A
     let mut address = parsed.map_err(|error| faults.add(entry.span("url"), told(&error))).ok()?;
     if let Some(path) = entry.text("password_file") {
         if !address.password.reveal().is_empty() {
-            faults.add(entry.span("password_file"), "the URL has a password already; leave one of the two out");
+            faults
+                .add(entry.span("password_file"), "the URL has a password already; leave one of the two out");
         }
         match (outside.read)(path) {
             Ok(text) => {
                 address.password = Secret::new(without_line_end(&text));
             }
-            Err(cause) => faults.add(entry.span("password_file"), format!("the password file {path:?} cannot be read: {cause}")),
+            Err(cause) => faults.add(
+                entry.span("password_file"),
+                format!("the password file {path:?} cannot be read: {cause}"),
+            ),
         }
     }
     Some(address)
@@ -98,7 +112,10 @@ fn topic(entry: &Entry, name: &str, faults: &mut Faults) -> Option<TopicName> {
     let template = entry.text("topic")?;
     let plain: String = template.split('{').map(|part| part.rsplit('}').next().unwrap_or_default()).collect();
     if let Some(letter) = plain.chars().find(|letter| !topic::is_legal(*letter)) {
-        faults.add(entry.span("topic"), format!("a topic cannot have {letter:?}; expected letters, digits, \".\", \"_\" and \"-\""));
+        faults.add(
+            entry.span("topic"),
+            format!("a topic cannot have {letter:?}; expected letters, digits, \".\", \"_\" and \"-\""),
+        );
     }
     TopicName::parse(template, name).map_err(|what| faults.add(entry.span("topic"), what)).ok()
 }
@@ -115,7 +132,10 @@ pub fn foreign_settings(dialect: Dialect) -> (&'static [&'static str], &'static 
 fn refuse_foreign_settings(entry: &Entry, dialect: Dialect, faults: &mut Faults) {
     let (foreign, owner) = foreign_settings(dialect);
     for setting in foreign.iter().filter(|setting| entry.has(setting)) {
-        faults.add(entry.span(setting), format!("{setting:?} is for {owner}, and this source is {}; leave it out", dialect.product()));
+        faults.add(
+            entry.span(setting),
+            format!("{setting:?} is for {owner}, and this source is {}; leave it out", dialect.product()),
+        );
     }
 }
 
@@ -130,7 +150,13 @@ fn format(entry: &Entry) -> Format {
 
 fn include(entry: &Entry) -> Include {
     let has = |name: &str| entry.texts("include").iter().any(|key| key == name);
-    Include { xid: has("xid"), timestamp: has("timestamp"), lsn: has("lsn"), schema: has("schema"), types: has("type") }
+    Include {
+        xid: has("xid"),
+        timestamp: has("timestamp"),
+        lsn: has("lsn"),
+        schema: has("schema"),
+        types: has("type"),
+    }
 }
 
 fn headers(entry: &Entry) -> Headers {

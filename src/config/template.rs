@@ -19,7 +19,9 @@ impl Template {
         let mut parts = Vec::new();
         let mut rest = text;
         while let Some((before, after)) = rest.split_once('{') {
-            let Some((name, behind)) = after.split_once('}') else { return Err(format!("{text:?} has \"{{\" without \"}}\"")) };
+            let Some((name, behind)) = after.split_once('}') else {
+                return Err(format!("{text:?} has \"{{\" without \"}}\""));
+            };
             let Some(known) = names.iter().find(|known| **known == name) else {
                 return Err(format!("unknown part \"{{{name}}}\"{}", super::fault::suggestion(name, names)));
             };

@@ -19,14 +19,17 @@ impl TopicName {
         Ok(Self { template, source: source.to_owned() })
     }
 
-    /// The topic of a table. Kafka allows letters, digits, `.`, `_` and `-` (`Topic.java`, `LEGAL_CHARS`); any other character of a name
-    /// becomes `_`, as Debezium does it.
+    /// The topic of a table. Kafka allows letters, digits, `.`, `_` and `-` (`Topic.java`, `LEGAL_CHARS`);
+    /// any other character of a name becomes `_`, as Debezium does it.
     pub fn of(&self, schema: &str, table: &str) -> String {
-        self.spelled_out(schema, table).chars().map(|letter| if is_legal(letter) { letter } else { '_' }).collect()
+        self.spelled_out(schema, table)
+            .chars()
+            .map(|letter| if is_legal(letter) { letter } else { '_' })
+            .collect()
     }
 
-    /// The same before any character is replaced. Tables of which this differs, and [`TopicName::of`] does not, would share one topic although
-    /// the template keeps them apart.
+    /// The same before any character is replaced. Tables of which this differs, and [`TopicName::of`] does
+    /// not, would share one topic although the template keeps them apart.
     pub fn spelled_out(&self, schema: &str, table: &str) -> String {
         self.template.fill(|part| match part {
             "source" => &self.source,
@@ -52,21 +55,27 @@ impl TopicName {
     }
 }
 
-/// Which table of a source each topic belongs to, to find tables that would share one only because of characters that Kafka does not allow.
+/// Which table of a source each topic belongs to, to find tables that would share one only because of
+/// characters that Kafka does not allow.
 #[derive(Debug, Default)]
 pub struct TopicOwners(HashMap<String, (String, String)>);
 
 impl TopicOwners {
-    /// Notes a table. A `Stop` if its topic is one of another table, and the source's template does not want that.
+    /// Notes a table. A `Stop` if its topic is one of another table, and the source's template does not want
+    /// that.
     pub fn add(&mut self, topic: &TopicName, schema: &str, table: &str) -> Result<(), Error> {
         let (name, spelled) = (topic.of(schema, table), topic.spelled_out(schema, table));
         let qualified = format!("{schema}.{table}");
         match self.0.get(&name) {
             Some((other, of)) if *other != spelled => Err(Error::stop(format!(
-                "tables {of:?} and {qualified:?} would share topic {name:?}: Kafka allows letters, digits, \".\", \"_\" and \"-\" in a topic's name, \
+                "tables {of:?} and {qualified:?} would share topic {name:?}: Kafka allows letters, \
+                 digits, \".\", \"_\" and \"-\" in a topic's name, \
                  and every other character becomes \"_\""
             ))
-            .hint("leave one of them out of `tables`, or give it a source of its own, with a `topic` of its own")),
+            .hint(
+                "leave one of them out of `tables`, or give it a source of its own, with a `topic` of its \
+                own",
+            )),
             Some(_) => Ok(()),
             None => {
                 self.0.insert(name, (spelled, qualified));
@@ -123,12 +132,16 @@ mod tests {
     fn tables_that_only_the_topic_does_not_tell_apart_are_refused() {
         let topic = TopicName::parse("{source}.{schema}.{table}", "shop").unwrap();
         let mut owners = TopicOwners::default();
-        for (schema, table) in [("tenant 1", "t"), ("tenant-1", "t"), ("tenant 1", "t"), ("public", "größe")] {
+        for (schema, table) in [("tenant 1", "t"), ("tenant-1", "t"), ("tenant 1", "t"), ("public", "größe")]
+        {
             owners.add(&topic, schema, table).unwrap();
         }
         for (schema, table) in [("tenant_1", "t"), ("public", "gräße")] {
             let error = owners.add(&topic, schema, table).unwrap_err().to_string();
-            assert!(error.contains("would share topic \"shop.") && error.contains(&format!("{schema}.{table}")), "{error}");
+            assert!(
+                error.contains("would share topic \"shop.") && error.contains(&format!("{schema}.{table}")),
+                "{error}"
+            );
         }
         let fixed = TopicName::parse("{source}.{table}", "shop").unwrap();
         let mut owners = TopicOwners::default();
@@ -139,11 +152,20 @@ mod tests {
 
     #[test]
     fn patterns_match_whole_names() {
-        for (pattern, name) in [("a", "a"), ("*", ""), ("a.*", "a.b.c"), ("*.c", "a.b.c"), ("a*b*c", "a1b2bc"), ("a?c", "abc"), ("**", "x")]
-        {
+        for (pattern, name) in [
+            ("a", "a"),
+            ("*", ""),
+            ("a.*", "a.b.c"),
+            ("*.c", "a.b.c"),
+            ("a*b*c", "a1b2bc"),
+            ("a?c", "abc"),
+            ("**", "x"),
+        ] {
             assert!(topic_matches(pattern, name), "{pattern} {name}");
         }
-        for (pattern, name) in [("a", "ab"), ("", "a"), ("a.*", "ab.c"), ("?", ""), ("a*b", "a1b2"), ("*ab", "b")] {
+        for (pattern, name) in
+            [("a", "ab"), ("", "a"), ("a.*", "ab.c"), ("?", ""), ("a*b", "a1b2"), ("*ab", "b")]
+        {
             assert!(!topic_matches(pattern, name), "{pattern} {name}");
         }
     }

@@ -1,4 +1,5 @@
-//! `${NAME}` in a value of the configuration stands for an environment variable, `${file:PATH}` for the text of a file.
+//! `${NAME}` in a value of the configuration stands for an environment variable, `${file:PATH}` for the text
+//! of a file.
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
@@ -16,7 +17,8 @@ pub fn expand(written: &str, outside: Outside<'_>) -> Result<String, String> {
     expand_with(written, outside, &|_, value| value)
 }
 
-/// As [`expand`], and a variable that stands before the `@` of a URL is percent-encoded, so that any password may be in it.
+/// As [`expand`], and a variable that stands before the `@` of a URL is percent-encoded, so that any password
+/// may be in it.
 pub fn expand_url(written: &str, outside: Outside<'_>) -> Result<String, String> {
     let scheme_end = written.find("://").map_or(written.len(), |at| at + 3);
     let user_end = written.rfind('@').unwrap_or(0);
@@ -26,7 +28,11 @@ pub fn expand_url(written: &str, outside: Outside<'_>) -> Result<String, String>
     })
 }
 
-fn expand_with(written: &str, outside: Outside<'_>, encode: &dyn Fn(usize, String) -> String) -> Result<String, String> {
+fn expand_with(
+    written: &str,
+    outside: Outside<'_>,
+    encode: &dyn Fn(usize, String) -> String,
+) -> Result<String, String> {
     let mut out = String::with_capacity(written.len());
     let mut done = 0;
     while let Some(found) = written[done..].find("${") {
@@ -43,8 +49,11 @@ fn expand_with(written: &str, outside: Outside<'_>, encode: &dyn Fn(usize, Strin
         };
         let name = &written[at + 2..at + length];
         let value = match name.strip_prefix("file:") {
-            Some(path) => (outside.read)(path).map_err(|cause| format!("the file {path:?} cannot be read: {cause}"))?,
-            None => (outside.variable)(name).ok_or_else(|| format!("the environment variable {name:?} is not set"))?,
+            Some(path) => {
+                (outside.read)(path).map_err(|cause| format!("the file {path:?} cannot be read: {cause}"))?
+            }
+            None => (outside.variable)(name)
+                .ok_or_else(|| format!("the environment variable {name:?} is not set"))?,
         };
         let value = if name.starts_with("file:") { without_line_end(&value).to_owned() } else { value };
         out.push_str(&encode(at, value));
@@ -67,7 +76,13 @@ mod tests {
     #[test]
     fn variables_are_put_in() {
         let variable = |name: &str| (name == "PASSWORD").then(|| "p@s/s".to_owned());
-        let read = |path: &str| if path == "/run/pw" { Ok("a b\r\n".to_owned()) } else { Err(std::io::ErrorKind::NotFound.into()) };
+        let read = |path: &str| {
+            if path == "/run/pw" {
+                Ok("a b\r\n".to_owned())
+            } else {
+                Err(std::io::ErrorKind::NotFound.into())
+            }
+        };
         let outside = Outside { variable: &variable, read: &read };
         for (written, expected) in [
             ("", Ok("")),
@@ -81,7 +96,10 @@ mod tests {
         ] {
             assert_eq!(expand(written, outside).as_deref().map_err(String::as_str), expected, "{written}");
         }
-        assert_eq!(expand_url("mysql://me:${PASSWORD}@h/${PASSWORD}", outside).unwrap(), "mysql://me:p%40s%2Fs@h/p@s/s");
+        assert_eq!(
+            expand_url("mysql://me:${PASSWORD}@h/${PASSWORD}", outside).unwrap(),
+            "mysql://me:p%40s%2Fs@h/p@s/s"
+        );
         assert_eq!(expand_url("mysql://me:${file:/run/pw}@h/d", outside).unwrap(), "mysql://me:a%20b@h/d");
         assert_eq!(expand_url("${PASSWORD}", outside).unwrap(), "p@s/s");
     }

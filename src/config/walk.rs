@@ -1,4 +1,5 @@
-//! Walks the parsed TOML beside the declarations: what the user typed comes out as entries, what does not fit as faults.
+//! Walks the parsed TOML beside the declarations: what the user typed comes out as entries, what does not fit
+//! as faults.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -33,7 +34,10 @@ pub fn walk(
 ) -> Typed {
     let (document, errors) = DeTable::parse_recoverable(text);
     for error in &errors {
-        faults.add(&error.span().unwrap_or(0..0), format!("this is no TOML: {}", error.message().replace('\n', " ")));
+        faults.add(
+            &error.span().unwrap_or(0..0),
+            format!("this is no TOML: {}", error.message().replace('\n', " ")),
+        );
     }
     let mut document = document.into_inner();
     for (span, over) in above {
@@ -57,17 +61,27 @@ impl Walk<'_> {
         for (key, value) in document {
             let Some(section) = sections.iter().find(|section| section.name == key.get_ref()) else {
                 let names: Vec<_> = sections.iter().map(|section| section.name).collect();
-                self.faults.add(&key.span(), format!("unknown section {:?}{}", key.get_ref(), suggestion(key.get_ref(), &names)));
+                self.faults.add(
+                    &key.span(),
+                    format!("unknown section {:?}{}", key.get_ref(), suggestion(key.get_ref(), &names)),
+                );
                 continue;
             };
             if !section.built {
                 self.typed.unbuilt.push((key.span(), format!("[{}]", section.name)));
             }
             let entries = match (value.get_ref(), section.repeated) {
-                (DeValue::Table(table), false) => vec![self.entry(table, section.options, key.span(), &heading(section))],
-                (DeValue::Array(array), true) => array.iter().filter_map(|element| self.element(element, section)).collect(),
+                (DeValue::Table(table), false) => {
+                    vec![self.entry(table, section.options, key.span(), &heading(section))]
+                }
+                (DeValue::Array(array), true) => {
+                    array.iter().filter_map(|element| self.element(element, section)).collect()
+                }
                 _ => {
-                    self.faults.add(&key.span(), format!("{:?} is no section; expected {}", section.name, heading(section)));
+                    self.faults.add(
+                        &key.span(),
+                        format!("{:?} is no section; expected {}", section.name, heading(section)),
+                    );
                     continue;
                 }
             };
@@ -84,14 +98,23 @@ impl Walk<'_> {
     }
 
     /// The settings of one table; `within` names it in messages.
-    fn entry(&mut self, table: &DeTable<'_>, settings: &'static [Setting], span: Range<usize>, within: &str) -> Entry {
+    fn entry(
+        &mut self,
+        table: &DeTable<'_>,
+        settings: &'static [Setting],
+        span: Range<usize>,
+        within: &str,
+    ) -> Entry {
         let mut entry = Entry::new(settings, span.clone());
         let mut names_met = Vec::new();
         for (key, value) in table {
             let name: &str = key.get_ref();
             let Some(setting) = settings.iter().find(|setting| setting.name == name) else {
                 let names: Vec<_> = settings.iter().map(|setting| setting.name).collect();
-                self.faults.add(&key.span(), format!("unknown option {name:?} in {within}{}", suggestion(name, &names)));
+                self.faults.add(
+                    &key.span(),
+                    format!("unknown option {name:?} in {within}{}", suggestion(name, &names)),
+                );
                 continue;
             };
             names_met.push(setting.name);
@@ -109,8 +132,12 @@ impl Walk<'_> {
         let typed = match (&setting.kind, value.get_ref()) {
             (Kind::Text, DeValue::String(text)) => self.expanded(value, text, expand).map(Value::Text),
             (Kind::Url, DeValue::String(text)) => self.expanded(value, text, expand_url).map(Value::Text),
-            (Kind::Choice(choices), DeValue::String(text)) => self.choice(value, text, choices, setting.name).map(Value::Text),
-            (Kind::Texts, DeValue::Array(array)) => array.iter().map(|element| self.text(element)).collect::<Option<_>>().map(Value::Texts),
+            (Kind::Choice(choices), DeValue::String(text)) => {
+                self.choice(value, text, choices, setting.name).map(Value::Text)
+            }
+            (Kind::Texts, DeValue::Array(array)) => {
+                array.iter().map(|element| self.text(element)).collect::<Option<_>>().map(Value::Texts)
+            }
             (Kind::SeveralOf(choices), DeValue::Array(array)) => {
                 let typed = array.iter().map(|element| match element.get_ref() {
                     DeValue::String(text) => self.choice(element, text, choices, setting.name),
@@ -120,7 +147,9 @@ impl Walk<'_> {
             }
             (Kind::Number { min, max, .. }, DeValue::Integer(number)) => {
                 let digits = number.as_str().replace('_', "");
-                let number = i64::from_str_radix(&digits, number.radix()).ok().filter(|number| (min..=max).contains(&number));
+                let number = i64::from_str_radix(&digits, number.radix())
+                    .ok()
+                    .filter(|number| (min..=max).contains(&number));
                 if number.is_none() {
                     self.unexpected(value, setting);
                 }
@@ -139,7 +168,8 @@ impl Walk<'_> {
         typed.filter(|typed| !self.is_empty(typed, value, setting))
     }
 
-    /// An empty string or list says nothing; only `unchanged` and the list of what is added may be empty on purpose.
+    /// An empty string or list says nothing; only `unchanged` and the list of what is added may be empty on
+    /// purpose.
     fn is_empty(&mut self, typed: &Value, value: &Placed<'_>, setting: &'static Setting) -> bool {
         let empty = match typed {
             Value::Text(text) => text.is_empty() && setting.name != "unchanged",
@@ -147,7 +177,8 @@ impl Walk<'_> {
             _ => false,
         };
         if empty {
-            self.faults.add(&value.span(), format!("{:?} is empty; leave it out or give it a value", setting.name));
+            self.faults
+                .add(&value.span(), format!("{:?} is empty; leave it out or give it a value", setting.name));
         }
         empty
     }
@@ -162,7 +193,10 @@ impl Walk<'_> {
             DeValue::Array(_) => "a list".to_owned(),
             DeValue::Table(_) => "a table".to_owned(),
         };
-        self.faults.add(&value.span(), format!("{:?} is {found}; expected {}", setting.name, setting.kind.expected()));
+        self.faults.add(
+            &value.span(),
+            format!("{:?} is {found}; expected {}", setting.name, setting.kind.expected()),
+        );
     }
 
     /// An element of a list of strings.
@@ -174,14 +208,22 @@ impl Walk<'_> {
         None
     }
 
-    fn expanded(&mut self, value: &Placed<'_>, text: &str, expand: fn(&str, Outside<'_>) -> Result<String, String>) -> Option<String> {
+    fn expanded(
+        &mut self,
+        value: &Placed<'_>,
+        text: &str,
+        expand: fn(&str, Outside<'_>) -> Result<String, String>,
+    ) -> Option<String> {
         expand(text, self.outside).map_err(|what| self.faults.add(&value.span(), what)).ok()
     }
 
     fn choice(&mut self, value: &Placed<'_>, text: &str, choices: &Choices, setting: &str) -> Option<String> {
         let text = self.expanded(value, text, expand)?;
         if !choices.values.contains(&text.as_str()) {
-            self.faults.add(&value.span(), format!("{setting:?} cannot be {text:?}{}", suggestion(&text, choices.values)));
+            self.faults.add(
+                &value.span(),
+                format!("{setting:?} cannot be {text:?}{}", suggestion(&text, choices.values)),
+            );
             return None;
         }
         if choices.unbuilt.contains(&text.as_str()) {
@@ -199,7 +241,10 @@ impl Walk<'_> {
                 DeValue::Float(number) => Some(number.to_string()),
                 DeValue::Boolean(switch) => Some(switch.to_string()),
                 _ => {
-                    let what = format!("the property {:?} is no plain value; write a dotted name in quotes", name.get_ref());
+                    let what = format!(
+                        "the property {:?} is no plain value; write a dotted name in quotes",
+                        name.get_ref()
+                    );
                     self.faults.add(&value.span(), what);
                     None
                 }

@@ -1,23 +1,23 @@
-//! The sending half of a source's two threads: finds each message's partition, leaves out what is already there, sends, and saves
-//! the position of what is acknowledged.
+//! The sending half of a source's two threads: finds each message's partition, leaves out what is already
+//! there, sends, and saves the position of what is acknowledged.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender as Channel};
 
 use super::Shared;
-use super::flight::Flight;
+use super::delivery::{Acknowledgements, SAVE_TAG, SHAPE_TAG, State};
 use super::headers::Headers;
-use super::in_flight::{InFlight, LaneEnd};
+use super::in_flight::LaneEnd;
 use super::reader::Parcel;
 use super::saved::Saved;
 use super::shapes::Shapes;
 use crate::change::{Checkpoint, Operation, Position, Table};
 use crate::config::{self, TopicName, TopicOwners};
 use crate::format::{Encoding, ShapeId};
-use crate::kafka::{self, Checkpoints, Delivery, Outgoing, Sender, Settings, Topics, partition_of};
+use crate::kafka::{self, Checkpoints, Outgoing, Sender, Settings, Topics, partition_of};
 use crate::metrics::as_of_us;
 use crate::{Error, Result};
 
@@ -25,57 +25,12 @@ use crate::{Error, Result};
 const SAVE_MOVING: Duration = Duration::from_secs(1);
 /// While none flow but the log moves on.
 const SAVE_IDLE: Duration = Duration::from_secs(10);
-/// The tag of the message that saves the position; lanes count from 0.
-const SAVE_TAG: usize = usize::MAX;
-/// The tag of messages that say what a table's shape is.
-const SHAPE_TAG: usize = usize::MAX - 1;
 /// How long a stop waits for acknowledgements before it leaves the rest to the next start.
 const STOP_PATIENCE: Duration = Duration::from_secs(20);
 
-/// What the producer's thread reports to.
-#[derive(Default)]
-pub struct Acknowledgements(Mutex<State>);
-
-#[derive(Default)]
-struct State {
-    in_flight: InFlight,
-    flight: Flight,
-    saving: Option<Checkpoint>,
-    saved: Option<Checkpoint>,
-    /// Shapes of tables that are on their way.
-    shapes: usize,
-    failed: Option<Error>,
-}
-
-impl Acknowledgements {
-    fn with<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
-        work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-}
-
-impl Delivery for Acknowledgements {
-    fn delivered(&self, tag: usize, offset: i64, bytes: usize) {
-        self.with(|state| {
-            if tag == SAVE_TAG {
-                state.saved = state.saving.take();
-            } else if tag == SHAPE_TAG {
-                state.shapes = state.shapes.saturating_sub(1);
-            } else if state.failed.is_none() {
-                state.in_flight.delivered(tag, offset);
-                state.flight.delivered(tag, state.in_flight.end(tag).delivered, bytes);
-            }
-        });
-    }
-
-    fn failed(&self, _: usize, error: Error) {
-        self.with(|state| {
-            state.failed.get_or_insert(error);
-        });
-    }
-}
-
-/// Whether a lane's broker knows this producer. It takes a producer's first message in a partition with any sequence number
-/// (<https://cwiki.apache.org/confluence/display/KAFKA/KIP-360>); only behind one that it took does it refuse a message whose forerunner it refused.
+/// Whether a lane's broker knows this producer. It takes a producer's first message in a partition with any
+/// sequence number (<https://cwiki.apache.org/confluence/display/KAFKA/KIP-360>); only behind one that it
+/// took does it refuse a message whose forerunner it refused.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Standing {
     Unknown,
@@ -130,7 +85,13 @@ pub struct Dispatcher<'a> {
 
 impl<'a> Dispatcher<'a> {
     /// Connects, and reads what the topics of `source` hold since `saved`.
-    pub fn new(settings: &'a Settings, shared: &'a Shared, source: &config::Source, saved: Option<&Saved>, topics: Topics) -> Result<Self> {
+    pub fn new(
+        settings: &'a Settings,
+        shared: &'a Shared,
+        source: &config::Source,
+        saved: Option<&Saved>,
+        topics: Topics,
+    ) -> Result<Self> {
         let acknowledgements = Arc::new(Acknowledgements::default());
         let sender = Sender::new(settings, Arc::clone(&acknowledgements))?;
         let mut dispatcher = Self {
@@ -191,7 +152,8 @@ impl<'a> Dispatcher<'a> {
                 Ok(parcel) => {
                     let is_first = self.acknowledgements.with(|state| state.flight.bytes == 0);
                     self.dispatch(&parcel)?;
-                    // A single change need not wait for more of its kind; what follows meanwhile goes together.
+                    // A single change need not wait for more of its kind; what follows meanwhile goes
+                    // together.
                     if is_first && parcel.records.bytes.len() < FEW_BYTES && handed.is_empty() {
                         self.sender.hasten(HASTE);
                     }
@@ -244,7 +206,14 @@ impl<'a> Dispatcher<'a> {
                     state.flight.sending(key.len() + records.value(record).len());
                 });
                 let timestamp_ms = batch.transaction(row).committed_us / 1000;
-                self.send(route.lanes, partition, (key, records.value(record)), timestamp_ms, headers.as_slice(), lane)?;
+                self.send(
+                    route.lanes,
+                    partition,
+                    (key, records.value(record)),
+                    timestamp_ms,
+                    headers.as_slice(),
+                    lane,
+                )?;
             }
         }
         self.rows_since_save |= !records.records.is_empty();
@@ -264,13 +233,16 @@ impl<'a> Dispatcher<'a> {
         Ok(())
     }
 
-    /// Nothing follows the first message of a lane before that one is acknowledged: were it refused, what is behind it would get ahead and be taken for all.
+    /// Nothing follows the first message of a lane before that one is acknowledged: were it refused, what is
+    /// behind it would get ahead and be taken for all.
     fn introduce(&mut self, lane: usize, position: Position) -> Result<()> {
         match self.standing[lane] {
             Standing::Known => return Ok(()),
             Standing::Unknown => self.standing[lane] = Standing::First(position),
             Standing::First(first) => {
-                self.wait_until("Kafka did not acknowledge the first change", |state| state.in_flight.end(lane).delivered >= Some(first))?;
+                self.wait_until("Kafka did not acknowledge the first change", |state| {
+                    state.in_flight.end(lane).delivered >= Some(first)
+                })?;
                 self.standing[lane] = Standing::Known;
             }
         }
@@ -305,11 +277,15 @@ impl<'a> Dispatcher<'a> {
 
     /// Whether the producer took a message; if not, its queue is full.
     fn has_sent(&self, message: &Outgoing<'_>) -> Result<bool> {
-        // A producer that ended because of an earlier message says only that it ended; the cause was reported with that message.
-        self.sender.send(message).map_err(|error| self.acknowledgements.with(|state| state.failed.take()).unwrap_or(error))
+        // A producer that ended because of an earlier message says only that it ended; the cause was reported
+        // with that message.
+        self.sender
+            .send(message)
+            .map_err(|error| self.acknowledgements.with(|state| state.failed.take()).unwrap_or(error))
     }
 
-    /// Where the rows of each table go. The shapes of tables that are new here are written, and acknowledged, before this returns.
+    /// Where the rows of each table go. The shapes of tables that are new here are written, and acknowledged,
+    /// before this returns.
     fn routes_of(&mut self, tables: &[Arc<Table>]) -> Result<Vec<Route>> {
         let mut is_new = false;
         for table in tables {
@@ -335,15 +311,16 @@ impl<'a> Dispatcher<'a> {
         self.acknowledgements.with(|state| state.shapes += 1);
         let (key, value) = (shape.as_bytes(), text.as_bytes());
         let topic = kafka::Shapes::TOPIC;
-        let message = Outgoing { topic, partition: 0, key, value, timestamp_ms: 0, headers: &[], tag: SHAPE_TAG };
+        let message =
+            Outgoing { topic, partition: 0, key, value, timestamp_ms: 0, headers: &[], tag: SHAPE_TAG };
         while !self.has_sent(&message)? {
             self.wait_until("Kafka did not take the shapes of tables", |state| state.in_flight.is_empty())?;
         }
         Ok(())
     }
 
-    /// The lanes of a table's topic; a topic met for the first time is made, and the state saved with it before anything is sent there, so that a
-    /// restart knows where to look.
+    /// The lanes of a table's topic; a topic met for the first time is made, and the state saved with it
+    /// before anything is sent there, so that a restart knows where to look.
     fn lanes_of(&mut self, table: &Arc<Table>) -> Result<usize> {
         let topic = self.topic.of(&table.schema, &table.name);
         if let Some(known) = self.by_topic.get(&topic) {
@@ -351,7 +328,8 @@ impl<'a> Dispatcher<'a> {
         }
         let partitions = self.topics.ensure(&topic, false)?;
         let ends = kafka::watermarks(self.settings, &topic, partitions)?;
-        let ends: Vec<LaneEnd> = ends.into_iter().map(|(_, end)| LaneEnd { delivered: None, end_offset: end }).collect();
+        let ends: Vec<LaneEnd> =
+            ends.into_iter().map(|(_, end)| LaneEnd { delivered: None, end_offset: end }).collect();
         let added = self.add_lanes(&topic, &ends);
         self.save_and_wait()?;
         Ok(added)
@@ -366,7 +344,8 @@ impl<'a> Dispatcher<'a> {
             if let Some(error) = state.failed.take() {
                 return Err(error);
             }
-            let moved = if due && state.saving.is_none() { state.in_flight.finished().cloned() } else { None };
+            let moved =
+                if due && state.saving.is_none() { state.in_flight.finished().cloned() } else { None };
             Ok((state.saved.take(), moved))
         })?;
         if let Some(saved) = saved {
@@ -405,16 +384,26 @@ impl<'a> Dispatcher<'a> {
         let Some(checkpoint) = self.newest.clone() else { return Ok(()) };
         let topics = self.acknowledgements.with(|state| {
             state.saving = Some(checkpoint.clone());
-            let ends =
-                |lanes: &Lanes| (lanes.first..lanes.first + lanes.partitions as usize).map(|lane| state.in_flight.end(lane)).collect();
+            let ends = |lanes: &Lanes| {
+                (lanes.first..lanes.first + lanes.partitions as usize)
+                    .map(|lane| state.in_flight.end(lane))
+                    .collect()
+            };
             self.lanes.iter().map(|lanes| (lanes.topic.clone(), ends(lanes))).collect::<BTreeMap<_, Vec<_>>>()
         });
         let finished = self.shared.figures.finished().filter(|finished| finished.checkpoint == checkpoint);
         let as_of_us = finished.map(|finished| finished.as_of_us);
         let value = Saved::new(checkpoint, as_of_us, self.is_finished, topics).to_bytes()?;
         let key = self.shared.name.as_bytes();
-        let message =
-            Outgoing { topic: Checkpoints::TOPIC, partition: 0, key, value: &value, timestamp_ms: 0, headers: &[], tag: SAVE_TAG };
+        let message = Outgoing {
+            topic: Checkpoints::TOPIC,
+            partition: 0,
+            key,
+            value: &value,
+            timestamp_ms: 0,
+            headers: &[],
+            tag: SAVE_TAG,
+        };
         while !self.sender.send(&message)? {
             std::thread::sleep(Duration::from_millis(1));
             // The queue may be full because Kafka refuses what is in it: then it never empties.
@@ -449,7 +438,11 @@ impl<'a> Dispatcher<'a> {
         self.is_finished = true;
         self.save_and_wait()?;
         if self.repeats > 0 {
-            tracing::info!(source = self.shared.name, repeats = self.repeats, "changes that the topic already held were left out");
+            tracing::info!(
+                source = self.shared.name,
+                repeats = self.repeats,
+                "changes that the topic already held were left out"
+            );
         }
         Ok(())
     }
@@ -457,12 +450,17 @@ impl<'a> Dispatcher<'a> {
     fn wait_until(&self, failing: &str, mut done: impl FnMut(&mut State) -> bool) -> Result<()> {
         loop {
             self.sender.check()?;
-            let done = self.acknowledgements.with(|state| state.failed.take().map_or_else(|| Ok(done(state)), Err))?;
+            let done = self
+                .acknowledgements
+                .with(|state| state.failed.take().map_or_else(|| Ok(done(state)), Err))?;
             if done {
                 return Ok(());
             }
             if self.shared.stopping() && self.shared.stopped_for() > STOP_PATIENCE {
-                return Err(Error::link(format!("source {:?}: {failing} in time; the rest follows at the next start", self.shared.name)));
+                return Err(Error::link(format!(
+                    "source {:?}: {failing} in time; the rest follows at the next start",
+                    self.shared.name
+                )));
             }
             self.sender.hasten(Duration::from_millis(2));
             std::thread::sleep(Duration::from_millis(1));

@@ -1,5 +1,5 @@
-//! What the figures say of the messages in flight: how many bytes wait, how long an acknowledgement takes, and how old the last finished change is.
-//! Nothing here decides anything: positions are `in_flight`'s.
+//! What the figures say of the messages in flight: how many bytes wait, how long an acknowledgement takes,
+//! and how old the last finished change is. Nothing here decides anything: positions are `in_flight`'s.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};

@@ -1,5 +1,6 @@
-//! The record headers of a message: its table's shape and its position always, its format where that is not JSON, and what the source's option
-//! `headers` adds. The shape comes first: it is the same in most messages, as are the bytes before and behind it, so that compression takes it for nothing.
+//! The record headers of a message: its table's shape and its position always, its format where that is not
+//! JSON, and what the source's option `headers` adds. The shape comes first: it is the same in most messages,
+//! as are the bytes before and behind it, so that compression takes it for nothing.
 
 use super::saved::POSITION_HEADER;
 use crate::change::{Batch, Row};
@@ -15,7 +16,8 @@ const FROM_SNAPSHOT: &[u8] = b"false";
 /// Name and value.
 type Header<'a> = (&'a str, &'a [u8]);
 
-/// The headers of one message. They lie on the stack and borrow their values, so that a message costs no allocation.
+/// The headers of one message. They lie on the stack and borrow their values, so that a message costs no
+/// allocation.
 #[derive(Debug)]
 pub struct Headers<'a> {
     all: [Header<'a>; MAX],
@@ -23,8 +25,16 @@ pub struct Headers<'a> {
 }
 
 impl<'a> Headers<'a> {
-    /// Of the message of `row`. A transaction without a GTID has no `xid`, where the message itself would say `null`.
-    pub fn of(row: &Row, batch: &'a Batch, shape: &'a ShapeId, position: &'a [u8], encoding: Encoding, added: config::Headers) -> Self {
+    /// Of the message of `row`. A transaction without a GTID has no `xid`, where the message itself would say
+    /// `null`.
+    pub fn of(
+        row: &Row,
+        batch: &'a Batch,
+        shape: &'a ShapeId,
+        position: &'a [u8],
+        encoding: Encoding,
+        added: config::Headers,
+    ) -> Self {
         let mut headers = Self { all: [(ShapeId::HEADER, shape.as_bytes()); MAX], count: 1 };
         headers.add(POSITION_HEADER, position);
         if let Some(format) = encoding.header() {
@@ -67,13 +77,20 @@ mod tests {
     #[track_caller]
     fn check(xid: &str, encoding: Encoding, added: config::Headers, expected: &str) {
         let mut batch = Batch::default();
-        let table = batch.add_table(&Arc::new(Table { schema: "public".into(), name: "t".into(), ..Table::default() }));
+        let table = batch.add_table(&Arc::new(Table {
+            schema: "public".into(),
+            name: "t".into(),
+            ..Table::default()
+        }));
         let transaction = batch.add_transaction(Transaction { xid: xid.into(), ..Transaction::default() });
         let head = RowHead { operation: Operation::Truncate, table, transaction, lsn: 1 };
         batch.push(head, 0, 0, &mut Position::first_of(0, 1));
         let shape = ShapeId::from_digits(b"0123456789abcdef").unwrap();
         let headers = Headers::of(&batch.rows()[0], &batch, &shape, b"here", encoding, added);
-        let told = headers.as_slice().iter().map(|(name, value)| format!("{name}={}", String::from_utf8_lossy(value)));
+        let told = headers
+            .as_slice()
+            .iter()
+            .map(|(name, value)| format!("{name}={}", String::from_utf8_lossy(value)));
         assert_eq!(told.collect::<Vec<_>>().join(" "), format!("shape=0123456789abcdef {expected}"));
     }
 
@@ -84,7 +101,12 @@ mod tests {
         check("7", Encoding::Json, none, "position=here");
         check("7", Encoding::Protobuf, none, "position=here format=protobuf");
         check("7", Encoding::Json, config::Headers { schema: true, ..none }, "position=here schema=public");
-        check("u:7", Encoding::Protobuf, all, "position=here format=protobuf xid=u:7 snapshot=false schema=public");
+        check(
+            "u:7",
+            Encoding::Protobuf,
+            all,
+            "position=here format=protobuf xid=u:7 snapshot=false schema=public",
+        );
         check("", Encoding::Json, all, "position=here snapshot=false schema=public");
     }
 }

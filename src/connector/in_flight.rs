@@ -1,7 +1,8 @@
-//! What was sent and is not yet acknowledged, and the one rule of it: a position moves only over a finished prefix (invariant 1).
+//! What was sent and is not yet acknowledged, and the one rule of it: a position moves only over a finished
+//! prefix (invariant 1).
 //!
-//! Acknowledgements come in any order between partitions and in order within one. Each partition is a *lane*: a queue of the
-//! positions that wait. Everything before the smallest waiting position is finished.
+//! Acknowledgements come in any order between partitions and in order within one. Each partition is a *lane*:
+//! a queue of the positions that wait. Everything before the smallest waiting position is finished.
 //!
 //! ```text
 //! lane 0   3  6  9            waiting: 3 6 9      a checkpoint at 4 is not finished (3 waits);
@@ -21,7 +22,8 @@ struct Lane {
     end_offset: i64,
 }
 
-/// What a saved state says of a partition: all of the source's changes up to `delivered` lie before `end_offset`.
+/// What a saved state says of a partition: all of the source's changes up to `delivered` lie before
+/// `end_offset`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct LaneEnd {
     /// The newest change in the partition; `None`: none yet.
@@ -30,7 +32,8 @@ pub struct LaneEnd {
     pub end_offset: i64,
 }
 
-/// The lanes of one source, and the checkpoints that wait for them. Bounded by the producer's queue: a row that waits here waits there.
+/// The lanes of one source, and the checkpoints that wait for them. Bounded by the producer's queue: a row
+/// that waits here waits there.
 #[derive(Debug, Default)]
 pub struct InFlight {
     lanes: Vec<Lane>,
@@ -42,7 +45,11 @@ pub struct InFlight {
 impl InFlight {
     /// A new lane that begins at `end`; answers its number.
     pub fn add_lane(&mut self, end: LaneEnd) -> usize {
-        self.lanes.push(Lane { waiting: VecDeque::new(), delivered: end.delivered, end_offset: end.end_offset });
+        self.lanes.push(Lane {
+            waiting: VecDeque::new(),
+            delivered: end.delivered,
+            end_offset: end.end_offset,
+        });
         self.lanes.len() - 1
     }
 
@@ -69,8 +76,9 @@ impl InFlight {
         lane.end_offset = lane.end_offset.max(offset + 1);
     }
 
-    /// Every change before this checkpoint has been given to `sending`. One that lies before an earlier one comes from a log that is read again, and
-    /// says nothing new; one with no change since the last replaces it, so that an idle log adds nothing.
+    /// Every change before this checkpoint has been given to `sending`. One that lies before an earlier one
+    /// comes from a log that is read again, and says nothing new; one with no change since the last replaces
+    /// it, so that an idle log adds nothing.
     pub fn reached(&mut self, checkpoint: Checkpoint) {
         let last = self.checkpoints.back().or(self.finished.as_ref());
         if last.is_some_and(|last| last.position >= checkpoint.position) {
@@ -91,7 +99,11 @@ impl InFlight {
     /// The newest checkpoint before which everything is acknowledged.
     pub fn finished(&mut self) -> Option<&Checkpoint> {
         let waiting = self.lanes.iter().filter_map(|lane| lane.waiting.front()).min().copied();
-        while self.checkpoints.front().is_some_and(|next| waiting.is_none_or(|waiting| next.position <= waiting)) {
+        while self
+            .checkpoints
+            .front()
+            .is_some_and(|next| waiting.is_none_or(|waiting| next.position <= waiting))
+        {
             self.finished = self.checkpoints.pop_front();
         }
         self.finished.as_ref()
@@ -120,9 +132,13 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever order the acknowledgements come in: the finished checkpoint is the newest with nothing unacknowledged before it.
+        /// Whatever order the acknowledgements come in: the finished checkpoint is the newest with nothing
+        /// unacknowledged before it.
         #[test]
-        fn only_a_finished_prefix_counts(sends in prop::collection::vec((0_usize..4, any::<bool>()), 1..200), acks in prop::collection::vec(0_usize..4, 0..400)) {
+        fn only_a_finished_prefix_counts(
+            sends in prop::collection::vec((0_usize..4, any::<bool>()), 1..200),
+            acks in prop::collection::vec(0_usize..4, 0..400),
+        ) {
             let mut in_flight = InFlight::default();
             for _ in 0..4 {
                 in_flight.add_lane(LaneEnd::default());
@@ -143,14 +159,16 @@ mod tests {
                         in_flight.delivered(lane, number as i64);
                     }
                 }
-                let first_open = open.iter().filter_map(|lane| lane.front()).min().copied().unwrap_or(u64::MAX);
+                let first_open =
+                    open.iter().filter_map(|lane| lane.front()).min().copied().unwrap_or(u64::MAX);
                 let expected = checkpoints.range(..=first_open).next_back().copied();
                 prop_assert_eq!(in_flight.finished().map(|found| found.position.commit), expected);
             }
         }
     }
 
-    /// After a reconnect the log is read again from an older place: the saved position must not go back with it.
+    /// After a reconnect the log is read again from an older place: the saved position must not go back with
+    /// it.
     #[test]
     fn a_log_that_is_read_again_says_nothing_new() {
         let mut in_flight = InFlight::default();

@@ -1,6 +1,8 @@
-//! Databases -> Kafka. Runs source -> format -> kafka, and is the only place that saves a source's position there.
+//! Databases -> Kafka. Runs source -> format -> kafka, and is the only place that saves a source's position
+//! there.
 //!
-//! Two threads a source, with a bounded channel of batches between them: one reads and encodes, the other sends and saves.
+//! Two threads a source, with a bounded channel of batches between them: one reads and encodes, the other
+//! sends and saves.
 //!
 //! ```text
 //! source ─► reader: read, encode ─► [batches] ─► dispatcher: skip repeats, send ─► Kafka
@@ -8,6 +10,7 @@
 //!    └── confirm ◄── saved in list_sync.positions ◄─┘
 //! ```
 
+mod delivery;
 mod dispatcher;
 mod flight;
 #[cfg(any(test, feature = "fuzzing"))]
@@ -93,8 +96,9 @@ impl Shared {
 
 /// Runs the sources of these names, or all, until they are told to stop or, with `once`, have caught up.
 ///
-/// A source that a person must look after ends alone, loudly; the error is answered when all have ended. Trouble that may pass is waited for. With `once`, and
-/// unless [`Control::waits_at_start`] says otherwise, the first failure of a first start ends them all.
+/// A source that a person must look after ends alone, loudly; the error is answered when all have ended.
+/// Trouble that may pass is waited for. With `once`, and unless [`Control::waits_at_start`] says otherwise,
+/// the first failure of a first start ends them all.
 pub fn run(config: &Config, names: &[String], control: &Control) -> Result<()> {
     let settings = settings(config)?;
     let sources = config.need_sources(names)?;
@@ -117,7 +121,9 @@ pub fn run(config: &Config, names: &[String], control: &Control) -> Result<()> {
             threads::spawn_scoped(scope, move || supervise(source, settings, control))
         };
         let running: Vec<_> = sources.into_iter().map(work).collect();
-        let ended = running.into_iter().map(|source| source.join().unwrap_or_else(|_| Err(Error::stop("a source's thread died"))));
+        let ended = running
+            .into_iter()
+            .map(|source| source.join().unwrap_or_else(|_| Err(Error::stop("a source's thread died"))));
         ended.collect::<Vec<_>>().into_iter().collect()
     })
 }
@@ -135,8 +141,13 @@ pub(crate) fn settings(config: &Config) -> Result<Settings> {
     Ok(settings)
 }
 
-/// The saved place of a source, when the changes before it were committed (microseconds since 1970), and whether the source ended by itself.
-pub(crate) fn saved(settings: &Settings, topics: &Topics, source: &str) -> Result<Option<(Checkpoint, Option<i64>, bool)>> {
+/// The saved place of a source, when the changes before it were committed (microseconds since 1970), and
+/// whether the source ended by itself.
+pub(crate) fn saved(
+    settings: &Settings,
+    topics: &Topics,
+    source: &str,
+) -> Result<Option<(Checkpoint, Option<i64>, bool)>> {
     let bytes = Checkpoints::look(settings, topics, source.as_bytes())?;
     let saved = bytes.map(|bytes| Saved::from_bytes(source, &bytes)).transpose()?;
     Ok(saved.map(|saved| (saved.checkpoint, saved.as_of_us, saved.is_clean)))
@@ -148,7 +159,9 @@ pub(crate) fn replace_saved(settings: &Settings, source: &str, checkpoint: Optio
     let key = source.as_bytes();
     let value = match (checkpoint, Checkpoints::look(settings, &topics, key)?) {
         (None, _) => Vec::new(),
-        (Some(checkpoint), Some(bytes)) => Saved::from_bytes(source, &bytes)?.moved_to(checkpoint).to_bytes()?,
+        (Some(checkpoint), Some(bytes)) => {
+            Saved::from_bytes(source, &bytes)?.moved_to(checkpoint).to_bytes()?
+        }
         (Some(_), None) => return Err(Error::stop(format!("source {source:?} has no saved place to move"))),
     };
     Checkpoints::replace(settings, key, &value)
@@ -182,7 +195,9 @@ fn supervise(source: &config::Source, settings: &Settings, control: &Control) ->
             return Err(error);
         }
         tracing::warn!(source = source.name, hint = error.hint_text(), "{error}; trying again");
-        figures.life.wait_for(if has_begun { "starting again" } else { "waiting to start" }, error.to_string());
+        figures
+            .life
+            .wait_for(if has_begun { "starting again" } else { "waiting to start" }, error.to_string());
         figures.restarts.inc();
         if began_at.elapsed() > CALM {
             pauses = Pauses::default();
@@ -191,12 +206,18 @@ fn supervise(source: &config::Source, settings: &Settings, control: &Control) ->
     }
 }
 
-/// A panic: a fault of list_sync itself. It ends what it concerns, as any failure that only a person can look after.
+/// A panic: a fault of list_sync itself. It ends what it concerns, as any failure that only a person can look
+/// after.
 fn died(what: &str) -> Error {
     Error::stop(format!("{what} died")).hint("what it printed on stderr says where; please report it")
 }
 
-fn run_source(settings_of: &config::Source, settings: &Settings, control: &Control, started: &mut bool) -> Result<()> {
+fn run_source(
+    settings_of: &config::Source,
+    settings: &Settings,
+    control: &Control,
+    started: &mut bool,
+) -> Result<()> {
     let shared = Shared::new(&settings_of.name, control);
     shared.state("starting");
     let topics = Topics::connect(settings)?;
@@ -208,7 +229,8 @@ fn run_source(settings_of: &config::Source, settings: &Settings, control: &Contr
     let mut source = build(settings_of);
     let began = source.start(saved.as_ref().map(|saved| &saved.checkpoint))?;
     // Reading the ends of many topics takes longer than the server waits for its reader.
-    let mut dispatcher = kept_alive(&mut *source, || Dispatcher::new(settings, &shared, settings_of, saved.as_ref(), topics))?;
+    let mut dispatcher =
+        kept_alive(&mut *source, || Dispatcher::new(settings, &shared, settings_of, saved.as_ref(), topics))?;
     let as_of_us = saved.as_ref().and_then(|saved| saved.as_of_us).unwrap_or_else(now_us);
     shared.figures.finish(saved.as_ref().map_or(&began, |saved| &saved.checkpoint), as_of_us);
     // A new source's beginning, or that an old one no longer stands still where it ended.
@@ -224,8 +246,8 @@ fn run_source(settings_of: &config::Source, settings: &Settings, control: &Contr
     std::thread::scope(|scope| {
         let reading = threads::spawn_scoped(scope, move || reader.run(began));
         // A panic here must not leave the reading half waiting for ever.
-        let sent =
-            catch_unwind(AssertUnwindSafe(|| dispatcher.run(&handed, &give_back))).unwrap_or_else(|_| Err(died("the sending thread")));
+        let sent = catch_unwind(AssertUnwindSafe(|| dispatcher.run(&handed, &give_back)))
+            .unwrap_or_else(|_| Err(died("the sending thread")));
         shared.ended.store(true, Ordering::Relaxed);
         drop((handed, give_back));
         let read = reading.join().unwrap_or_else(|_| Err(died("the reading thread")));
@@ -234,8 +256,8 @@ fn run_source(settings_of: &config::Source, settings: &Settings, control: &Contr
     })
 }
 
-/// Runs `work`, however long it takes, and tells the source's server meanwhile that its reader lives. A link that breaks meanwhile is for the next
-/// read to report.
+/// Runs `work`, however long it takes, and tells the source's server meanwhile that its reader lives. A link
+/// that breaks meanwhile is for the next read to report.
 pub(crate) fn kept_alive<T>(source: &mut dyn Source, work: impl FnOnce() -> Result<T>) -> Result<T> {
     let (done, is_done) = crossbeam_channel::bounded::<()>(0);
     std::thread::scope(|scope| {
@@ -253,7 +275,8 @@ pub(crate) fn kept_alive<T>(source: &mut dyn Source, work: impl FnOnce() -> Resu
     })
 }
 
-/// Tables that would share a topic by accident are told before anything is made; one that appears later is told when its first row comes.
+/// Tables that would share a topic by accident are told before anything is made; one that appears later is
+/// told when its first row comes.
 fn refuse_shared_topics(source: &config::Source) -> Result<()> {
     let tables = source::open(&source.address)?.tables(&source.tables)?;
     source.topic.check_tables(tables.iter().map(|(schema, table)| (schema.as_str(), table.as_str())))
@@ -282,37 +305,42 @@ pub(crate) fn build(source: &config::Source) -> Box<dyn Source> {
 pub(crate) fn build_with(source: &config::Source, temporary: bool) -> Box<dyn Source> {
     let address = source.address.clone();
     match address.dialect {
-        source::Dialect::Postgres => Box::new(source::postgres::PostgresSource::new(source::postgres::Settings {
-            name: source.name.clone(),
-            address,
-            tables: source.tables.clone(),
-            snapshot: source.snapshot,
-            plugin: match source.plugin {
-                config::Plugin::Pgoutput => source::postgres::Plugin::Pgoutput,
-                config::Plugin::Wal2json => source::postgres::Plugin::Wal2json,
-            },
-            slot: source.slot.clone(),
-            temporary,
-            publication: source.publication.clone(),
-        })),
-        source::Dialect::Mysql | source::Dialect::Mariadb => Box::new(source::mysql::MysqlSource::new(source::mysql::Settings {
-            name: source.name.clone(),
-            address,
-            tables: source.tables.clone(),
-            snapshot: source.snapshot,
-            server_id: Some(source.server_id),
-        })),
+        source::Dialect::Postgres => {
+            Box::new(source::postgres::PostgresSource::new(source::postgres::Settings {
+                name: source.name.clone(),
+                address,
+                tables: source.tables.clone(),
+                snapshot: source.snapshot,
+                plugin: match source.plugin {
+                    config::Plugin::Pgoutput => source::postgres::Plugin::Pgoutput,
+                    config::Plugin::Wal2json => source::postgres::Plugin::Wal2json,
+                },
+                slot: source.slot.clone(),
+                temporary,
+                publication: source.publication.clone(),
+            }))
+        }
+        source::Dialect::Mysql | source::Dialect::Mariadb => {
+            Box::new(source::mysql::MysqlSource::new(source::mysql::Settings {
+                name: source.name.clone(),
+                address,
+                tables: source.tables.clone(),
+                snapshot: source.snapshot,
+                server_id: Some(source.server_id),
+            }))
+        }
     }
 }
 
-/// Connector and consumers in one process, over Kafka: they live or end together. With `once`, the consumers end when they have written all that the
-/// connector sent.
+/// Connector and consumers in one process, over Kafka: they live or end together. With `once`, the consumers
+/// end when they have written all that the connector sent.
 pub fn run_with_consumers(config: &Config, control: &Control) -> Result<()> {
     config.need_sinks(&[])?;
     let producing = AtomicBool::new(true);
     std::thread::scope(|scope| {
         let connector = threads::spawn_scoped(scope, || {
-            let ended = run(config, &[], control).inspect_err(|error| end_both(control, "the connector", error));
+            let ended =
+                run(config, &[], control).inspect_err(|error| end_both(control, "the connector", error));
             producing.store(false, Ordering::SeqCst);
             ended
         });

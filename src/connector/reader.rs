@@ -1,4 +1,5 @@
-//! The reading half of a source's two threads: reads, encodes, hands over, and starts again when the link breaks.
+//! The reading half of a source's two threads: reads, encodes, hands over, and starts again when the link
+//! breaks.
 
 use std::time::Duration;
 
@@ -102,9 +103,13 @@ impl Reader<'_> {
         self.hand = None;
         let mut linked = true;
         loop {
-            let ended = matches!(self.used.recv_timeout(Duration::from_millis(50)), Err(RecvTimeoutError::Disconnected));
+            let ended = matches!(
+                self.used.recv_timeout(Duration::from_millis(50)),
+                Err(RecvTimeoutError::Disconnected)
+            );
             if linked {
-                match self.confirm(saved).and_then(|()| if ended { Ok(()) } else { self.source.keep_alive() }) {
+                match self.confirm(saved).and_then(|()| if ended { Ok(()) } else { self.source.keep_alive() })
+                {
                     // Everything is saved; the database hears of it after the next start.
                     Err(error) if error.kind() == Kind::Link => {
                         tracing::debug!(source = self.shared.name, "{error}");

@@ -1,4 +1,5 @@
-//! The state of a source as it is saved in `list_sync.positions`, and what is learnt from the topics at a restart.
+//! The state of a source as it is saved in `list_sync.positions`, and what is learnt from the topics at a
+//! restart.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -41,9 +42,15 @@ impl Saved {
     const VERSION: u32 = 1;
 
     /// A state of today's layout.
-    pub fn new(checkpoint: Checkpoint, as_of_us: Option<i64>, is_clean: bool, topics: BTreeMap<String, Vec<LaneEnd>>) -> Self {
+    pub fn new(
+        checkpoint: Checkpoint,
+        as_of_us: Option<i64>,
+        is_clean: bool,
+        topics: BTreeMap<String, Vec<LaneEnd>>,
+    ) -> Self {
         let pair = |lane: LaneEnd| (lane.end_offset, lane.delivered);
-        let topics = topics.into_iter().map(|(topic, lanes)| (topic, lanes.into_iter().map(pair).collect())).collect();
+        let topics =
+            topics.into_iter().map(|(topic, lanes)| (topic, lanes.into_iter().map(pair).collect())).collect();
         Self { version: Self::VERSION, checkpoint, as_of_us, is_clean, topics }
     }
 
@@ -54,39 +61,68 @@ impl Saved {
 
     /// As it is stored.
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
-        serde_json::to_vec(self).map_err(|cause| Error::stop("the source's state cannot be written").cause(cause))
+        serde_json::to_vec(self)
+            .map_err(|cause| Error::stop("the source's state cannot be written").cause(cause))
     }
 
     /// Reads what [`Saved::to_bytes`] made.
     pub fn from_bytes(source: &str, bytes: &[u8]) -> Result<Self> {
         let fail = |reason: String| {
-            Error::stop(format!("the saved position of source {source:?} in topic \"list_sync.positions\" cannot be read: {reason}"))
-                .hint(format!(
-                    "if a newer list_sync wrote it, use that one; else list_sync position forget {source} removes it: the next start then begins at the end \
+            Error::stop(format!(
+                "the saved position of source {source:?} in topic \"list_sync.positions\" \
+                cannot be read: {reason}"
+            ))
+            .hint(format!(
+                "if a newer list_sync wrote it, use that one; else list_sync position forget {source} \
+                     removes it: the next start then begins at the end \
                      of the log, and changes since the last saved place are not sent"
-                ))
+            ))
         };
         let saved: Self = serde_json::from_slice(bytes).map_err(|cause| fail(cause.to_string()))?;
-        if saved.version == Self::VERSION { Ok(saved) } else { Err(fail(format!("layout {}", saved.version))) }
+        if saved.version == Self::VERSION {
+            Ok(saved)
+        } else {
+            Err(fail(format!("layout {}", saved.version)))
+        }
     }
 }
 
 impl Saved {
     /// Reads what the source sent to `topic` after this state was saved: where each lane really ends.
-    pub fn lane_ends(&self, settings: &Settings, source: &str, topic: &str, partitions: u32) -> Result<Vec<LaneEnd>> {
-        let marks = if self.is_clean { watermarks(settings, topic, partitions)? } else { settled_watermarks(settings, topic, partitions)? };
+    pub fn lane_ends(
+        &self,
+        settings: &Settings,
+        source: &str,
+        topic: &str,
+        partitions: u32,
+    ) -> Result<Vec<LaneEnd>> {
+        let marks = if self.is_clean {
+            watermarks(settings, topic, partitions)?
+        } else {
+            settled_watermarks(settings, topic, partitions)?
+        };
         scan(settings, source, topic, marks, self.topics.get(topic).map(Vec::as_slice).unwrap_or_default())
     }
 }
 
 /// Watermarks and saved ends of each partition.
-fn scan(settings: &Settings, source: &str, topic: &str, marks: Vec<(i64, i64)>, saved: &[(i64, Option<Position>)]) -> Result<Vec<LaneEnd>> {
+fn scan(
+    settings: &Settings,
+    source: &str,
+    topic: &str,
+    marks: Vec<(i64, i64)>,
+    saved: &[(i64, Option<Position>)],
+) -> Result<Vec<LaneEnd>> {
     let mut lanes = Vec::with_capacity(marks.len());
     let mut ranges = Vec::new();
     for (partition, (first, end)) in marks.into_iter().enumerate() {
         let (mut from, mut delivered) = saved.get(partition).copied().unwrap_or((first, None));
         if from > end {
-            tracing::warn!(topic, partition, "the topic is shorter than when the position was saved: it was deleted or truncated");
+            tracing::warn!(
+                topic,
+                partition,
+                "the topic is shorter than when the position was saved: it was deleted or truncated"
+            );
             (from, delivered) = (first, None);
         }
         ranges.push((partition as u32, from.max(first), end));
@@ -100,8 +136,9 @@ fn scan(settings: &Settings, source: &str, topic: &str, marks: Vec<(i64, i64)>, 
     Ok(lanes)
 }
 
-/// What a connector that was killed had sent may lie in the leader's log and not yet in the other replicas': readers do not see it until it
-/// does. Looks that agree for a while tell that nothing is on its way any more, as far as a client can tell.
+/// What a connector that was killed had sent may lie in the leader's log and not yet in the other replicas':
+/// readers do not see it until it does. Looks that agree for a while tell that nothing is on its way any
+/// more, as far as a client can tell.
 fn settled_watermarks(settings: &Settings, topic: &str, partitions: u32) -> Result<Vec<(i64, i64)>> {
     let mut seen = watermarks(settings, topic, partitions)?;
     let (began, mut changed) = (Instant::now(), Instant::now());
@@ -133,7 +170,8 @@ mod tests {
             restart: Restart::Postgres { lsn: 2, last: None },
         };
         let lane = LaneEnd { delivered: Some(Position { epoch: 1, commit: 1, ordinal: 9 }), end_offset: 44 };
-        let saved = Saved::new(checkpoint, Some(5), true, [("t".to_owned(), vec![lane, LaneEnd::default()])].into());
+        let saved =
+            Saved::new(checkpoint, Some(5), true, [("t".to_owned(), vec![lane, LaneEnd::default()])].into());
         let bytes = saved.to_bytes().unwrap();
         assert_eq!(Saved::from_bytes("s", &bytes).unwrap(), saved);
         let newer = String::from_utf8(bytes).unwrap().replace("\"version\":1", "\"version\":2");

@@ -6,7 +6,8 @@ use crate::Result;
 use crate::change::Table;
 use crate::format::{Options, ShapeId, shape_text};
 
-/// The shapes that this run has written. An earlier run may have written them too: they are written again, since the topic may have been made again.
+/// The shapes that this run has written. An earlier run may have written them too: they are written again,
+/// since the topic may have been made again.
 #[derive(Debug)]
 pub struct Shapes {
     options: Options,

@@ -1,9 +1,10 @@
 //! What a commit says besides the offset, and what a new owner of a partition makes of it.
 //!
-//! The text of a commit names the highest position written of each source, and the files with their lengths at that moment. It
-//! belongs to the partition, not to the member: whoever is given the partition next goes on from there, drops what was already written, and cuts
-//! what lies behind the lengths. Files of other members are carried along, so that their owner still finds its lengths when it comes back.
-//! Names that are too many for the text lie in files of their own (`long_texts`), which the text names.
+//! The text of a commit names the highest position written of each source, and the files with their lengths
+//! at that moment. It belongs to the partition, not to the member: whoever is given the partition next goes
+//! on from there, drops what was already written, and cuts what lies behind the lengths. Files of other
+//! members are carried along, so that their owner still finds its lengths when it comes back. Names that are
+//! too many for the text lie in files of their own (`long_texts`), which the text names.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -33,7 +34,8 @@ pub struct Text {
 }
 
 impl Text {
-    /// JSON of at most [`Claim::TEXT_MAX`] bytes: `own` files are those of this member, `carried` those of others, `long` texts on their disks.
+    /// JSON of at most [`Claim::TEXT_MAX`] bytes: `own` files are those of this member, `carried` those of
+    /// others, `long` texts on their disks.
     pub fn fit(
         positions: BTreeMap<String, Position>,
         own: Option<&Marks>,
@@ -44,7 +46,8 @@ impl Text {
         let others = || carried.iter().filter(|(file, _)| own.is_none_or(|own| !own.contains_key(*file)));
         let copy = |(file, length): (&String, &u64)| (file.clone(), *length);
         let all: Marks = others().chain(own.into_iter().flatten()).map(copy).collect();
-        let mut text = Self { version: if long.is_empty() { 1 } else { 2 }, positions, files: all, long: long.clone() };
+        let mut text =
+            Self { version: if long.is_empty() { 1 } else { 2 }, positions, files: all, long: long.clone() };
         let mut json = text.to_json()?;
         if json.len() > Claim::TEXT_MAX && !text.files.is_empty() {
             // Its own names are the same in all its partitions of a topic, so they make a file of their own.
@@ -64,18 +67,21 @@ impl Text {
     }
 
     pub(super) fn to_json(&self) -> Result<String> {
-        serde_json::to_string(self).map_err(|cause| Error::stop("the text of a commit cannot be written").cause(cause))
+        serde_json::to_string(self)
+            .map_err(|cause| Error::stop("the text of a commit cannot be written").cause(cause))
     }
 
-    /// An empty text (another client's commit) knows nothing; one of another layout is refused. Names that can be read from long texts are among the
-    /// files then; what stays in `long` lies on other disks.
+    /// An empty text (another client's commit) knows nothing; one of another layout is refused. Names that
+    /// can be read from long texts are among the files then; what stays in `long` lies on other disks.
     pub fn from_json(topic: &str, text: &str, texts: &LongTexts) -> Result<Self> {
         if text.is_empty() {
             return Ok(Self::default());
         }
         let fail = |reason: String| {
-            Error::stop(format!("the commit of topic {topic:?} carries a text that list_sync did not write: {reason}"))
-                .hint("give this sink a group of its own")
+            Error::stop(format!(
+                "the commit of topic {topic:?} carries a text that list_sync did not write: {reason}"
+            ))
+            .hint("give this sink a group of its own")
         };
         let mut found: Self = serde_json::from_str(text).map_err(|cause| fail(cause.to_string()))?;
         if !(1..=2).contains(&found.version) {
@@ -127,9 +133,13 @@ mod tests {
         let (_, mut texts) = texts("short");
         let positions = BTreeMap::from([("shop".to_owned(), Position::first_of(0, 9))]);
         let files = Marks::from([("out/t_insert.csv".to_owned(), 7)]);
-        let text = Text::fit(positions.clone(), Some(&files), &Marks::new(), &BTreeSet::new(), &mut texts).unwrap();
+        let text =
+            Text::fit(positions.clone(), Some(&files), &Marks::new(), &BTreeSet::new(), &mut texts).unwrap();
         // As it was before there were long texts: older members read it too.
-        let expected = format!(r#"{{"v":1,"p":{{"shop":"{}"}},"f":{{"out/t_insert.csv":7}}}}"#, Position::first_of(0, 9));
+        let expected = format!(
+            r#"{{"v":1,"p":{{"shop":"{}"}},"f":{{"out/t_insert.csv":7}}}}"#,
+            Position::first_of(0, 9)
+        );
         assert_eq!(text, expected);
         let read = Text::from_json("t", &text, &texts).unwrap();
         assert_eq!((read.positions, read.files, read.long.len()), (positions, files, 0));
@@ -140,13 +150,17 @@ mod tests {
         assert!(Text::from_json("t", &elsewhere, &texts).unwrap_err().to_string().contains("no list"));
     }
 
-    /// 1,000 tables of this member and of 100 others; of a member on another disk only the name of its file is known, and stays.
+    /// 1,000 tables of this member and of 100 others; of a member on another disk only the name of its file
+    /// is known, and stays.
     #[test]
     fn no_number_of_files_is_too_many() {
         let (folder, mut texts) = texts("long");
         let far = BTreeSet::from([format!("{}-{}", "0".repeat(8), "1".repeat(32))]);
         let own = marks(1, 1000);
-        let carried: Marks = (2..102).flat_map(|member| marks(member, 20)).chain([("out/t0_1_insert.csv".to_owned(), 999)]).collect();
+        let carried: Marks = (2..102)
+            .flat_map(|member| marks(member, 20))
+            .chain([("out/t0_1_insert.csv".to_owned(), 999)])
+            .collect();
         let text = Text::fit(BTreeMap::new(), Some(&own), &carried, &far, &mut texts).unwrap();
         assert!(text.len() <= Claim::TEXT_MAX, "{text}");
         let read = Text::from_json("t", &text, &texts).unwrap();

@@ -1,7 +1,9 @@
-//! What a member has on its desk: the partitions it holds, the batch it is filling, and the sink it writes to.
+//! What a member has on its desk: the partitions it holds, the batch it is filling, and the sink it writes
+//! to.
 //!
-//! The order of a commit is fixed: write the batch, flush the sink, commit offsets and file lengths as one. After a commit that failed
-//! nothing on the desk counts any more: the next assignment begins from what the group has committed, and the sink cuts the rest.
+//! The order of a commit is fixed: write the batch, flush the sink, commit offsets and file lengths as one.
+//! After a commit that failed nothing on the desk counts any more: the next assignment begins from what the
+//! group has committed, and the sink cuts the rest.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -84,7 +86,8 @@ impl Desk {
         })
     }
 
-    /// Begins with new partitions. `own` are their commits; `all` those of every partition of these topics, whose files may be cut.
+    /// Begins with new partitions. `own` are their commits; `all` those of every partition of these topics,
+    /// whose files may be cut.
     pub fn begin(&mut self, own: &[Claim], all: &[Claim]) -> Result<()> {
         self.clear();
         let mut marks: BTreeMap<String, Vec<Marks>> = BTreeMap::new();
@@ -94,7 +97,8 @@ impl Desk {
                 marks.entry(claim.topic.clone()).or_default().push(lane.carried);
             }
         }
-        let merged: BTreeMap<String, Marks> = marks.into_iter().map(|(topic, said)| (topic, crate::sink::merge_marks(&said))).collect();
+        let merged: BTreeMap<String, Marks> =
+            marks.into_iter().map(|(topic, said)| (topic, crate::sink::merge_marks(&said))).collect();
         // The files of the old desk are closed before the new one opens them.
         self.renew_sink()?;
         self.sink.recover(&merged)?;
@@ -132,18 +136,28 @@ impl Desk {
         self.spoilt
     }
 
-    /// Takes a message in; true if the batch is full. `first_kept` answers which offset is the first that Kafka still has.
-    pub fn take(&mut self, message: &Message<'_>, first_kept: impl FnOnce(&str, u32) -> Option<i64>) -> Result<bool> {
+    /// Takes a message in; true if the batch is full. `first_kept` answers which offset is the first that
+    /// Kafka still has.
+    pub fn take(
+        &mut self,
+        message: &Message<'_>,
+        first_kept: impl FnOnce(&str, u32) -> Option<i64>,
+    ) -> Result<bool> {
         let (topic, partition, offset) = (message.topic(), message.partition(), message.offset());
         if self.channel != topic {
-            debug_assert!(self.batch.rows().is_empty(), "the caller writes before another topic's message is taken");
+            debug_assert!(
+                self.batch.rows().is_empty(),
+                "the caller writes before another topic's message is taken"
+            );
             topic.clone_into(&mut self.channel);
             self.decoding = None;
             self.mates.clear();
             self.mates.extend(self.by_topic.get(topic).into_iter().flatten());
         }
         let Some(&place) = self.mates.iter().find(|place| self.lanes[**place].partition == partition) else {
-            return Err(Error::link(format!("a message of partition {partition} of topic {topic:?}, which this member does not hold")));
+            return Err(Error::link(format!(
+                "a message of partition {partition} of topic {topic:?}, which this member does not hold"
+            )));
         };
         // Offsets may be missing in a partition; what was deleted unread is another matter.
         if let Some(next) = self.lanes[place].gap_before(offset)
@@ -153,11 +167,13 @@ impl Desk {
         }
         let [shape, named, format] = message.headers([ShapeId::HEADER, "position", Encoding::HEADER]);
         let named = named.map(|header| {
-            super::claims::position_of(header).filter(|(source, _)| self.lanes[place].knows(source) || std::str::from_utf8(source).is_ok())
+            super::claims::position_of(header)
+                .filter(|(source, _)| self.lanes[place].knows(source) || std::str::from_utf8(source).is_ok())
         });
         let (source, position) = match named {
             Some(Some((source, position))) => (source, position),
-            // A foreign message, such as one of list_sync 0.1.0: its place in the partition is all there is to order it by.
+            // A foreign message, such as one of list_sync 0.1.0: its place in the partition is all there is
+            // to order it by.
             None => (&b""[..], Position::first_of(0, offset as u64)),
             Some(None) if self.relay.is_some() => (&b""[..], Position::first_of(0, offset as u64)),
             Some(None) => {
@@ -176,8 +192,12 @@ impl Desk {
             // A format that is not ours is for the program to know.
             let encoding = Encoding::of_header(format).unwrap_or_default();
             return Ok(match self.decoder.text(encoding, message.value(), &mut self.text) {
-                Ok(text) => relay.add(text, place, offset, std::str::from_utf8(source).unwrap_or_default(), position),
-                Err(error) => relay.end_before(error.context(format!("topic {topic:?}, partition {partition}, offset {offset}"))),
+                Ok(text) => {
+                    relay.add(text, place, offset, std::str::from_utf8(source).unwrap_or_default(), position)
+                }
+                Err(error) => relay.end_before(
+                    error.context(format!("topic {topic:?}, partition {partition}, offset {offset}")),
+                ),
             });
         }
         if self.batch.rows().is_empty() {
@@ -186,7 +206,8 @@ impl Desk {
         match Encoding::of_header(format) {
             None => self.rejected.add(message, "its format header names no format that is known")?,
             Some(encoding) if self.prepare_decoder(encoding, shape)? => {
-                if let Err(error) = self.decoder.decode(encoding, message.value(), position, &mut self.batch) {
+                if let Err(error) = self.decoder.decode(encoding, message.value(), position, &mut self.batch)
+                {
                     self.rejected.add(message, &error.to_string())?;
                 }
             }
@@ -224,13 +245,24 @@ impl Desk {
         Ok(true)
     }
 
-    /// The partition was read to this end, whose last offsets may be the markers of transactions, or of messages that were deleted.
-    pub fn reached(&mut self, topic: &str, partition: u32, end: i64, first_kept: impl FnOnce(&str, u32) -> Option<i64>) {
+    /// The partition was read to this end, whose last offsets may be the markers of transactions, or of
+    /// messages that were deleted.
+    pub fn reached(
+        &mut self,
+        topic: &str,
+        partition: u32,
+        end: i64,
+        first_kept: impl FnOnce(&str, u32) -> Option<i64>,
+    ) {
         // What a program was handed is counted message by message.
         if self.relay.is_some() || self.spoilt {
             return;
         }
-        let Some(lane) = self.lanes.iter_mut().find(|lane| lane.partition == partition && lane.topic == topic) else { return };
+        let Some(lane) =
+            self.lanes.iter_mut().find(|lane| lane.partition == partition && lane.topic == topic)
+        else {
+            return;
+        };
         if let Some(next) = lane.gap_before(end)
             && let Some(first) = first_kept(topic, partition).filter(|first| *first > next)
         {
@@ -357,7 +389,8 @@ impl Holder for Desk {
         }
         if !self.batch.rows().is_empty() {
             if self.sink.prepare(&self.channel, &self.batch)? {
-                // Rows that need a new file are left to the next owner: naming the file would take a commit of its own.
+                // Rows that need a new file are left to the next owner: naming the file would take a commit
+                // of its own.
                 self.batch.clear();
             } else {
                 self.write(|_| Ok(()))?;

@@ -1,9 +1,11 @@
-//! What fuzzing calls of the consumer: the texts of commits, the lists in `.list_sync/`, and headers of messages.
+//! What fuzzing calls of the consumer: the texts of commits, the lists in `.list_sync/`, and headers of
+//! messages.
 
 use super::claims::{Text, position_of};
 use super::long_texts::LongTexts;
 
-/// A text is read or refused; what was read is written as it was read. No list that it names lies outside the folder of lists.
+/// A text is read or refused; what was read is written as it was read. No list that it names lies outside the
+/// folder of lists.
 pub(crate) fn commit_text(text: &str) {
     let texts = LongTexts::new("no_such_folder/{table}", "files");
     let Ok(read) = Text::from_json("t", text, &texts) else { return };
@@ -12,8 +14,10 @@ pub(crate) fn commit_text(text: &str) {
     {
         assert_eq!(Text::from_json("t", written, &texts).ok().as_ref(), Some(&read));
     }
-    let merged =
-        crate::sink::merge_marks(&[read.files.clone(), read.files.iter().take(2).map(|(file, length)| (file.clone(), *length)).collect()]);
+    let merged = crate::sink::merge_marks(&[
+        read.files.clone(),
+        read.files.iter().take(2).map(|(file, length)| (file.clone(), *length)).collect(),
+    ]);
     assert!(
         merged.iter().all(|(file, length)| read.files.get(file).is_some_and(|known| known == length)),
         "lengths are those that were said"
@@ -26,7 +30,9 @@ pub(crate) fn commit_text(text: &str) {
 /// A list is read, under the name that its hash gives it, or refused; under another one it is refused.
 pub(crate) fn long_text(bytes: &[u8]) {
     if let Some(files) = LongTexts::parse(&LongTexts::name("files", bytes), bytes) {
-        let again = serde_json::to_vec(&files).ok().and_then(|text| LongTexts::parse(&LongTexts::name("files", &text), &text));
+        let again = serde_json::to_vec(&files)
+            .ok()
+            .and_then(|text| LongTexts::parse(&LongTexts::name("files", &text), &text));
         assert_eq!(again, Some(files));
     }
     assert_eq!(LongTexts::parse("files-0", bytes), None);

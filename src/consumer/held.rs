@@ -1,8 +1,9 @@
 //! Whether the group gives every partition to somebody.
 //!
-//! The member that shares partitions out asks one broker which there are. A broker that did not know a new topic yet leaves its partitions with
-//! nobody, and nothing tells the group later: it stands at "no lag" while messages wait. So members compare what the group holds with what is
-//! there, and join again if something is left out.
+//! The member that shares partitions out asks one broker which there are. A broker that did not know a new
+//! topic yet leaves its partitions with nobody, and nothing tells the group later: it stands at "no lag"
+//! while messages wait. So members compare what the group holds with what is there, and join again if
+//! something is left out.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -40,7 +41,8 @@ impl Held {
         now.duration_since(*self.looked.get_or_insert(now)) >= interval * self.patience
     }
 
-    /// What a look found; `None`: the group is being shared out, or nobody said. A `Link` if the same partition was left out twice.
+    /// What a look found; `None`: the group is being shared out, or nobody said. A `Link` if the same
+    /// partition was left out twice.
     pub fn looked(&mut self, now: Instant, unheld: Option<Places>) -> Result<()> {
         self.looked = Some(now);
         let Some(unheld) = unheld else { return Ok(()) };
@@ -54,7 +56,9 @@ impl Held {
         let count = self.unheld.len();
         self.unheld.clear();
         self.patience = PATIENCE_MAX.min(self.patience * 2);
-        Err(Error::link(format!("no member of the group was given partition {partition} of topic {topic:?} ({count} in all)")))
+        Err(Error::link(format!(
+            "no member of the group was given partition {partition} of topic {topic:?} ({count} in all)"
+        )))
     }
 }
 
@@ -78,7 +82,10 @@ mod tests {
         held.looked(now, Some(places(&[2]))).unwrap();
         held.looked(now, None).unwrap();
         let error = held.looked(now, Some(places(&[2, 3]))).unwrap_err();
-        assert_eq!(error.to_string(), "no member of the group was given partition 2 of topic \"t\" (2 in all)");
+        assert_eq!(
+            error.to_string(),
+            "no member of the group was given partition 2 of topic \"t\" (2 in all)"
+        );
         now += LOOK_EMPTY;
         assert!(!held.is_due(now, false));
         now += LOOK_EMPTY;

@@ -125,7 +125,8 @@ impl Lane {
         self.committed.offset.unwrap_or(0)
     }
 
-    /// What a commit says of it, given the sink's own files for its topic. `None`: there is nothing to say yet.
+    /// What a commit says of it, given the sink's own files for its topic. `None`: there is nothing to say
+    /// yet.
     pub fn claim(&self, own: Option<&Marks>, texts: &mut LongTexts) -> Result<Option<Claim>> {
         self.claim_of(&self.written, own, texts)
     }
@@ -141,7 +142,10 @@ impl Lane {
         let sources = positions.len();
         let text = Text::fit(positions, own, &self.carried, &self.long, texts)?;
         if text.len() > Claim::TEXT_MAX {
-            let fact = format!("one commit cannot name the positions of all {sources} sources of topic {:?}", self.topic);
+            let fact = format!(
+                "one commit cannot name the positions of all {sources} sources of topic {:?}",
+                self.topic
+            );
             return Err(Error::stop(fact).hint("give the sources topics of their own: topic = \"{source}\""));
         }
         Ok(Some(Claim { topic: self.topic.clone(), partition: self.partition, offset: Some(offset), text }))

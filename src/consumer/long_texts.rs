@@ -1,9 +1,12 @@
-//! Names of files that are too many for the text of a commit: they lie in a file beside the sink's files, and the commit names that file.
+//! Names of files that are too many for the text of a commit: they lie in a file beside the sink's files, and
+//! the commit names that file.
 //!
-//! A broker takes 4,096 bytes of text with an offset (`offset.metadata.max.bytes`): the names of some 50 files. A topic of 1,000 tables has
-//! more, and so has a group of 100 members. The file is named by a hash of what it holds, so it is whole or it is not the file, and partitions that name
-//! the same files share it. It is on the disk before the commit that names it. An older one is removed when a commit of the same assignment has replaced
-//! it for every partition; one that a crash or a hand-over left is removed at a later assignment, if no commit of the group names it.
+//! A broker takes 4,096 bytes of text with an offset (`offset.metadata.max.bytes`): the names of some 50
+//! files. A topic of 1,000 tables has more, and so has a group of 100 members. The file is named by a hash of
+//! what it holds, so it is whole or it is not the file, and partitions that name the same files share it. It
+//! is on the disk before the commit that names it. An older one is removed when a commit of the same
+//! assignment has replaced it for every partition; one that a crash or a hand-over left is removed at a later
+//! assignment, if no commit of the group names it.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -16,7 +19,8 @@ use sha2::{Digest, Sha256};
 use crate::sink::{Marks, file_failure, fixed_folder};
 use crate::{Error, Result};
 
-/// A file that no commit names may still be about to be named, by a member that is just committing. None takes so long.
+/// A file that no commit names may still be about to be named, by a member that is just committing. None
+/// takes so long.
 const LEFT_OVER: Duration = Duration::from_hours(1);
 
 /// Hexadecimal digits of a file's name.
@@ -39,12 +43,18 @@ impl LongTexts {
     /// For the members of a group that write to this path.
     pub fn new(path: &str, group: &str) -> Self {
         let folder = fixed_folder(path).join(".list_sync");
-        Self { folder, group: digits(group.as_bytes())[..GROUP_DIGITS].to_owned(), held: BTreeSet::new(), next: BTreeSet::new() }
+        Self {
+            folder,
+            group: digits(group.as_bytes())[..GROUP_DIGITS].to_owned(),
+            held: BTreeSet::new(),
+            next: BTreeSet::new(),
+        }
     }
 
     /// Writes these names down, if they are not yet; answers what a commit calls them.
     pub fn store(&mut self, files: &Marks) -> Result<String> {
-        let text = serde_json::to_vec(files).map_err(|cause| Error::stop("the names of files cannot be written").cause(cause))?;
+        let text = serde_json::to_vec(files)
+            .map_err(|cause| Error::stop("the names of files cannot be written").cause(cause))?;
         let name = Self::name(&self.group, &text);
         if !self.held.contains(&name) && !self.next.contains(&name) {
             let path = self.path(&name);
@@ -61,7 +71,8 @@ impl LongTexts {
     fn write(&self, path: &Path, text: &[u8]) -> io::Result<()> {
         fs::create_dir_all(&self.folder)?;
         // Members of one folder may write the same names at once.
-        let new = path.with_extension(format!("{}.{:?}.new", std::process::id(), std::thread::current().id()));
+        let new =
+            path.with_extension(format!("{}.{:?}.new", std::process::id(), std::thread::current().id()));
         let mut file = File::create(&new)?;
         file.write_all(text)?;
         file.sync_all()?;
@@ -79,16 +90,23 @@ impl LongTexts {
         };
         match Self::parse(name, &text) {
             Some(files) => Ok(Some(files)),
-            None => Err(Error::stop(format!("file \"{}\", which a commit names, was changed", path.display())).hint(
-                "bring it back from a copy of the folder; or give the sink a new group and an empty folder, and it writes all files again",
+            None => Err(Error::stop(format!(
+                "file \"{}\", which a commit names, was changed",
+                path.display()
+            ))
+            .hint(
+                "bring it back from a copy of the folder; or give the sink a new group and an empty folder, \
+                 and it writes all files again",
             )),
         }
     }
 
     /// Whether [`LongTexts::store`] could have answered it: what else a commit says never becomes a path.
     pub fn is_name(name: &str) -> bool {
-        let is_hash = |text: &str, length| text.len() == length && text.bytes().all(|digit| digit.is_ascii_hexdigit());
-        name.split_once('-').is_some_and(|(group, hash)| is_hash(group, GROUP_DIGITS) && is_hash(hash, DIGITS))
+        let is_hash =
+            |text: &str, length| text.len() == length && text.bytes().all(|digit| digit.is_ascii_hexdigit());
+        name.split_once('-')
+            .is_some_and(|(group, hash)| is_hash(group, GROUP_DIGITS) && is_hash(hash, DIGITS))
     }
 
     /// The names in a file, whose own name has the hash of its text.
@@ -106,13 +124,19 @@ impl LongTexts {
         self.held = next;
     }
 
-    /// A new assignment begins. What earlier ones of any member left behind is removed, unless a commit names it.
+    /// A new assignment begins. What earlier ones of any member left behind is removed, unless a commit names
+    /// it.
     pub fn begin(&mut self, named: &BTreeSet<String>) {
         self.held.clear();
         self.next.clear();
         for entry in fs::read_dir(&self.folder).into_iter().flatten().flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();
-            let is_old = || entry.metadata().and_then(|data| data.modified()).is_ok_and(|at| at.elapsed().is_ok_and(|age| age > LEFT_OVER));
+            let is_old = || {
+                entry
+                    .metadata()
+                    .and_then(|data| data.modified())
+                    .is_ok_and(|at| at.elapsed().is_ok_and(|age| age > LEFT_OVER))
+            };
             let is_ours = name.strip_prefix(&self.group).is_some_and(|rest| rest.starts_with('-'));
             if is_ours && !named.contains(name.trim_end_matches(".json")) && is_old() {
                 // Nothing is lost if it stays.
@@ -172,7 +196,11 @@ mod tests {
     fn what_a_commit_replaced_is_removed_and_nothing_before() {
         let (_scratch, mut texts) = scratch("long_texts");
         let first = texts.store(&marks(1)).unwrap();
-        assert_eq!((&texts.store(&marks(1)).unwrap(), files(&texts)), (&first, 1), "the same names are one file");
+        assert_eq!(
+            (&texts.store(&marks(1)).unwrap(), files(&texts)),
+            (&first, 1),
+            "the same names are one file"
+        );
         assert_eq!(texts.load(&first).unwrap(), Some(marks(1)));
         texts.committed();
         let second = texts.store(&marks(2)).unwrap();

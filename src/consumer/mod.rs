@@ -1,8 +1,9 @@
 //! Kafka -> files. Runs kafka -> format -> sink, and is the only place that commits an offset.
 //!
-//! Each member is one thread with its own client, desk and files. Exactly once comes from three things together: the `position` header
-//! (what was read before is dropped), the commit's text (offset and file lengths hold or fail as one), and the cut at each new
-//! assignment (what no commit vouches for is removed). See `claims`.
+//! Each member is one thread with its own client, desk and files. Exactly once comes from three things
+//! together: the `position` header (what was read before is dropped), the commit's text (offset and file
+//! lengths hold or fail as one), and the cut at each new assignment (what no commit vouches for is removed).
+//! See `claims`.
 
 mod claims;
 mod desk;
@@ -50,12 +51,14 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// With `once`: how often the group's offsets are compared with the end.
 const LOOK: Duration = Duration::from_millis(500);
 
-/// Runs `instances` members for each of the sinks of these names, or all, until they are told to stop or, with `once`, have caught up.
+/// Runs `instances` members for each of the sinks of these names, or all, until they are told to stop or,
+/// with `once`, have caught up.
 pub fn run(config: &Config, names: &[String], instances: u32, control: &Control) -> Result<()> {
     run_beside(config, names, instances, control, None)
 }
 
-/// The same, beside a connector in this process: with `once`, the end is where the topics end after `producing` has become false.
+/// The same, beside a connector in this process: with `once`, the end is where the topics end after
+/// `producing` has become false.
 pub(crate) fn run_beside(
     config: &Config,
     names: &[String],
@@ -69,7 +72,9 @@ pub(crate) fn run_beside(
         let topics = Arc::new(Topics::connect(&settings)?);
         // A connector in this process makes its topics itself.
         for sink in sinks.iter().filter(|_| producing.is_none()) {
-            topics.look_for(&sink.topics, control.once).map_err(|error| error.context(format!("sink {:?}", sink.name)))?;
+            topics
+                .look_for(&sink.topics, control.once)
+                .map_err(|error| error.context(format!("sink {:?}", sink.name)))?;
         }
         Common::new(settings.clone(), topics, control, producing)
     };
@@ -90,14 +95,20 @@ pub(crate) fn run_beside(
         .map(|(sink, number)| Attendance::new(sink, (number, member_id(sink, number, instances)), &common))
         .collect::<Result<_>>()?;
     std::thread::scope(|scope| {
-        let running: Vec<_> = members.into_iter().map(|mut member| threads::spawn_scoped(scope, move || member.supervise())).collect();
-        let ended = running.into_iter().map(|member| member.join().unwrap_or_else(|_| Err(Error::stop("a consumer's thread died"))));
+        let running: Vec<_> = members
+            .into_iter()
+            .map(|mut member| threads::spawn_scoped(scope, move || member.supervise()))
+            .collect();
+        let ended = running
+            .into_iter()
+            .map(|member| member.join().unwrap_or_else(|_| Err(Error::stop("a consumer's thread died"))));
         ended.collect::<Vec<_>>().into_iter().collect()
     })
 }
 
-/// Runs one member of the only sink's group, whose messages go to `receiver` instead of files, until it is told to stop, the receiver
-/// wants no more or, with `once`, it has caught up. Calls the receiver on this thread.
+/// Runs one member of the only sink's group, whose messages go to `receiver` instead of files, until it is
+/// told to stop, the receiver wants no more or, with `once`, it has caught up. Calls the receiver on this
+/// thread.
 pub fn relay(config: &Config, receiver: Box<dyn Receiver>, control: &Control) -> Result<()> {
     let settings = crate::connector::settings(config)?;
     let sinks = config.need_sinks(&[])?;
@@ -143,12 +154,18 @@ struct Common<'a> {
     is_far: bool,
     control: &'a Control,
     producing: Option<&'a AtomicBool>,
-    /// With `once`: where the partitions of each topic ended when the run began; asked by the first member for all.
+    /// With `once`: where the partitions of each topic ended when the run began; asked by the first member
+    /// for all.
     ends: Mutex<BTreeMap<String, Vec<(i64, i64)>>>,
 }
 
 impl<'a> Common<'a> {
-    fn new(settings: Settings, topics: Arc<Topics>, control: &'a Control, producing: Option<&'a AtomicBool>) -> Result<Self> {
+    fn new(
+        settings: Settings,
+        topics: Arc<Topics>,
+        control: &'a Control,
+        producing: Option<&'a AtomicBool>,
+    ) -> Result<Self> {
         let (is_far, shapes) = (topics.is_far()?, Arc::new(Shapes::new(&settings, &topics)));
         Ok(Self { settings, topics, shapes, is_far, control, producing, ends: Mutex::default() })
     }
@@ -168,7 +185,11 @@ struct Attendance<'a> {
 }
 
 impl<'a> Attendance<'a> {
-    fn new(sink: &'a config::Sink, (number, id): (u32, Option<String>), common: &'a Common<'a>) -> Result<Self> {
+    fn new(
+        sink: &'a config::Sink,
+        (number, id): (u32, Option<String>),
+        common: &'a Common<'a>,
+    ) -> Result<Self> {
         let patterns = sink.topics.iter().map(|pattern| subscription(pattern)).collect();
         let rejected = Rejected::new(&sink.path, id.as_deref(), &sink.name);
         let owned = sink.clone();
@@ -216,7 +237,8 @@ impl<'a> Attendance<'a> {
             self.ends = Some(self.ends_now()?);
         }
         if self.figures.life.state().is_empty() {
-            let is_there = self.common.topics.names().is_ok_and(|names| names.iter().any(|name| self.sink.takes(name)));
+            let is_there =
+                self.common.topics.names().is_ok_and(|names| names.iter().any(|name| self.sink.takes(name)));
             self.figures.life.set_state(if is_there { "joining" } else { SinkFigures::WAITING });
         }
         let member = Member::join(
@@ -266,7 +288,9 @@ impl<'a> Attendance<'a> {
                         }
                     }
                     for (topic, partition, end) in std::mem::take(&mut fetched.ends) {
-                        desk.reached(&topic, partition, end, |topic, partition| member.first_kept(topic, partition));
+                        desk.reached(&topic, partition, end, |topic, partition| {
+                            member.first_kept(topic, partition)
+                        });
                     }
                     // A program gets what is here rather than wait for a full batch.
                     if relays && !fetched.is_full {
@@ -287,8 +311,9 @@ impl<'a> Attendance<'a> {
                 self.commit(member)?;
                 commits.done(now, Instant::now());
             }
-            let is_at_end =
-                self.common.control.once && !has_seen_end && self.ends.as_ref().is_some_and(|ends| self.desk().has_read_to(ends));
+            let is_at_end = self.common.control.once
+                && !has_seen_end
+                && self.ends.as_ref().is_some_and(|ends| self.desk().has_read_to(ends));
             has_seen_end |= is_at_end;
             if self.common.control.once && (is_at_end || looks.is_due(now, come)) {
                 // What the commit took has nothing to do with it.
@@ -310,7 +335,8 @@ impl<'a> Attendance<'a> {
         }
         let all = self.common.topics.sizes().and_then(|sizes| self.matching(sizes));
         let unheld = all.and_then(|all| member.unheld(&all));
-        let unheld = unheld.inspect_err(|error| tracing::debug!(sink = self.sink.name, "{error}")).ok().flatten();
+        let unheld =
+            unheld.inspect_err(|error| tracing::debug!(sink = self.sink.name, "{error}")).ok().flatten();
         self.figures.set_unheld(unheld.as_ref().map_or(0, BTreeSet::len));
         self.held.looked(Instant::now(), unheld)
     }
@@ -328,8 +354,8 @@ impl<'a> Attendance<'a> {
         let mut all = self.partitions()?;
         all.extend(given.iter().filter(|partition| !all.contains(partition)).cloned().collect::<Vec<_>>());
         let own = member.committed(given)?;
-        // Said again by this generation of the group: a commit of an older one whose outcome nobody knows can no longer land behind it.
-        // Refused only while the next hand-over is under way, and that begins anew.
+        // Said again by this generation of the group: a commit of an older one whose outcome nobody knows can
+        // no longer land behind it. Refused only while the next hand-over is under way, and that begins anew.
         if let Err(error) = member.commit(&own) {
             tracing::debug!(sink = self.sink.name, "{error}");
         }
@@ -352,14 +378,18 @@ impl<'a> Attendance<'a> {
         Ok(())
     }
 
-    /// All partitions of the topics that the sink reads, as the broker says that knows most: of one that is overlooked here the files would be cut
-    /// at a length that is too old.
+    /// All partitions of the topics that the sink reads, as the broker says that knows most: of one that is
+    /// overlooked here the files would be cut at a length that is too old.
     fn partitions(&self) -> Result<Vec<(String, u32)>> {
         self.matching(self.common.topics.sizes_everywhere()?)
     }
 
     fn matching(&self, sizes: BTreeMap<String, u32>) -> Result<Vec<(String, u32)>> {
-        let wanted = self.patterns.iter().map(|pattern| Regex::new(pattern)).collect::<std::result::Result<Vec<_>, _>>();
+        let wanted = self
+            .patterns
+            .iter()
+            .map(|pattern| Regex::new(pattern))
+            .collect::<std::result::Result<Vec<_>, _>>();
         let wanted = wanted.map_err(|cause| Error::usage("bad topic pattern").cause(cause))?;
         let mut partitions = Vec::new();
         for (topic, count) in sizes {

@@ -1,22 +1,26 @@
-//! Whether silence is peace. A client that no longer fetches says nothing of it: brokers that die while it is finding its first offset can
-//! leave it so. Progress is measured, not assumed, so a member to whom nothing comes looks whether something waits, and if so joins again.
+//! Whether silence is peace. A client that no longer fetches says nothing of it: brokers that die while it is
+//! finding its first offset can leave it so. Progress is measured, not assumed, so a member to whom nothing
+//! comes looks whether something waits, and if so joins again.
 
 use std::time::{Duration, Instant};
 
 use crate::kafka::{Holder, Member};
 use crate::{Error, Result};
 
-/// How long nothing may come before a look, and after a look that found something. Longer than a session and a rebalance last.
+/// How long nothing may come before a look, and after a look that found something. Longer than a session and
+/// a rebalance last.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What waits need not be for us (a transaction's marker is an offset, too): each time that joining again brought nothing, patience doubles up to this.
+/// What waits need not be for us (a transaction's marker is an offset, too): each time that joining again
+/// brought nothing, patience doubles up to this.
 const PATIENCE_MAX: Duration = Duration::from_hours(1);
 
 /// The silence of one member, over all the times it joins.
 #[derive(Debug)]
 pub struct Quiet {
     since: Option<Instant>,
-    /// At the last look something waited, or nobody said that nothing does. One look is not enough: a link that has just healed needs its time.
+    /// At the last look something waited, or nobody said that nothing does. One look is not enough: a link
+    /// that has just healed needs its time.
     waiting: bool,
     patience: Duration,
 }
@@ -53,8 +57,12 @@ impl Quiet {
         let waited = 2 * self.patience.as_secs();
         (self.waiting, self.patience) = (false, PATIENCE_MAX.min(self.patience * 2));
         Err(match unread {
-            Ok(unread) => Error::link(format!("{unread} messages wait in Kafka, and none came for {waited} s")),
-            Err(cause) => Error::link(format!("nothing came for {waited} s, and whether messages wait cannot be asked: {cause}")),
+            Ok(unread) => {
+                Error::link(format!("{unread} messages wait in Kafka, and none came for {waited} s"))
+            }
+            Err(cause) => Error::link(format!(
+                "nothing came for {waited} s, and whether messages wait cannot be asked: {cause}"
+            )),
         })
     }
 }
@@ -78,7 +86,10 @@ mod tests {
         after(&mut quiet, 1, Ok(5)).unwrap();
         after(&mut quiet, 1, Ok(5)).unwrap();
         let error = after(&mut quiet, 30, Ok(5)).unwrap_err();
-        assert_eq!((error.kind(), error.to_string().as_str()), (Kind::Link, "5 messages wait in Kafka, and none came for 60 s"));
+        assert_eq!(
+            (error.kind(), error.to_string().as_str()),
+            (Kind::Link, "5 messages wait in Kafka, and none came for 60 s")
+        );
         // Twice as patient: the looks are 60 s apart.
         after(&mut quiet, 1, Ok(5)).unwrap();
         after(&mut quiet, 60, Ok(5)).unwrap();
@@ -98,6 +109,9 @@ mod tests {
         after(&mut quiet, 30, Err(Error::link("timed out"))).unwrap();
         after(&mut quiet, 1, Ok(0)).unwrap();
         let error = after(&mut quiet, 30, Err(Error::link("timed out"))).unwrap_err();
-        assert_eq!(error.to_string(), "nothing came for 60 s, and whether messages wait cannot be asked: timed out");
+        assert_eq!(
+            error.to_string(),
+            "nothing came for 60 s, and whether messages wait cannot be asked: timed out"
+        );
     }
 }

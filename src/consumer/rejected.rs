@@ -1,5 +1,6 @@
-//! Messages that no format can read are put aside, one JSON line each, in `<path>.rejected.jsonl`: topic, partition, offset, reason
-//! and the message itself (`message`, or `message_hex` if it is no UTF-8). The consumer goes on.
+//! Messages that no format can read are put aside, one JSON line each, in `<path>.rejected.jsonl`: topic,
+//! partition, offset, reason and the message itself (`message`, or `message_hex` if it is no UTF-8). The
+//! consumer goes on.
 //!
 //! A message may be met again after a crash; what the file holds already is not added twice.
 
@@ -46,7 +47,12 @@ impl Rejected {
     /// Puts a message aside.
     pub fn add(&mut self, message: &Message<'_>, reason: &str) -> Result<()> {
         self.count += 1;
-        tracing::warn!(topic = message.topic(), partition = message.partition(), offset = message.offset(), "message put aside: {reason}");
+        tracing::warn!(
+            topic = message.topic(),
+            partition = message.partition(),
+            offset = message.offset(),
+            "message put aside: {reason}"
+        );
         let fail = |cause| crate::sink::file_failure("write", &self.path, cause);
         let (file, known) = match &mut self.open {
             Some(open) => open,

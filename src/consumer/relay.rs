@@ -1,6 +1,7 @@
 //! Messages for a program instead of files: handed over as they lie in the topics, in batches.
 //!
-//! The desk keeps its promises: repeats are left out by their position, and offsets are committed only for what the receiver is done with.
+//! The desk keeps its promises: repeats are left out by their position, and offsets are committed only for
+//! what the receiver is done with.
 
 use super::lane::Lane;
 use crate::change::Position;
@@ -8,11 +9,11 @@ use crate::{Error, Result};
 
 /// A program's side of a consumer.
 ///
-/// **Order.** Messages of a partition come in its order, each once between two starts.
-/// **Promise.** What is counted as done is committed within the commit interval; what is not comes again at the next start.
-/// **Stop.** An answer below the number of messages ends the consumer: the first ones are committed, the rest is not.
-/// **Errors.** Nothing that was not committed before counts. `Link`: the member joins its group again. `Stop`: the consumer ends.
-/// **Callers.** One thread.
+/// **Order.** Messages of a partition come in its order, each once between two starts. **Promise.** What is
+/// counted as done is committed within the commit interval; what is not comes again at the next start.
+/// **Stop.** An answer below the number of messages ends the consumer: the first ones are committed, the rest
+/// is not. **Errors.** Nothing that was not committed before counts. `Link`: the member joins its group
+/// again. `Stop`: the consumer ends. **Callers.** One thread.
 pub trait Receiver: Send {
     /// Takes messages and answers how many of them, from the first on, are done with.
     fn receive(&mut self, messages: &Messages) -> Result<usize>;
@@ -101,11 +102,18 @@ impl Relay {
             sources.push(source.to_owned());
             sources.len() - 1
         });
-        places.push(Place { end: bytes.len() as u32, lane: lane as u32, source: source as u32, offset, position });
+        places.push(Place {
+            end: bytes.len() as u32,
+            lane: lane as u32,
+            source: source as u32,
+            offset,
+            position,
+        });
         places.len() >= self.count_max || bytes.len() >= Messages::BYTES_MAX
     }
 
-    /// Ends the consumer for `error`, behind the messages gathered so far: they are handed over and committed. True, since no more fit.
+    /// Ends the consumer for `error`, behind the messages gathered so far: they are handed over and
+    /// committed. True, since no more fit.
     pub fn end_before(&mut self, error: Error) -> bool {
         if !self.ended && self.unreadable.is_none() {
             self.unreadable = Some(error);
@@ -130,7 +138,11 @@ impl Relay {
         } else {
             self.ended = true;
             for place in &self.messages.places[..done] {
-                lanes[place.lane as usize].wrote_to(place.offset, &self.messages.sources[place.source as usize], place.position);
+                lanes[place.lane as usize].wrote_to(
+                    place.offset,
+                    &self.messages.sources[place.source as usize],
+                    place.position,
+                );
             }
         }
         for run in self.messages.places[..done].chunk_by(|one, next| one.lane == next.lane) {
@@ -165,7 +177,11 @@ mod tests {
     }
 
     fn lane(partition: u32) -> Lane {
-        Lane::new(&Claim { topic: "t".to_owned(), partition, offset: Some(5), text: String::new() }, &LongTexts::new("t", "g")).unwrap()
+        Lane::new(
+            &Claim { topic: "t".to_owned(), partition, offset: Some(5), text: String::new() },
+            &LongTexts::new("t", "g"),
+        )
+        .unwrap()
     }
 
     fn filled(relay: &mut Relay, lanes: &mut [Lane]) {
@@ -229,6 +245,9 @@ mod tests {
         let (mut relay, mut lanes) = (Relay::new(Box::new(First(2, Arc::default()))), [lane(0), lane(1)]);
         filled(&mut relay, &mut lanes);
         relay.end_before(Error::stop("of the test"));
-        assert_eq!((handed(&mut relay, &mut lanes), relay.ended, relay.unreadable.is_none()), (2, true, true));
+        assert_eq!(
+            (handed(&mut relay, &mut lanes), relay.ended, relay.unreadable.is_none()),
+            (2, true, true)
+        );
     }
 }

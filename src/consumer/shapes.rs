@@ -1,5 +1,6 @@
-//! Which columns a table has, as the connector wrote it down: shapes by their ids, read from `list_sync.tables` when a message names one that is not
-//! known yet. All members of a process share what was read.
+//! Which columns a table has, as the connector wrote it down: shapes by their ids, read from
+//! `list_sync.tables` when a message names one that is not known yet. All members of a process share what was
+//! read.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,7 +11,8 @@ use crate::format::{ShapeId, shape_of_text};
 use crate::kafka::{self, Settings, Topics};
 use crate::{Error, Result};
 
-/// A shape is acknowledged before the first row that names it, so one look finds it. More looks are for topics that a mirror copies one after the other.
+/// A shape is acknowledged before the first row that names it, so one look finds it. More looks are for
+/// topics that a mirror copies one after the other.
 const LOOKS: usize = 5;
 const BETWEEN_LOOKS: Duration = Duration::from_millis(500);
 
@@ -45,7 +47,9 @@ impl Shapes {
             if let Some(known) = read.tables.get(&id) {
                 return match known {
                     Ok(table) => Ok(Arc::clone(table)),
-                    Err(error) => Err(Error::stop(error.to_string()).hint(error.hint_text().unwrap_or_default())),
+                    Err(error) => {
+                        Err(Error::stop(error.to_string()).hint(error.hint_text().unwrap_or_default()))
+                    }
                 };
             }
             if look > 1 {
@@ -56,11 +60,14 @@ impl Shapes {
             }
         }
         let tables = kafka::Shapes::TOPIC;
-        Err(Error::stop(format!("topic {tables:?} does not say which columns the table of a message of topic {topic:?} has (shape {id})")).hint(
-            format!(
-                "a mirror of {topic:?} needs {tables:?} too; if it was deleted, restart the connector: it writes there again what its tables look like now"
-            ),
+        Err(Error::stop(format!(
+            "topic {tables:?} does not say which columns the table of a message of \
+            topic {topic:?} has (shape {id})"
         ))
+        .hint(format!(
+            "a mirror of {topic:?} needs {tables:?} too; if it was deleted, restart the connector: it \
+                 writes there again what its tables look like now"
+        )))
     }
 
     fn look(&self, read: &mut Read) -> Result<()> {
@@ -81,7 +88,8 @@ impl Read {
     fn understand(&mut self, id: ShapeId) {
         let texts = self.texts.remove(&id).unwrap_or_default();
         // The id is a hash of the text: whatever else lies in the topic is none of ours.
-        let ours = texts.iter().find(|text| std::str::from_utf8(text).is_ok_and(|text| ShapeId::of(text) == id));
+        let ours =
+            texts.iter().find(|text| std::str::from_utf8(text).is_ok_and(|text| ShapeId::of(text) == id));
         if let Some(text) = ours {
             self.tables.insert(id, shape_of_text(text).map(Arc::new));
         }

@@ -29,7 +29,15 @@ impl Told {
     /// A member that has no place in its group yet.
     pub fn new(figures: Arc<SinkFigures>, member: u32) -> Self {
         figures.member(member, None);
-        Self { figures, member, oldest_ms: 0, written_ms: Vec::new(), files: Files::default(), rejected: 0, repeats: 0 }
+        Self {
+            figures,
+            member,
+            oldest_ms: 0,
+            written_ms: Vec::new(),
+            files: Files::default(),
+            rejected: 0,
+            repeats: 0,
+        }
     }
 
     /// The first row of a batch.
@@ -84,7 +92,8 @@ impl Told {
             partition = lane.partition,
             from = next,
             to = first - 1,
-            "Kafka deleted messages before this group had read them: their changes are in no file; give the topic a longer retention"
+            "Kafka deleted messages before this group had read them: their changes are in no file; give the \
+             topic a longer retention"
         );
     }
 

@@ -1,8 +1,9 @@
 //! When a member does again what it must wait for: a commit, or a look whether it has caught up.
 //!
-//! While messages come, waiting costs: of the time, at most a tenth goes by in waiting, so a far broker is asked less often. But not ever less
-//! often: an answer that took long for once, since the brokers were busy or away, puts the next question off by seconds, not minutes. And while
-//! nothing comes, waiting costs nothing.
+//! While messages come, waiting costs: of the time, at most a tenth goes by in waiting, so a far broker is
+//! asked less often. But not ever less often: an answer that took long for once, since the brokers were busy
+//! or away, puts the next question off by seconds, not minutes. And while nothing comes, waiting costs
+//! nothing.
 
 use std::time::{Duration, Instant};
 
@@ -50,7 +51,11 @@ mod tests {
         let (began, took) = (Instant::now(), Duration::from_millis(took_ms));
         turn.done(began, began + took);
         [true, false].map(|come| {
-            (0_u64..100_000).map(Duration::from_millis).find(|after| turn.is_due(began + took + *after, come)).unwrap().as_millis()
+            (0_u64..100_000)
+                .map(Duration::from_millis)
+                .find(|after| turn.is_due(began + took + *after, come))
+                .unwrap()
+                .as_millis()
         })
     }
 

@@ -12,11 +12,12 @@ use crate::{Error, Result};
 
 /// One source, read by a program.
 ///
-/// **Order.** Batches come in commit order; a change comes once between two openings.
-/// **Promise.** What is acknowledged is saved in the state file and confirmed to the database. What is not comes again at the next opening.
-/// **Without a state file** the stream begins now and leaves nothing on the server: PostgreSQL's slot is a temporary one. When such a connection breaks, the
-/// changes since are lost, and so the stream ends with an error.
-/// **Callers.** One thread; [`Feed::keep_alive`] at least every [`crate::source::KEEP_ALIVE`] while it does not read.
+/// **Order.** Batches come in commit order; a change comes once between two openings. **Promise.** What is
+/// acknowledged is saved in the state file and confirmed to the database. What is not comes again at the next
+/// opening. **Without a state file** the stream begins now and leaves nothing on the server: PostgreSQL's
+/// slot is a temporary one. When such a connection breaks, the changes since are lost, and so the stream ends
+/// with an error. **Callers.** One thread; [`Feed::keep_alive`] at least every [`crate::source::KEEP_ALIVE`]
+/// while it does not read.
 pub struct Feed {
     name: String,
     source: Box<dyn Source>,
@@ -45,7 +46,15 @@ impl Feed {
             state
         };
         let key_only = source.identity == config::RowIdentity::Key;
-        Ok(Self { name: source.name.clone(), source: reader, key_only, file, handed: state.written, state, is_broken: false })
+        Ok(Self {
+            name: source.name.clone(),
+            source: reader,
+            key_only,
+            file,
+            handed: state.written,
+            state,
+            is_broken: false,
+        })
     }
 
     /// The end of the database's log at this moment.
@@ -53,8 +62,8 @@ impl Feed {
         self.source.head()
     }
 
-    /// Fills `batch` with the next changes; it may stay empty after `wait`. A connection that broke is opened again, with an error of the kind
-    /// `Link` if that fails: call it again after a pause, or give up.
+    /// Fills `batch` with the next changes; it may stay empty after `wait`. A connection that broke is opened
+    /// again, with an error of the kind `Link` if that fails: call it again after a pause, or give up.
     pub fn read(&mut self, batch: &mut Batch, wait: Duration) -> Result<()> {
         batch.clear();
         if !self.is_broken
@@ -85,7 +94,8 @@ impl Feed {
         Ok(())
     }
 
-    /// The program is done with all changes up to `written`, and thereby with all before `checkpoint`: saves it and lets the database release its log.
+    /// The program is done with all changes up to `written`, and thereby with all before `checkpoint`: saves
+    /// it and lets the database release its log.
     pub fn acknowledge(&mut self, checkpoint: Option<&Checkpoint>, written: Position) -> Result<()> {
         self.state.written = self.state.written.max(written);
         if let Some(checkpoint) = checkpoint {
@@ -104,14 +114,17 @@ impl Feed {
         if self.is_broken { Ok(()) } else { self.source.keep_alive().or_else(|error| self.broke(error)) }
     }
 
-    /// Notes a broken connection; what else went wrong, and a break without a saved place to go on from, is an error.
+    /// Notes a broken connection; what else went wrong, and a break without a saved place to go on from, is
+    /// an error.
     fn broke(&mut self, error: Error) -> Result<()> {
         let error = error.context(format!("source {:?}", self.name));
         if error.kind() != Kind::Link {
             return Err(error);
         }
         if self.file.is_none() {
-            return Err(error.definite().hint("name a state file: then the stream goes on after a broken connection"));
+            return Err(error
+                .definite()
+                .hint("name a state file: then the stream goes on after a broken connection"));
         }
         tracing::warn!(source = self.name, "{error}; connecting again");
         self.is_broken = true;

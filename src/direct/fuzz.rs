@@ -2,7 +2,8 @@
 
 use super::state::StateFile;
 
-/// A state is read or refused; what was read is written as it was read. With the right checksum in front, damage gets further.
+/// A state is read or refused; what was read is written as it was read. With the right checksum in front,
+/// damage gets further.
 pub(crate) fn state(text: &str) {
     let json = text.split_once('\n').map_or(text, |(_, json)| json);
     for text in [text.to_owned(), format!("{:08x}\n{json}", crc32fast::hash(json.as_bytes()))] {

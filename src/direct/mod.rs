@@ -1,4 +1,5 @@
-//! Databases -> files without Kafka. Runs source -> sink; position and files advance together, by one rename of the state file.
+//! Databases -> files without Kafka. Runs source -> sink; position and files advance together, by one rename
+//! of the state file.
 
 mod feed;
 #[cfg(any(test, feature = "fuzzing"))]
@@ -29,15 +30,18 @@ const ANSWER_TIME: Duration = Duration::from_secs(5);
 
 /// Runs all sources until they are told to stop or, with `once`, have caught up.
 ///
-/// A source that a person must look after ends alone, loudly; the error is answered when all have ended. Trouble that may pass is waited for. With `once`, and
-/// unless [`Control::waits_at_start`] says otherwise for a first start, the first failure ends them all.
+/// A source that a person must look after ends alone, loudly; the error is answered when all have ended.
+/// Trouble that may pass is waited for. With `once`, and unless [`Control::waits_at_start`] says otherwise
+/// for a first start, the first failure ends them all.
 pub fn run(config: &Config, control: &Control) -> Result<()> {
     config.need_sources(&[])?;
     config.need_sinks(&[])?;
     std::thread::scope(|scope| {
         let work = |source| threads::spawn_scoped(scope, move || supervise(source, &config.sinks, control));
         let running: Vec<_> = config.sources.iter().map(work).collect();
-        let ended = running.into_iter().map(|source| source.join().unwrap_or_else(|_| Err(Error::stop("a source's thread died"))));
+        let ended = running
+            .into_iter()
+            .map(|source| source.join().unwrap_or_else(|_| Err(Error::stop("a source's thread died"))));
         ended.collect::<Vec<_>>().into_iter().collect()
     })
 }
@@ -89,7 +93,9 @@ fn state_file(config: &Config, source: &config::Source) -> StateFile {
 /// Moves the saved place of a source that does not run; the files stay as they are.
 pub(crate) fn replace_saved(config: &Config, source: &config::Source, checkpoint: Checkpoint) -> Result<()> {
     let file = state_file(config, source);
-    let Some(mut state) = file.load()? else { return Err(Error::stop(format!("source {:?} has no saved place to move", source.name))) };
+    let Some(mut state) = file.load()? else {
+        return Err(Error::stop(format!("source {:?} has no saved place to move", source.name)));
+    };
     state.checkpoint = checkpoint;
     file.save(&state)
 }
@@ -99,22 +105,26 @@ pub(crate) fn forget_saved(config: &Config, source: &config::Source) -> Result<(
     state_file(config, source).remove()
 }
 
-/// Without a saved position, a slot that is there already feeds files in another folder, or a connector. Reading from it here would take its
-/// changes away from them, and they could never go on.
+/// Without a saved position, a slot that is there already feeds files in another folder, or a connector.
+/// Reading from it here would take its changes away from them, and they could never go on.
 fn refuse_the_slot_of_others(config: &config::Source, file: &StateFile) -> Result<()> {
     if config.address.dialect != Dialect::Postgres {
         return Ok(());
     }
     // A server that cannot be asked is told of by the start itself.
-    let asked = source::measure(&config.address, &config.slot, ANSWER_TIME).behind(&Restart::Postgres { lsn: 0, last: None });
+    let asked = source::measure(&config.address, &config.slot, ANSWER_TIME)
+        .behind(&Restart::Postgres { lsn: 0, last: None });
     if asked.is_ok_and(|distance| distance.is_read.is_some()) {
         let (slot, name) = (&config.slot, &config.name);
-        return Err(Error::stop(format!("source {name:?}: slot {slot:?} is there already, but no saved position in \"{file}\"")).hint(
-            format!(
-                "start in the folder where the slot's files are, or give this source another name; if nobody needs the slot: \
+        return Err(Error::stop(format!(
+            "source {name:?}: slot {slot:?} is there already, but no saved \
+            position in \"{file}\""
+        ))
+        .hint(format!(
+            "start in the folder where the slot's files are, or give this source another name; if \
+                 nobody needs the slot: \
                  SELECT pg_drop_replication_slot('{slot}')"
-            ),
-        ));
+        )));
     }
     Ok(())
 }
@@ -164,7 +174,18 @@ impl<'a> Direct<'a> {
         let mut told = Told::new(control, &config.name, sinks.iter().map(|sink| sink.name.clone()));
         told.streaming();
         told.saved(&reached);
-        Ok(Self { config, source, outputs, file, state, reached, written, saved_at: Instant::now(), control, told })
+        Ok(Self {
+            config,
+            source,
+            outputs,
+            file,
+            state,
+            reached,
+            written,
+            saved_at: Instant::now(),
+            control,
+            told,
+        })
     }
 
     fn run(mut self) -> Result<()> {
@@ -175,7 +196,8 @@ impl<'a> Direct<'a> {
             batch.clear();
             match self.source.read(&mut batch, WAIT) {
                 Ok(()) => {
-                    self.take(&mut batch).map_err(|error| error.context(format!("source {:?}", self.config.name)))?;
+                    self.take(&mut batch)
+                        .map_err(|error| error.context(format!("source {:?}", self.config.name)))?;
                     caught_up = end.is_some_and(|end| batch.read_to >= end);
                 }
                 Err(error) if error.kind() == Kind::Link => self.start_again(&error)?,
@@ -218,8 +240,9 @@ impl<'a> Direct<'a> {
             let mut new_files = false;
             for (channel, part) in &channels {
                 if !self.outputs.iter().any(|output| output.settings.takes(channel)) {
-                    return Err(Error::stop(format!("no sink takes the changes of topic {channel:?}"))
-                        .hint("add it to a sink's `topics`, or leave the table out of the source's `tables`"));
+                    return Err(Error::stop(format!("no sink takes the changes of topic {channel:?}")).hint(
+                        "add it to a sink's `topics`, or leave the table out of the source's `tables`",
+                    ));
                 }
                 for output in self.outputs.iter_mut().filter(|output| output.settings.takes(channel)) {
                     new_files |= output.sink.prepare(channel, part.as_ref().unwrap_or(batch))?;
@@ -231,7 +254,9 @@ impl<'a> Direct<'a> {
             }
             for (channel, part) in &channels {
                 let part = part.as_ref().unwrap_or(batch);
-                for (place, output) in self.outputs.iter_mut().enumerate().filter(|(_, output)| output.settings.takes(channel)) {
+                for (place, output) in
+                    self.outputs.iter_mut().enumerate().filter(|(_, output)| output.settings.takes(channel))
+                {
                     output.sink.write(channel, part)?;
                     self.told.wrote(place, channel, part.rows().len());
                 }
@@ -247,7 +272,8 @@ impl<'a> Direct<'a> {
 
     /// The batch by the topics that its tables would have; `None` stands for the whole batch.
     fn channels(&self, batch: &Batch) -> Vec<(String, Option<Batch>)> {
-        let of_table: Vec<String> = batch.tables().iter().map(|table| self.config.topic.of(&table.schema, &table.name)).collect();
+        let of_table: Vec<String> =
+            batch.tables().iter().map(|table| self.config.topic.of(&table.schema, &table.name)).collect();
         let mut names: Vec<&String> = batch.rows().iter().map(|row| &of_table[row.table as usize]).collect();
         names.dedup();
         names.sort();
@@ -255,14 +281,20 @@ impl<'a> Direct<'a> {
         if let [only] = names[..] {
             return vec![(only.clone(), None)];
         }
-        names.into_iter().map(|name| (name.clone(), Some(batch.of_tables(|table| of_table[table as usize] == *name)))).collect()
+        names
+            .into_iter()
+            .map(|name| (name.clone(), Some(batch.of_tables(|table| of_table[table as usize] == *name))))
+            .collect()
     }
 
     /// Flushes every sink and moves position and lengths as one; then the database may release its log.
     fn save(&mut self) -> Result<()> {
         self.saved_at = Instant::now();
         let files = self.flush()?;
-        if self.state.checkpoint == self.reached && self.state.written == self.written && self.state.files == files {
+        if self.state.checkpoint == self.reached
+            && self.state.written == self.written
+            && self.state.files == files
+        {
             return Ok(());
         }
         self.state.checkpoint.clone_from(&self.reached);
@@ -279,7 +311,8 @@ impl<'a> Direct<'a> {
         }
     }
 
-    /// Flushes every sink, which a slow disk may take long for: the server is told meanwhile that its reader lives.
+    /// Flushes every sink, which a slow disk may take long for: the server is told meanwhile that its reader
+    /// lives.
     fn flush(&mut self) -> Result<BTreeMap<String, BTreeMap<String, Marks>>> {
         let Self { source, outputs, told, state, file, .. } = self;
         crate::connector::kept_alive(&mut **source, || {

@@ -1,4 +1,5 @@
-//! The state file of direct mode: how far the source was read, and how long the files were then. One rename moves both.
+//! The state file of direct mode: how far the source was read, and how long the files were then. One rename
+//! moves both.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -38,10 +39,13 @@ pub struct StateFile {
 }
 
 impl StateFile {
-    /// `.list_sync.SOURCE.state` in the folder of the sink's files: the part of its path before the first placeholder.
+    /// `.list_sync.SOURCE.state` in the folder of the sink's files: the part of its path before the first
+    /// placeholder.
     pub fn beside(path_template: &str, source: &str) -> Self {
-        let name: String =
-            source.chars().map(|letter| if letter.is_alphanumeric() || "_-.".contains(letter) { letter } else { '_' }).collect();
+        let name: String = source
+            .chars()
+            .map(|letter| if letter.is_alphanumeric() || "_-.".contains(letter) { letter } else { '_' })
+            .collect();
         Self { path: fixed_folder(path_template).join(format!(".list_sync.{name}.state")) }
     }
 
@@ -58,7 +62,9 @@ impl StateFile {
     /// Removes it; one that is not there is removed already.
     pub fn remove(&self) -> Result<()> {
         match fs::remove_file(&self.path) {
-            Err(cause) if cause.kind() != ErrorKind::NotFound => Err(file_failure("remove", &self.path, cause)),
+            Err(cause) if cause.kind() != ErrorKind::NotFound => {
+                Err(file_failure("remove", &self.path, cause))
+            }
             _ => Ok(()),
         }
     }
@@ -71,9 +77,9 @@ impl StateFile {
             Err(cause) => return Err(file_failure("read", &self.path, cause)),
         };
         Self::parse(&text).map(Some).map_err(|reason| {
-            Error::stop(format!("the state file \"{}\" is damaged: {reason}", self.path.display()))
-                .hint(
-                "restore it from a backup; or move it and the CSV files away: the next start then begins at the end of the log, and changes since the \
+            Error::stop(format!("the state file \"{}\" is damaged: {reason}", self.path.display())).hint(
+                "restore it from a backup; or move it and the CSV files away: the next start then begins at \
+                 the end of the log, and changes since the \
                  last saved place are in no file",
             )
         })
@@ -86,27 +92,35 @@ impl StateFile {
             return Err("its checksum does not fit".to_owned());
         }
         let state: State = serde_json::from_str(json).map_err(|cause| cause.to_string())?;
-        if state.version == State::VERSION { Ok(state) } else { Err(format!("layout {} is not known", state.version)) }
+        if state.version == State::VERSION {
+            Ok(state)
+        } else {
+            Err(format!("layout {} is not known", state.version))
+        }
     }
 
     /// What [`StateFile::parse`] reads.
     pub(super) fn text(state: &State) -> Result<String> {
-        let json = serde_json::to_string(state).map_err(|cause| Error::stop("the state cannot be written").cause(cause))?;
+        let json = serde_json::to_string(state)
+            .map_err(|cause| Error::stop("the state cannot be written").cause(cause))?;
         Ok(format!("{:08x}\n{json}", crc32fast::hash(json.as_bytes())))
     }
 
-    /// Where the next state is written before it takes the file's name: of this file alone, since states with different endings may lie side by side.
+    /// Where the next state is written before it takes the file's name: of this file alone, since states with
+    /// different endings may lie side by side.
     fn new_path(&self) -> PathBuf {
         let mut name = self.path.clone().into_os_string();
         name.push(".new");
         name.into()
     }
 
-    /// Saves: after this returned, the new state is on the disk; after a crash meanwhile, either the old or the new one is.
+    /// Saves: after this returned, the new state is on the disk; after a crash meanwhile, either the old or
+    /// the new one is.
     pub fn save(&self, state: &State) -> Result<()> {
         let text = Self::text(state)?;
         let new = self.new_path();
-        let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let folder =
+            self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let write = || {
             fs::create_dir_all(folder)?;
             let mut file = File::create(&new)?;
@@ -135,7 +149,8 @@ mod tests {
     #[test]
     fn states_of_one_folder_do_not_meet() {
         let names = ["state.orders", "state.items", "state", ".state", "state.new"];
-        let files: Vec<_> = names.iter().map(|name| StateFile::at(&Path::new("folder").join(name)).new_path()).collect();
+        let files: Vec<_> =
+            names.iter().map(|name| StateFile::at(&Path::new("folder").join(name)).new_path()).collect();
         for (file, name) in files.iter().zip(names) {
             assert_eq!(file.file_name().unwrap().to_str().unwrap(), format!("{name}.new"));
             assert_eq!(files.iter().filter(|other| *other == file).count(), 1);
@@ -148,8 +163,11 @@ mod tests {
         let file = StateFile::beside(&format!("{}/{{table}}/x", folder.display()), "a/b");
         assert_eq!(file.path, folder.join(".list_sync.a_b.state"));
         assert_eq!(file.load().unwrap(), None);
-        let checkpoint =
-            Checkpoint { identity: Identity::default(), position: Position::START, restart: Restart::Postgres { lsn: 1, last: None } };
+        let checkpoint = Checkpoint {
+            identity: Identity::default(),
+            position: Position::START,
+            restart: Restart::Postgres { lsn: 1, last: None },
+        };
         let state = State::new(checkpoint);
         file.save(&state).unwrap();
         assert_eq!(file.load().unwrap(), Some(state));

@@ -25,7 +25,13 @@ impl Told {
     /// Nothing was done yet.
     pub fn new(control: &Control, source: &str, sinks: impl Iterator<Item = String>) -> Self {
         let sinks = sinks.map(|name| (control.progress.sink(&name), Files::default())).collect();
-        Self { source: control.progress.source(source), sinks, written_us: Vec::new(), unsaved: 0, as_of_us: now_us() }
+        Self {
+            source: control.progress.source(source),
+            sinks,
+            written_us: Vec::new(),
+            unsaved: 0,
+            as_of_us: now_us(),
+        }
     }
 
     /// The source and its sinks are at work.

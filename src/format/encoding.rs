@@ -82,7 +82,8 @@ impl Decoder {
         }
     }
 
-    /// The messages that follow are of this topic and name no shape: their tables are guessed from their names.
+    /// The messages that follow are of this topic and name no shape: their tables are guessed from their
+    /// names.
     pub fn of_topic(&mut self, encoding: Encoding, topic: &str) {
         match encoding {
             Encoding::Json => self.json.of_topic(topic),
@@ -97,16 +98,29 @@ impl Decoder {
         self.protobuf.forget_templates();
     }
 
-    /// Adds the row of a message to `batch`, at `position`. A message that is no row change is a `Stop` and leaves the batch's rows as they were.
-    pub fn decode(&mut self, encoding: Encoding, message: &[u8], position: Position, batch: &mut Batch) -> Result<()> {
+    /// Adds the row of a message to `batch`, at `position`. A message that is no row change is a `Stop` and
+    /// leaves the batch's rows as they were.
+    pub fn decode(
+        &mut self,
+        encoding: Encoding,
+        message: &[u8],
+        position: Position,
+        batch: &mut Batch,
+    ) -> Result<()> {
         match encoding {
             Encoding::Json => self.json.decode(message, position, batch),
             Encoding::Protobuf => self.protobuf.decode(message, position, batch),
         }
     }
 
-    /// The JSON text of a message: itself, unread, if that is what it is in; else what JSON says of the same row, in `space`.
-    pub fn text<'a>(&mut self, encoding: Encoding, message: &'a [u8], space: &'a mut Vec<u8>) -> Result<&'a [u8]> {
+    /// The JSON text of a message: itself, unread, if that is what it is in; else what JSON says of the same
+    /// row, in `space`.
+    pub fn text<'a>(
+        &mut self,
+        encoding: Encoding,
+        message: &'a [u8],
+        space: &'a mut Vec<u8>,
+    ) -> Result<&'a [u8]> {
         match encoding {
             Encoding::Json => Ok(message),
             Encoding::Protobuf => {

@@ -3,8 +3,9 @@
 use super::json::write_value;
 use crate::change::{Batch, Kind, Operation, Row, Table};
 
-/// How the rows of one table get their key: one key column: its text; several: a JSON array of their values, in the table's column order
-/// (the order that every source and wal2json can tell); no primary key, and every truncate: the qualified table name.
+/// How the rows of one table get their key: one key column: its text; several: a JSON array of their values,
+/// in the table's column order (the order that every source and wal2json can tell); no primary key, and every
+/// truncate: the qualified table name.
 #[derive(Debug, Clone)]
 pub struct KeyRule {
     columns: Vec<usize>,
@@ -19,8 +20,8 @@ impl KeyRule {
         Self { columns, name: table.qualified_name().into_bytes() }
     }
 
-    /// Appends the key of a row of this table: from the old row for deletes, else from the new one, and from the other where a
-    /// value was not sent.
+    /// Appends the key of a row of this table: from the old row for deletes, else from the new one, and from
+    /// the other where a value was not sent.
     pub fn write(&self, batch: &Batch, row: &Row, out: &mut Vec<u8>) {
         if self.columns.is_empty() || row.operation == Operation::Truncate {
             out.extend_from_slice(&self.name);
@@ -30,7 +31,8 @@ impl KeyRule {
             Operation::Delete => (batch.identity(row), batch.columns(row)),
             _ => (batch.columns(row), batch.identity(row)),
         };
-        let cell = |place: usize| first.get(place).filter(|cell| cell.kind != Kind::Missing).or(second.get(place));
+        let cell =
+            |place: usize| first.get(place).filter(|cell| cell.kind != Kind::Missing).or(second.get(place));
         if let [place] = self.columns[..] {
             out.extend_from_slice(cell(place).map_or(b"", |cell| batch.text(cell)));
             return;
@@ -73,7 +75,12 @@ mod tests {
                     batch.add_cell(*kind, text.as_bytes());
                 }
             }
-            batch.push_one(RowHead { operation, table: index, transaction, lsn: 0 }, columns, identity, Position::START);
+            batch.push_one(
+                RowHead { operation, table: index, transaction, lsn: 0 },
+                columns,
+                identity,
+                Position::START,
+            );
         }
         let rule = KeyRule::of(&table);
         let key = |row| {

@@ -1,4 +1,5 @@
-//! What a message of any format consists of, without a copy: which of its bytes are names and which are values.
+//! What a message of any format consists of, without a copy: which of its bytes are names and which are
+//! values.
 
 use crate::change::Kind;
 
@@ -51,7 +52,12 @@ pub(super) struct Field {
 
 impl Default for Field {
     fn default() -> Self {
-        Self { name: Span::default(), type_name: Span::default(), kind: Kind::Missing, value: Span::default() }
+        Self {
+            name: Span::default(),
+            type_name: Span::default(),
+            kind: Kind::Missing,
+            value: Span::default(),
+        }
     }
 }
 

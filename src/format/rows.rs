@@ -39,7 +39,8 @@ impl Rows {
         self.origin.id()
     }
 
-    /// Adds the row of a message. What its action needs and it lacks is the reason of a refusal, which leaves the batch's rows as they were.
+    /// Adds the row of a message. What its action needs and it lacks is the reason of a refusal, which leaves
+    /// the batch's rows as they were.
     pub fn add(
         &mut self,
         operation: Operation,
@@ -48,7 +49,8 @@ impl Rows {
         position: Position,
         batch: &mut Batch,
     ) -> Result<Known, Reason> {
-        let (new, old) = (matches!(operation, Operation::Insert | Operation::Update), operation == Operation::Delete);
+        let (new, old) =
+            (matches!(operation, Operation::Insert | Operation::Update), operation == Operation::Delete);
         if parts.table.is_none() {
             return Err(NO_TABLE);
         } else if new && !parts.columns.given {
@@ -62,17 +64,33 @@ impl Rows {
         Ok(known)
     }
 
-    /// Adds the row of a message with the same operation, names and types as one before. False, and nothing added, if these mean another table by now.
-    pub fn add_known(&mut self, known: Known, message: &[u8], parts: &Parts, position: Position, batch: &mut Batch) -> bool {
+    /// Adds the row of a message with the same operation, names and types as one before. False, and nothing
+    /// added, if these mean another table by now.
+    pub fn add_known(
+        &mut self,
+        known: Known,
+        message: &[u8],
+        parts: &Parts,
+        position: Position,
+        batch: &mut Batch,
+    ) -> bool {
         let Some(shape) = self.shapes.get(known) else { return false };
         push(shape, known.operation, message, parts, position, batch);
         true
     }
 }
 
-fn push(shape: &Shape, operation: Operation, message: &[u8], parts: &Parts, position: Position, batch: &mut Batch) {
+fn push(
+    shape: &Shape,
+    operation: Operation,
+    message: &[u8],
+    parts: &Parts,
+    position: Position,
+    batch: &mut Batch,
+) {
     let table = batch.add_table(&shape.table);
-    let transaction = if batch.transactions().is_empty() { batch.add_transaction(Transaction::default()) } else { 0 };
+    let transaction =
+        if batch.transactions().is_empty() { batch.add_transaction(Transaction::default()) } else { 0 };
     let columns = batch.mark();
     if matches!(operation, Operation::Insert | Operation::Update) {
         add_cells(batch, message, &parts.columns, &shape.columns);

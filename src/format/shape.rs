@@ -1,7 +1,8 @@
 //! Which table a message's column names mean; tables are made once and shared by all rows with these names.
 //!
-//! A message that names its table's shape (header `shape`) belongs to that table, and its names only say which values it carries. A message of somebody
-//! else names no shape: its table is guessed from the names, among the messages of its topic alone.
+//! A message that names its table's shape (header `shape`) belongs to that table, and its names only say
+//! which values it carries. A message of somebody else names no shape: its table is guessed from the names,
+//! among the messages of its topic alone.
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -13,7 +14,8 @@ use crate::change::{Column, Operation, Table};
 /// What says which table a message is of.
 #[derive(Debug, Clone)]
 pub(super) enum Origin {
-    /// A message without a shape: its names are all there is. Messages of another topic (by its number here) are of other tables.
+    /// A message without a shape: its names are all there is. Messages of another topic (by its number here)
+    /// are of other tables.
     Topic(u32),
     /// Its shape says it.
     Table(Arc<Table>),
@@ -68,8 +70,9 @@ pub(super) struct Known {
 
 /// What is known of a table by its topic and name, where no message names a shape.
 ///
-/// An update leaves an unchanged out-of-line value out of `columns`, so its names alone look like another table. An insert never does: its
-/// columns are all there are, and an update with some of them belongs to the same table, the others not sent.
+/// An update leaves an unchanged out-of-line value out of `columns`, so its names alone look like another
+/// table. An insert never does: its columns are all there are, and an update with some of them belongs to the
+/// same table, the others not sent.
 #[derive(Debug, Default)]
 struct Family {
     full: Vec<Column>,
@@ -83,7 +86,8 @@ struct Family {
 const SHAPES_MAX: usize = 20_000;
 /// The same for the bytes of their names.
 const NAMES_BYTES_MAX: usize = 64 * 1024 * 1024;
-/// Columns that a table has at most. No database of ours has more, and the time that a table takes grows with their square.
+/// Columns that a table has at most. No database of ours has more, and the time that a table takes grows with
+/// their square.
 pub(super) const COLUMNS_MAX: usize = 4096;
 
 /// All shapes seen so far.
@@ -105,11 +109,21 @@ pub(super) struct Shapes {
 
 impl Shapes {
     /// The shape of a message.
-    pub fn of(&mut self, origin: &Origin, operation: Operation, message: &[u8], parts: &Parts) -> Result<Known, Reason> {
+    pub fn of(
+        &mut self,
+        origin: &Origin,
+        operation: Operation,
+        message: &[u8],
+        parts: &Parts,
+    ) -> Result<Known, Reason> {
         let mut names = std::mem::take(&mut self.names);
         write_names(origin.id(), operation, message, parts, &mut names);
         let found = self.find(operation, &names);
-        let found = if let Some(found) = found { Ok(found) } else { self.make(origin, operation, message, parts, &names) };
+        let found = if let Some(found) = found {
+            Ok(found)
+        } else {
+            self.make(origin, operation, message, parts, &names)
+        };
         self.names = names;
         let found = found?;
         self.last[operation as usize] = found;
@@ -133,7 +147,11 @@ impl Shapes {
         let Self { known, by_hash, families, last, .. } = self;
         let fits = |place: usize| known.get(place).is_some_and(|shape| shape.names == names);
         let last = last[operation as usize];
-        let found = if fits(last) { last } else { by_hash.get(&hash(names))?.iter().copied().find(|&place| fits(place))? };
+        let found = if fits(last) {
+            last
+        } else {
+            by_hash.get(&hash(names))?.iter().copied().find(|&place| fits(place))?
+        };
         let shape = known.get(found)?;
         let Some((family, version)) = shape.guess else { return Some(found) };
         let family = families.get_mut(family)?;
@@ -149,7 +167,14 @@ impl Shapes {
         Some(found)
     }
 
-    fn make(&mut self, origin: &Origin, operation: Operation, message: &[u8], parts: &Parts, names: &[u8]) -> Result<usize, Reason> {
+    fn make(
+        &mut self,
+        origin: &Origin,
+        operation: Operation,
+        message: &[u8],
+        parts: &Parts,
+        names: &[u8],
+    ) -> Result<usize, Reason> {
         if [&parts.columns, &parts.identity, &parts.pk].iter().any(|list| list.fields.len() > COLUMNS_MAX) {
             return Err("it names more columns than a table has");
         }
@@ -164,14 +189,17 @@ impl Shapes {
                 (table, Some((family, version)))
             }
         };
-        let (columns, identity) = (places(&table, message, &parts.columns), places(&table, message, &parts.identity));
+        let (columns, identity) =
+            (places(&table, message, &parts.columns), places(&table, message, &parts.identity));
         if guess.is_none() && !(has_all(&columns, &parts.columns) && has_all(&identity, &parts.identity)) {
             return Err("it has a column that its table's shape does not have");
         }
         let shape = Shape { columns, identity, names: names.to_vec(), guess, table };
         let same = self.by_hash.entry(hash(names)).or_default();
         // One that lost its validity when the table changed is replaced.
-        if let Some(&old) = same.iter().find(|&&place| self.known.get(place).is_some_and(|old| old.names == names)) {
+        if let Some(&old) =
+            same.iter().find(|&&place| self.known.get(place).is_some_and(|old| old.names == names))
+        {
             self.known[old] = shape;
             return Ok(old);
         }
@@ -202,7 +230,9 @@ impl Shapes {
 
     fn family(&mut self, topic: u32, message: &[u8], parts: &Parts) -> usize {
         // No database has a NUL in a name.
-        let name = [parts.schema.unwrap_or_default().raw(message), parts.table.unwrap_or_default().raw(message)].join(&0);
+        let name =
+            [parts.schema.unwrap_or_default().raw(message), parts.table.unwrap_or_default().raw(message)]
+                .join(&0);
         *self.by_name.entry((topic, name)).or_insert_with(|| {
             self.families.push(Family::default());
             self.families.len() - 1
@@ -246,8 +276,9 @@ fn write_name(name: Span, message: &[u8], out: &mut Vec<u8>) {
 fn make_table(operation: Operation, message: &[u8], parts: &Parts, full: &[Column]) -> Result<Table, Reason> {
     let text = |span: Span| span.text(message).ok_or("a name is malformed");
     let lists = [&parts.columns, &parts.identity, &parts.pk].map(|list| {
-        let columns =
-            list.fields.iter().map(|field| Ok(Column { name: text(field.name)?, type_name: text(field.type_name)?, identity: false }));
+        let columns = list.fields.iter().map(|field| {
+            Ok(Column { name: text(field.name)?, type_name: text(field.type_name)?, identity: false })
+        });
         columns.collect::<Result<Vec<_>, Reason>>()
     });
     let [columns, identity, pk] = lists;
@@ -273,9 +304,15 @@ fn make_table(operation: Operation, message: &[u8], parts: &Parts, full: &[Colum
     let key = pk.iter().filter_map(|column| place(&column.name)).collect();
     // An insert does not tell its replica identity; the key is what it usually is.
     let named = if operation == Operation::Insert { &pk } else { &identity };
-    let flags: Vec<_> = columns.iter().map(|column| named.iter().any(|other| other.name == column.name)).collect();
+    let flags: Vec<_> =
+        columns.iter().map(|column| named.iter().any(|other| other.name == column.name)).collect();
     columns.iter_mut().zip(flags).for_each(|(column, flag)| column.identity = flag);
-    Ok(Table { schema: text(parts.schema.unwrap_or_default())?, name: text(parts.table.unwrap_or_default())?, columns, key })
+    Ok(Table {
+        schema: text(parts.schema.unwrap_or_default())?,
+        name: text(parts.table.unwrap_or_default())?,
+        columns,
+        key,
+    })
 }
 
 /// Adds the columns that are only in `others`, each behind the one that it follows there.
@@ -300,10 +337,15 @@ fn is_part(columns: &[Column], full: &[Column]) -> bool {
 /// For each column of the table its place in a list of the message.
 fn places(table: &Table, message: &[u8], list: &List) -> Vec<Option<usize>> {
     let names: Vec<_> = list.fields.iter().map(|field| field.name.text(message)).collect();
-    table.columns.iter().map(|column| names.iter().position(|name| name.as_deref() == Some(&column.name))).collect()
+    table
+        .columns
+        .iter()
+        .map(|column| names.iter().position(|name| name.as_deref() == Some(&column.name)))
+        .collect()
 }
 
-/// Whether each entry of a list has a place of its own in the table: none is strange to it, and none is named twice.
+/// Whether each entry of a list has a place of its own in the table: none is strange to it, and none is named
+/// twice.
 fn has_all(places: &[Option<usize>], list: &List) -> bool {
     places.iter().flatten().count() == list.fields.len()
 }

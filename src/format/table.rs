@@ -1,8 +1,10 @@
-//! A table's shape as it travels: JSON text in the topic `list_sync.tables`, and its id in the header `shape` of each message.
+//! A table's shape as it travels: JSON text in the topic `list_sync.tables`, and its id in the header `shape`
+//! of each message.
 //!
-//! A message names the columns that it carries, which need not be all: an update leaves out large values that did not change, a delete has the
-//! replica identity alone. The shape says which columns the table has, which are its key, and which an old row is named by.
-//! The id is a hash of the text, so that equal shapes have one id in every process and at every start, and another text cannot pass for it.
+//! A message names the columns that it carries, which need not be all: an update leaves out large values that
+//! did not change, a delete has the replica identity alone. The shape says which columns the table has, which
+//! are its key, and which an old row is named by. The id is a hash of the text, so that equal shapes have one
+//! id in every process and at every start, and another text cannot pass for it.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -84,7 +86,8 @@ struct ColumnText {
 
 const VERSION: u32 = 1;
 
-/// The text of a table's shape, as messages written with these options carry it: a cut identity names old rows by the key alone.
+/// The text of a table's shape, as messages written with these options carry it: a cut identity names old
+/// rows by the key alone.
 pub fn shape_text(table: &Table, options: Options) -> Result<String> {
     let key_only = options.identity_key_only && !table.key.is_empty();
     let column = |(place, column): (usize, &Column)| ColumnText {
@@ -92,10 +95,16 @@ pub fn shape_text(table: &Table, options: Options) -> Result<String> {
         type_name: column.type_name.clone(),
         identity: if key_only { table.key.contains(&place) } else { column.identity },
     };
-    let pk = table.key.iter().filter_map(|&place| table.columns.get(place)).map(|column| column.name.clone()).collect();
+    let pk = table
+        .key
+        .iter()
+        .filter_map(|&place| table.columns.get(place))
+        .map(|column| column.name.clone())
+        .collect();
     let columns = table.columns.iter().enumerate().map(column).collect();
     let text = Text { v: VERSION, schema: table.schema.clone(), table: table.name.clone(), columns, pk };
-    serde_json::to_string(&text).map_err(|cause| Error::stop("the shape of a table cannot be written").cause(cause))
+    serde_json::to_string(&text)
+        .map_err(|cause| Error::stop("the shape of a table cannot be written").cause(cause))
 }
 
 /// The table that a text describes. Another layout, or no such text, is a `Stop`.
@@ -104,7 +113,8 @@ pub fn shape_of_text(text: &[u8]) -> Result<Table> {
         Error::stop(format!("a table's shape in topic \"list_sync.tables\" cannot be read: {reason}"))
             .hint("was it written by a newer list_sync? upgrade this one")
     };
-    let Text { v, schema, table: name, columns, pk } = serde_json::from_slice(text).map_err(|cause| fail(cause.to_string()))?;
+    let Text { v, schema, table: name, columns, pk } =
+        serde_json::from_slice(text).map_err(|cause| fail(cause.to_string()))?;
     if v != VERSION {
         return Err(fail(format!("layout {v}")));
     }
@@ -116,8 +126,16 @@ pub fn shape_of_text(text: &[u8]) -> Result<Table> {
         return Err(fail("it names a column twice".to_owned()));
     }
     let place = |name: &String| columns.iter().position(|column| column.name == *name);
-    let key = pk.iter().map(place).collect::<Option<Vec<_>>>().ok_or_else(|| fail("its key is in no column".to_owned()))?;
-    let columns = columns.into_iter().map(|column| Column { name: column.name, type_name: column.type_name, identity: column.identity });
+    let key = pk
+        .iter()
+        .map(place)
+        .collect::<Option<Vec<_>>>()
+        .ok_or_else(|| fail("its key is in no column".to_owned()))?;
+    let columns = columns.into_iter().map(|column| Column {
+        name: column.name,
+        type_name: column.type_name,
+        identity: column.identity,
+    });
     Ok(Table { schema, name, columns: columns.collect(), key })
 }
 
@@ -127,7 +145,12 @@ mod tests {
 
     fn table() -> Table {
         let column = |name: &str, identity| Column { name: name.into(), type_name: "text".into(), identity };
-        Table { schema: "öffentlich".into(), name: "a\"b".into(), columns: vec![column("id", true), column("note", true)], key: vec![0] }
+        Table {
+            schema: "öffentlich".into(),
+            name: "a\"b".into(),
+            columns: vec![column("id", true), column("note", true)],
+            key: vec![0],
+        }
     }
 
     #[test]
@@ -150,7 +173,11 @@ mod tests {
         let read = |table: &Table| shape_of_text(shape_text(table, options).unwrap().as_bytes()).unwrap();
         let flags = |table: Table| table.columns.iter().map(|column| column.identity).collect::<Vec<_>>();
         assert_eq!(flags(read(&table())), [true, false]);
-        assert_eq!(flags(read(&Table { key: Vec::new(), ..table() })), [true, true], "without a key nothing is cut");
+        assert_eq!(
+            flags(read(&Table { key: Vec::new(), ..table() })),
+            [true, true],
+            "without a key nothing is cut"
+        );
     }
 
     #[test]

@@ -1,7 +1,8 @@
-//! The bytes around the values of the last message, by which the next one of the same table is taken apart faster: the same bytes, other values.
+//! The bytes around the values of the last message, by which the next one of the same table is taken apart
+//! faster: the same bytes, other values.
 //!
-//! Whatever does not fit is parsed as a whole, so this knows no format: equal bytes around values of which each is read by the format's own rule
-//! mean an equal action, and equal names in an equal order.
+//! Whatever does not fit is parsed as a whole, so this knows no format: equal bytes around values of which
+//! each is read by the format's own rule mean an equal action, and equal names in an equal order.
 
 use super::parts::{Field, Parts, Span};
 use super::shape::Known;
@@ -50,13 +51,25 @@ impl Template {
             at = end;
         }
         bytes.extend_from_slice(message.get(at..)?);
-        Some(Self { bytes, slots, columns: parts.columns.fields.clone(), identity: parts.identity.fields.clone(), known })
+        Some(Self {
+            bytes,
+            slots,
+            columns: parts.columns.fields.clone(),
+            identity: parts.identity.fields.clone(),
+            known,
+        })
     }
 
-    /// Takes a message apart if it fits; then `parts` holds its values, and places of names that are not to be looked at. `read` reads the value at a place:
-    /// its kind, its span, and where it ends, or `None` if it is malformed.
+    /// Takes a message apart if it fits; then `parts` holds its values, and places of names that are not to
+    /// be looked at. `read` reads the value at a place: its kind, its span, and where it ends, or `None` if
+    /// it is malformed.
     #[inline]
-    pub fn fit(&self, message: &[u8], parts: &mut Parts, mut read: impl FnMut(&Field, Slot, usize) -> Option<(Kind, Span, usize)>) -> bool {
+    pub fn fit(
+        &self,
+        message: &[u8],
+        parts: &mut Parts,
+        mut read: impl FnMut(&Field, Slot, usize) -> Option<(Kind, Span, usize)>,
+    ) -> bool {
         for (list, fields) in [(&mut parts.columns, &self.columns), (&mut parts.identity, &self.identity)] {
             list.fields.clear();
             list.fields.extend_from_slice(fields);
@@ -64,7 +77,9 @@ impl Template {
         let (mut at, mut from) = (0, 0);
         let mut unneeded = Field::default();
         for &(slot, end) in &self.slots {
-            let (Some(piece), Some(rest)) = (self.bytes.get(from..end), message.get(at..)) else { return false };
+            let (Some(piece), Some(rest)) = (self.bytes.get(from..end), message.get(at..)) else {
+                return false;
+            };
             if !rest.starts_with(piece) {
                 return false;
             }
@@ -101,7 +116,13 @@ impl Templates {
     }
 
     /// Learns of a message that was parsed as a whole.
-    pub fn learn(&mut self, message: &[u8], parts: &Parts, known: Known, values: impl FnOnce() -> Vec<Value>) {
+    pub fn learn(
+        &mut self,
+        message: &[u8],
+        parts: &Parts,
+        known: Known,
+        values: impl FnOnce() -> Vec<Value>,
+    ) {
         let learned = &mut self.0[known.operation as usize];
         // Not of tables that take turns: then it would be made for each message, and fit none.
         if learned.last == Some(known) {

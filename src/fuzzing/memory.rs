@@ -1,4 +1,5 @@
-//! How much memory one input makes the library ask for. A program that fuzzes has [`Counting`] as its allocator.
+//! How much memory one input makes the library ask for. A program that fuzzes has [`Counting`] as its
+//! allocator.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;

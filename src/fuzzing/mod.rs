@@ -1,8 +1,10 @@
-//! One function for each target in `fuzz/`: bytes from outside go through the code that reads them, and what must hold afterwards is checked. Not part of
-//! the library's API: built with the feature `fuzzing`, and for `tests`, which replay the seeds.
+//! One function for each target in `fuzz/`: bytes from outside go through the code that reads them, and what
+//! must hold afterwards is checked. Not part of the library's API: built with the feature `fuzzing`, and for
+//! `tests`, which replay the seeds.
 //!
-//! What must hold: nothing panics and nothing goes on for ever; no more memory is held than the input can account for; what was read is written as it was
-//! read; and each row is one that messages and files carry as it is.
+//! What must hold: nothing panics and nothing goes on for ever; no more memory is held than the input can
+//! account for; what was read is written as it was read; and each row is one that messages and files carry as
+//! it is.
 
 mod memory;
 mod rows;
@@ -55,7 +57,8 @@ pub fn statement(bytes: &[u8]) {
     bounded(bytes, PER_BYTE, || source::mysql::fuzz::statement(bytes));
 }
 
-/// Messages in JSON, a line each. `{"v":` in front of the first line makes it the text of their table's shape.
+/// Messages in JSON, a line each. `{"v":` in front of the first line makes it the text of their table's
+/// shape.
 pub fn json(bytes: &[u8]) {
     bounded(bytes, PER_BYTE, || {
         let mut lines = bytes.split(|byte| *byte == b'\n');
@@ -64,7 +67,8 @@ pub fn json(bytes: &[u8]) {
     });
 }
 
-/// The text of their table's shape, which may be empty, and messages in Protobuf, each behind its length in two bytes.
+/// The text of their table's shape, which may be empty, and messages in Protobuf, each behind its length in
+/// two bytes.
 pub fn protobuf(bytes: &[u8]) {
     bounded(bytes, PER_BYTE, || {
         let mut rest = bytes;
@@ -95,7 +99,8 @@ pub fn saved(bytes: &[u8]) {
     bounded(bytes, PER_BYTE, || {
         connector::fuzz::saved(bytes);
         if let Ok(table) = format::shape_of_text(bytes) {
-            let again = format::shape_text(&table, format::Options::default()).and_then(|text| format::shape_of_text(text.as_bytes()));
+            let again = format::shape_text(&table, format::Options::default())
+                .and_then(|text| format::shape_of_text(text.as_bytes()));
             assert_eq!(again.ok(), Some(table));
         }
         if let Ok(text) = std::str::from_utf8(bytes) {

@@ -27,7 +27,10 @@ const TARGETS: [Target; 10] = [
 #[test]
 fn seeds_are_read_as_they_should() {
     let seeds = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds");
-    let mut folders: Vec<_> = fs::read_dir(&seeds).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let mut folders: Vec<_> = fs::read_dir(&seeds)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
     folders.sort();
     let mut names = TARGETS.map(|(name, _)| name);
     names.sort_unstable();
@@ -76,6 +79,8 @@ fn captures_hold_rows() {
 #[test]
 fn too_much_memory_is_seen() {
     memory::bounded(2 << 20, || drop(std::hint::black_box(vec![0_u8; 1 << 20])));
-    let seen = std::panic::catch_unwind(|| memory::bounded(1 << 20, || drop(std::hint::black_box(vec![0_u8; 2 << 20]))));
+    let seen = std::panic::catch_unwind(|| {
+        memory::bounded(1 << 20, || drop(std::hint::black_box(vec![0_u8; 2 << 20])))
+    });
     assert!(seen.is_err());
 }

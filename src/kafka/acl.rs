@@ -46,7 +46,10 @@ impl<'a> Acl<'a> {
             Resource::Group(name) => pattern("--group", name),
         };
         let (admin, principal) = (settings.admin_flags(), settings.principal());
-        format!("kafka-acls {admin} --add --allow-principal {principal} --operation {} {resource}", self.operation)
+        format!(
+            "kafka-acls {admin} --add --allow-principal {principal} --operation {} {resource}",
+            self.operation
+        )
     }
 }
 
@@ -60,19 +63,24 @@ fn pattern(flag: &str, name: &str) -> String {
 }
 
 impl Settings {
-    /// How Kafka's own tools reach the cluster. Who may grant something has a login of their own, in a file that we do not know.
+    /// How Kafka's own tools reach the cluster. Who may grant something has a login of their own, in a file
+    /// that we do not know.
     pub(super) fn admin_flags(&self) -> String {
-        let login = if self.uses_tls() || self.uses_login() { " --command-config admin.properties" } else { "" };
+        let login =
+            if self.uses_tls() || self.uses_login() { " --command-config admin.properties" } else { "" };
         format!("--bootstrap-server {}{login}", self.brokers.first().map_or("", String::as_str))
     }
 
-    /// Who we are to the authorizer, as a shell takes it: the user of the login, else the subject of the certificate, as openssl prints it.
+    /// Who we are to the authorizer, as a shell takes it: the user of the login, else the subject of the
+    /// certificate, as openssl prints it.
     fn principal(&self) -> String {
         if self.uses_login() {
             return for_shell(&format!("User:{}", self.property("sasl.username").unwrap_or_default()));
         }
         match self.property("ssl.certificate.location").filter(|_| self.uses_tls()) {
-            Some(file) => format!("\"User:$(openssl x509 -noout -subject -nameopt RFC2253 -in '{file}' | cut -d= -f2-)\""),
+            Some(file) => format!(
+                "\"User:$(openssl x509 -noout -subject -nameopt RFC2253 -in '{file}' | cut -d= -f2-)\""
+            ),
             None => "User:ANONYMOUS".to_owned(),
         }
     }
@@ -92,8 +100,14 @@ mod tests {
     use crate::secret::Secret;
 
     fn settings(properties: &[(&str, &str)]) -> Settings {
-        let properties: BTreeMap<_, _> = properties.iter().map(|(name, value)| ((*name).to_owned(), Secret::new(*value))).collect();
-        Settings { brokers: vec!["b1:9092".to_owned(), "b2:9092".to_owned()], properties, partitions: 1, replication: None }
+        let properties: BTreeMap<_, _> =
+            properties.iter().map(|(name, value)| ((*name).to_owned(), Secret::new(*value))).collect();
+        Settings {
+            brokers: vec!["b1:9092".to_owned(), "b2:9092".to_owned()],
+            properties,
+            partitions: 1,
+            replication: None,
+        }
     }
 
     #[test]
@@ -101,17 +115,24 @@ mod tests {
         let plain = settings(&[]);
         assert_eq!(
             Acl::topic("Write", "shop.public.t").command(&plain),
-            "kafka-acls --bootstrap-server b1:9092 --add --allow-principal User:ANONYMOUS --operation Write --topic shop.public.t"
+            "kafka-acls --bootstrap-server b1:9092 --add --allow-principal User:ANONYMOUS --operation Write \
+             --topic shop.public.t"
         );
         let login = settings(&[("security.protocol", "SASL_SSL"), ("sasl.username", "o'neil")]);
         assert_eq!(
             Acl::topic("Read", "shop.public.*").command(&login),
-            "kafka-acls --bootstrap-server b1:9092 --command-config admin.properties --add --allow-principal 'User:o'\\''neil' --operation Read \
+            "kafka-acls --bootstrap-server b1:9092 --command-config admin.properties --add \
+             --allow-principal 'User:o'\\''neil' --operation Read \
              --topic shop.public. --resource-pattern-type prefixed"
         );
         let certificate = settings(&[("security.protocol", "ssl"), ("ssl.certificate.location", "c.pem")]);
         let command = Acl::group("Read", "files").command(&certificate);
-        assert!(command.contains("\"User:$(openssl x509 -noout -subject -nameopt RFC2253 -in 'c.pem' | cut -d= -f2-)\""), "{command}");
+        assert!(
+            command.contains(
+                "\"User:$(openssl x509 -noout -subject -nameopt RFC2253 -in 'c.pem' | cut -d= -f2-)\""
+            ),
+            "{command}"
+        );
         assert!(command.ends_with(" --operation Read --group files"), "{command}");
         assert!(Acl::topic("Read", "*").command(&plain).ends_with(" --topic '*'"));
     }

@@ -1,6 +1,7 @@
 //! What the members of a group were given, as the broker tells it: bytes of the consumer protocol.
 
-/// What a member was given, in the consumer protocol: a version, then topics with their partitions. `None` if it is something else.
+/// What a member was given, in the consumer protocol: a version, then topics with their partitions. `None` if
+/// it is something else.
 pub(super) fn assigned(bytes: &[u8]) -> Option<Vec<(String, u32)>> {
     let mut rest = bytes.get(2..)?;
     let mut take = |count: usize| {
@@ -26,8 +27,10 @@ mod tests {
 
     #[test]
     fn assignments_are_read_and_rubbish_is_not() {
-        let bytes = b"\0\0\0\0\0\x02\0\x01a\0\0\0\x02\0\0\0\0\0\0\0\x01\0\x02bc\0\0\0\x01\0\0\x01\0\xff\xff\xff\xff";
-        let expected = [("a", 0), ("a", 1), ("bc", 256)].map(|(topic, partition)| (topic.to_owned(), partition));
+        let bytes =
+            b"\0\0\0\0\0\x02\0\x01a\0\0\0\x02\0\0\0\0\0\0\0\x01\0\x02bc\0\0\0\x01\0\0\x01\0\xff\xff\xff\xff";
+        let expected =
+            [("a", 0), ("a", 1), ("bc", 256)].map(|(topic, partition)| (topic.to_owned(), partition));
         assert_eq!(assigned(bytes).as_deref(), Some(&expected[..]));
         for length in 0..bytes.len() - 4 {
             assert_eq!(assigned(&bytes[..length]), None, "{length}");

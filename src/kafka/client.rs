@@ -35,17 +35,20 @@ const CLIENT: &[(&str, &str)] = &[
 
 const QUEUE_KBYTES: &str = "queue.buffering.max.kbytes";
 
-/// What a producer adds. Duplicates and reordering are excluded by idempotence; a broker that is away never turns a message into an
-/// error (no time-out): the queue fills and the source is held back, within `queue.buffering.max.kbytes`.
+/// What a producer adds. Duplicates and reordering are excluded by idempotence; a broker that is away never
+/// turns a message into an error (no time-out): the queue fills and the source is held back, within
+/// `queue.buffering.max.kbytes`.
 const PRODUCER: &[(&str, &str)] = &[
     ("enable.idempotence", "true"),
-    // A message that the brokers refuse for good ends the producer: what is behind it in its partition must not get ahead.
+    // A message that the brokers refuse for good ends the producer: what is behind it in its partition must
+    // not get ahead.
     ("enable.gapless.guarantee", "true"),
     ("acks", "all"),
     ("message.timeout.ms", "0"),
     ("compression.type", "lz4"),
-    // Long, for full batches while there is much to send; what is little is hastened (`Sender::hasten`). As long as messages of a partition are in flight the
-    // library sends no more of them, and asks without a pause whether it may once they have waited for this long.
+    // Long, for full batches while there is much to send; what is little is hastened (`Sender::hasten`). As
+    // long as messages of a partition are in flight the library sends no more of them, and asks without a
+    // pause whether it may once they have waited for this long.
     ("linger.ms", "50"),
     ("batch.size", "1000000"),
     ("batch.num.messages", "20000"),
@@ -53,8 +56,8 @@ const PRODUCER: &[(&str, &str)] = &[
     ("queue.buffering.max.messages", "20000"),
 ];
 
-/// What a consumer adds. The fetch queue is bounded in bytes; the back-off of 10 ms keeps a full queue from stopping the fetcher for
-/// a whole second (the library's default).
+/// What a consumer adds. The fetch queue is bounded in bytes; the back-off of 10 ms keeps a full queue from
+/// stopping the fetcher for a whole second (the library's default).
 const CONSUMER: &[(&str, &str)] = &[
     ("enable.auto.commit", "false"),
     ("enable.auto.offset.store", "false"),
@@ -70,14 +73,19 @@ const CONSUMER: &[(&str, &str)] = &[
     ("fetch.max.bytes", "8388608"),
     ("fetch.wait.max.ms", "100"),
     ("isolation.level", "read_committed"),
-    // The last offsets of a partition may be no messages (the markers of transactions): the end that was reached is told beside the messages.
+    // The last offsets of a partition may be no messages (the markers of transactions): the end that was
+    // reached is told beside the messages.
     ("enable.partition.eof", "true"),
 ];
 
-/// What a consumer far from its brokers has instead. A fetch that is smaller than what the link carries in a round trip leaves it idle,
-/// and so does a queue that is full before a commit is answered. Near the brokers it would be memory for nothing.
-const CONSUMER_FAR: &[(&str, &str)] =
-    &[("queued.min.messages", "40000"), ("queued.max.messages.kbytes", "8192"), ("fetch.message.max.bytes", "1048576")];
+/// What a consumer far from its brokers has instead. A fetch that is smaller than what the link carries in a
+/// round trip leaves it idle, and so does a queue that is full before a commit is answered. Near the brokers
+/// it would be memory for nothing.
+const CONSUMER_FAR: &[(&str, &str)] = &[
+    ("queued.min.messages", "40000"),
+    ("queued.max.messages.kbytes", "8192"),
+    ("fetch.message.max.bytes", "1048576"),
+];
 
 /// Properties that the promises of delivery rest on: another value would break them without a word.
 const FIXED: &[&str] = &[
@@ -98,8 +106,13 @@ const FIXED: &[&str] = &[
 impl Settings {
     /// Refuses properties that are not the user's to set, and what cannot work.
     pub fn check(&self) -> Result<()> {
-        let Some(fixed) = self.properties.keys().find(|name| FIXED.contains(&name.as_str())) else { return self.check_security() };
-        Err(Error::usage(format!("[kafka] properties: {fixed:?} is not to be set, since exactly-once rests on it")).hint("leave it out"))
+        let Some(fixed) = self.properties.keys().find(|name| FIXED.contains(&name.as_str())) else {
+            return self.check_security();
+        };
+        Err(Error::usage(format!(
+            "[kafka] properties: {fixed:?} is not to be set, since exactly-once rests on it"
+        ))
+        .hint("leave it out"))
     }
 
     pub(super) fn producer(&self) -> ClientConfig {
@@ -121,14 +134,16 @@ impl Settings {
         config
     }
 
-    /// For reading topics by hand. The library assigns partitions only to a client with a group, though nobody joins it.
+    /// For reading topics by hand. The library assigns partitions only to a client with a group, though
+    /// nobody joins it.
     pub(super) fn reader(&self) -> ClientConfig {
         let mut config = self.consumer("list_sync.reader");
         config.set("enable.partition.eof", "false");
         config
     }
 
-    /// For questions about topics and offsets. A client without a group has nothing to close, and closing takes a tenth of a second.
+    /// For questions about topics and offsets. A client without a group has nothing to close, and closing
+    /// takes a tenth of a second.
     pub(super) fn asker(&self) -> ClientConfig {
         self.client(CONSUMER)
     }
@@ -157,8 +172,8 @@ impl Settings {
         config
     }
 
-    /// What a larger message needs: the library refuses a fetch that is smaller, and a queue that is smaller would be full for ever. Whoever raises
-    /// the one raises all.
+    /// What a larger message needs: the library refuses a fetch that is smaller, and a queue that is smaller
+    /// would be full for ever. Whoever raises the one raises all.
     fn make_room(&self, config: &mut ClientConfig) {
         let Some(message) = number(config, "message.max.bytes") else { return };
         for (name, unit) in [("fetch.max.bytes", 1), (QUEUE_KBYTES, 1024)] {
@@ -185,7 +200,12 @@ mod tests {
 
     #[test]
     fn far_brokers_get_larger_fetches_and_the_user_has_the_last_word() {
-        let mut settings = Settings { brokers: vec!["far:9092".to_owned()], properties: BTreeMap::new(), partitions: 3, replication: None };
+        let mut settings = Settings {
+            brokers: vec!["far:9092".to_owned()],
+            properties: BTreeMap::new(),
+            partitions: 3,
+            replication: None,
+        };
         let fetch = |config: &ClientConfig| config.get("fetch.message.max.bytes").map(str::to_owned);
         assert_eq!(fetch(&settings.consumer("g")).as_deref(), Some("524288"));
         assert_eq!(fetch(&settings.consumer_far("g")).as_deref(), Some("1048576"));
@@ -195,8 +215,15 @@ mod tests {
 
     #[test]
     fn a_larger_message_needs_no_second_property() {
-        let mut settings = Settings { brokers: vec!["b:9092".to_owned()], properties: BTreeMap::new(), partitions: 3, replication: None };
-        let rooms = |settings: &Settings| (number(&settings.consumer("g"), "fetch.max.bytes"), queue_bytes_max(&settings.producer()));
+        let mut settings = Settings {
+            brokers: vec!["b:9092".to_owned()],
+            properties: BTreeMap::new(),
+            partitions: 3,
+            replication: None,
+        };
+        let rooms = |settings: &Settings| {
+            (number(&settings.consumer("g"), "fetch.max.bytes"), queue_bytes_max(&settings.producer()))
+        };
         assert_eq!(rooms(&settings), (Some(8_388_608), 8_388_608));
         let mut set = |name: &str, value: &str| {
             settings.properties.insert(name.to_owned(), Secret::new(value.to_owned()));
@@ -206,6 +233,10 @@ mod tests {
         assert_eq!(rooms(&larger), (Some(20_000_000), 20_000_768));
         assert!(larger.asker().create::<rdkafka::consumer::BaseConsumer>().is_ok());
         set("fetch.max.bytes", "30000000");
-        assert_eq!(rooms(&set("queue.buffering.max.kbytes", "9")), (Some(30_000_000), 9_216), "the user has the last word");
+        assert_eq!(
+            rooms(&set("queue.buffering.max.kbytes", "9")),
+            (Some(30_000_000), 9_216),
+            "the user has the last word"
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! A commit that can be given up: the library's own waits for the group's coordinator without an end, and hides what went wrong with single partitions.
+//! A commit that can be given up: the library's own waits for the group's coordinator without an end, and
+//! hides what went wrong with single partitions.
 
 use std::ptr::null_mut;
 use std::time::{Duration, Instant};
@@ -26,18 +27,25 @@ pub(super) enum Outcome {
     GivenUp,
 }
 
-/// Commits the list's offsets, with their metadata. While no answer comes, the client is looked after, and `goes_on` is asked.
+/// Commits the list's offsets, with their metadata. While no answer comes, the client is looked after, and
+/// `goes_on` is asked.
 pub(super) fn commit<C: ClientContext>(
     client: &Client<C>,
     settings: &Settings,
     list: &TopicPartitionList,
     mut goes_on: impl FnMut() -> bool,
 ) -> Outcome {
-    let failed = |code: native::rd_kafka_resp_err_t| Outcome::Refused(None, KafkaError::ConsumerCommit(code.into()));
-    let Some(queue) = Queue::new(client) else { return failed(native::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__FAIL) };
-    // SAFETY: client, list and queue are valid; the library copies the list, and holds a reference of its own to the queue.
+    let failed =
+        |code: native::rd_kafka_resp_err_t| Outcome::Refused(None, KafkaError::ConsumerCommit(code.into()));
+    let Some(queue) = Queue::new(client) else {
+        return failed(native::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__FAIL);
+    };
+    // SAFETY: client, list and queue are valid; the library copies the list, and holds a reference of its own
+    // to the queue.
     #[allow(unsafe_code)]
-    let asked = unsafe { native::rd_kafka_commit_queue(client.native_ptr(), list.ptr(), queue.as_ptr(), None, null_mut()) };
+    let asked = unsafe {
+        native::rd_kafka_commit_queue(client.native_ptr(), list.ptr(), queue.as_ptr(), None, null_mut())
+    };
     if asked != FINE {
         return failed(asked);
     }
@@ -63,8 +71,13 @@ fn answer(queue: &Queue) -> Option<Outcome> {
         if event.is_null() {
             return None;
         }
-        let outcome = (native::rd_kafka_event_type(event) == native::RD_KAFKA_EVENT_OFFSET_COMMIT)
-            .then(|| outcome(native::rd_kafka_event_error(event), native::rd_kafka_event_topic_partition_list(event)));
+        let outcome =
+            (native::rd_kafka_event_type(event) == native::RD_KAFKA_EVENT_OFFSET_COMMIT).then(|| {
+                outcome(
+                    native::rd_kafka_event_error(event),
+                    native::rd_kafka_event_topic_partition_list(event),
+                )
+            });
         native::rd_kafka_event_destroy(event);
         outcome
     }
@@ -73,10 +86,15 @@ fn answer(queue: &Queue) -> Option<Outcome> {
 /// # Safety
 /// The list is null, or one of the library's.
 #[allow(unsafe_code)]
-unsafe fn outcome(whole: native::rd_kafka_resp_err_t, list: *const native::rd_kafka_topic_partition_list_t) -> Outcome {
+unsafe fn outcome(
+    whole: native::rd_kafka_resp_err_t,
+    list: *const native::rd_kafka_topic_partition_list_t,
+) -> Outcome {
     let refused = |place, code: RDKafkaErrorCode| Outcome::Refused(place, KafkaError::ConsumerCommit(code));
     // SAFETY: as the caller promises; `cnt` elements lie at `elems`.
-    let partitions = unsafe { list.as_ref().map_or(&[][..], |list| std::slice::from_raw_parts(list.elems, list.cnt.max(0) as usize)) };
+    let partitions = unsafe {
+        list.as_ref().map_or(&[][..], |list| std::slice::from_raw_parts(list.elems, list.cnt.max(0) as usize))
+    };
     match partitions.iter().position(|partition| partition.err != FINE) {
         Some(place) => refused(Some(place), partitions[place].err.into()),
         None if whole != FINE => refused(None, whole.into()),
@@ -94,13 +112,17 @@ mod tests {
 
     use super::*;
 
-    /// A client that knows no broker, as it is after the accident of `revive`, and settings that name those that run.
+    /// A client that knows no broker, as it is after the accident of `revive`, and settings that name those
+    /// that run.
     fn without_brokers() -> (BaseConsumer, Settings, TopicPartitionList) {
-        let known = std::env::var("LIST_SYNC_KAFKA").expect("LIST_SYNC_KAFKA is not set: eval \"$(scripts/services env)\"");
+        let known = std::env::var("LIST_SYNC_KAFKA")
+            .expect("LIST_SYNC_KAFKA is not set: eval \"$(scripts/services env)\"");
         let brokers = known.split(',').map(str::to_owned).collect();
         let settings = Settings { brokers, properties: BTreeMap::new(), partitions: 3, replication: None };
         let mut config = ClientConfig::new();
-        config.set("group.id", format!("list_sync.test.{}", std::process::id())).set("session.timeout.ms", "6000");
+        config
+            .set("group.id", format!("list_sync.test.{}", std::process::id()))
+            .set("session.timeout.ms", "6000");
         let client = config.create().unwrap();
         let mut list = TopicPartitionList::new();
         list.add_partition_offset("no_such_topic", 0, Offset::Offset(7)).unwrap();

@@ -1,4 +1,5 @@
-//! Topics that keep the newest message of each key: saved positions, and shapes of tables. One partition, compacted.
+//! Topics that keep the newest message of each key: saved positions, and shapes of tables. One partition,
+//! compacted.
 
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
@@ -9,8 +10,8 @@ use super::tail::{read_between, watermarks};
 use super::topics::Topics;
 use crate::{Error, Result};
 
-/// The topic `list_sync.positions`: the newest saved state of each source, by the source's name. Saving is sending a message with
-/// [`super::Sender`] to partition 0.
+/// The topic `list_sync.positions`: the newest saved state of each source, by the source's name. Saving is
+/// sending a message with [`super::Sender`] to partition 0.
 pub struct Checkpoints;
 
 impl Checkpoints {
@@ -28,11 +29,13 @@ impl Checkpoints {
         if topics.partitions(Self::TOPIC)? == 0 { Ok(None) } else { Self::newest(settings, key) }
     }
 
-    /// Saves `value` under `key`, or with an empty one forgets what is saved; returns when all replicas hold it.
+    /// Saves `value` under `key`, or with an empty one forgets what is saved; returns when all replicas hold
+    /// it.
     pub fn replace(settings: &Settings, key: &[u8], value: &[u8]) -> Result<()> {
         let (tell, told) = mpsc::channel();
         let sender = Sender::new(settings, Arc::new(Outcome(tell)))?;
-        let message = Outgoing { topic: Self::TOPIC, partition: 0, key, value, timestamp_ms: 0, headers: &[], tag: 0 };
+        let message =
+            Outgoing { topic: Self::TOPIC, partition: 0, key, value, timestamp_ms: 0, headers: &[], tag: 0 };
         while !sender.send(&message)? {
             std::thread::sleep(Duration::from_millis(1));
         }
@@ -68,7 +71,8 @@ impl Delivery for Outcome {
     }
 }
 
-/// The topic `list_sync.tables`: the shapes of tables, by their ids. A connector writes a shape here before the first row that names its id.
+/// The topic `list_sync.tables`: the shapes of tables, by their ids. A connector writes a shape here before
+/// the first row that names its id.
 pub struct Shapes;
 
 impl Shapes {
@@ -80,14 +84,28 @@ impl Shapes {
         topics.ensure(Self::TOPIC, true).map(|_| ())
     }
 
-    /// Hands out ids and texts from this offset on, and answers where it ended: the next look goes on there. A topic that was deleted and made again
-    /// is read from its start; one that is not there is empty.
-    pub fn read_from(settings: &Settings, topics: &Topics, offset: i64, each: impl FnMut(&[u8], &[u8])) -> Result<i64> {
-        if topics.partitions(Self::TOPIC)? == 0 { Ok(0) } else { read_from(settings, Self::TOPIC, offset, each) }
+    /// Hands out ids and texts from this offset on, and answers where it ended: the next look goes on there.
+    /// A topic that was deleted and made again is read from its start; one that is not there is empty.
+    pub fn read_from(
+        settings: &Settings,
+        topics: &Topics,
+        offset: i64,
+        each: impl FnMut(&[u8], &[u8]),
+    ) -> Result<i64> {
+        if topics.partitions(Self::TOPIC)? == 0 {
+            Ok(0)
+        } else {
+            read_from(settings, Self::TOPIC, offset, each)
+        }
     }
 }
 
-fn read_from(settings: &Settings, topic: &str, offset: i64, mut each: impl FnMut(&[u8], &[u8])) -> Result<i64> {
+fn read_from(
+    settings: &Settings,
+    topic: &str,
+    offset: i64,
+    mut each: impl FnMut(&[u8], &[u8]),
+) -> Result<i64> {
     let marks = watermarks(settings, topic, 1)?;
     let (first, end) = marks.first().copied().unwrap_or_default();
     let from = if offset > end { first } else { offset.max(first) };

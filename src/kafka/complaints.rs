@@ -1,4 +1,5 @@
-//! What the library complains about while it goes on trying: the cause behind its bare "timed out", and whether the brokers refuse us.
+//! What the library complains about while it goes on trying: the cause behind its bare "timed out", and
+//! whether the brokers refuse us.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,8 +16,8 @@ const AGAIN: Duration = Duration::from_secs(10);
 /// A refusal may pass within this time: a broker that starts, settings that change from broker to broker.
 const MAY_PASS: Duration = Duration::from_secs(10);
 
-/// The library tells again and again that all brokers are down, as long as it knows any. When it has been silent for this long, either they are back
-/// or it knows none; see [`super::revive`]. Doubled each time.
+/// The library tells again and again that all brokers are down, as long as it knows any. When it has been
+/// silent for this long, either they are back or it knows none; see [`super::revive`]. Doubled each time.
 const SILENT: Duration = Duration::from_secs(3);
 /// How often a client is given its brokers again after one outage: the last time after a minute and a half.
 const REVIVALS: u32 = 6;
@@ -63,10 +64,11 @@ impl Complaints {
         self.heard().refused.as_ref().map(|refused| refused.complaint.clone())
     }
 
-    /// The same, if it has lasted for so long that it will not pass, and the brokers refuse us still when they are asked. The library itself
-    /// would go on trying for ever, and repeats itself only now and then.
+    /// The same, if it has lasted for so long that it will not pass, and the brokers refuse us still when
+    /// they are asked. The library itself would go on trying for ever, and repeats itself only now and then.
     pub fn refused_for_good(&self, ask: impl FnOnce() -> bool) -> Option<String> {
-        let is_due = self.is_refused() && self.heard().refused.as_ref().is_some_and(|refused| refused.since.elapsed() >= MAY_PASS);
+        let is_due = self.is_refused()
+            && self.heard().refused.as_ref().is_some_and(|refused| refused.since.elapsed() >= MAY_PASS);
         if !is_due {
             return None;
         }
@@ -107,7 +109,11 @@ impl Complaints {
             return false;
         }
         let mut heard = self.heard();
-        let Some((said, times)) = heard.outage.filter(|(said, times)| said.elapsed() >= SILENT * (1 << times)) else { return false };
+        let Some((said, times)) =
+            heard.outage.filter(|(said, times)| said.elapsed() >= SILENT * (1 << times))
+        else {
+            return false;
+        };
         heard.outage = (times + 1 < REVIVALS).then_some((said, times + 1));
         self.0.was_down.store(heard.outage.is_some(), Ordering::Release);
         true
@@ -119,7 +125,8 @@ impl Complaints {
 
     /// Keeps a complaint; true if it is worth a line in the log.
     fn note(&self, complaint: &str) -> bool {
-        // The library adds how often it suppressed the same, and counts brokers that are down: neither is a cause.
+        // The library adds how often it suppressed the same, and counts brokers that are down: neither is a
+        // cause.
         let cause = complaint.split(" (after ").next().unwrap_or(complaint);
         if cause.ends_with("brokers are down") {
             return false;
@@ -140,14 +147,21 @@ impl Complaints {
 
 impl ClientContext for Complaints {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        // Broken connections are reported through `error` as well, but not to a client that nobody polls; as a line of their own they would be noise.
+        // Broken connections are reported through `error` as well, but not to a client that nobody polls; as
+        // a line of their own they would be noise.
         if facility == "FAIL" {
             let said = without_thread(message);
             match level {
-                // Told nowhere else, and mostly an idle connection's end. A broker that does so at once does not understand us.
-                RDKafkaLogLevel::Info | RDKafkaLogLevel::Debug if !said.contains("in state APIVERSION_QUERY") => {}
+                // Told nowhere else, and mostly an idle connection's end. A broker that does so at once does
+                // not understand us.
+                RDKafkaLogLevel::Info | RDKafkaLogLevel::Debug
+                    if !said.contains("in state APIVERSION_QUERY") => {}
                 RDKafkaLogLevel::Info | RDKafkaLogLevel::Debug => {
-                    self.note(&format!("{}{}", said.split(" (after ").next().unwrap_or(said), refusal::NOT_UNDERSTOOD));
+                    self.note(&format!(
+                        "{}{}",
+                        said.split(" (after ").next().unwrap_or(said),
+                        refusal::NOT_UNDERSTOOD
+                    ));
                 }
                 _ => {
                     self.note(said);
@@ -162,13 +176,18 @@ impl ClientContext for Complaints {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        use RDKafkaErrorCode::{AllBrokersDown, GroupAuthorizationFailed, UnknownTopic, UnknownTopicOrPartition};
+        use RDKafkaErrorCode::{
+            AllBrokersDown, GroupAuthorizationFailed, UnknownTopic, UnknownTopicOrPartition,
+        };
         if error.rdkafka_error_code() == Some(AllBrokersDown) {
             self.all_down();
         }
-        // A pattern of topics that matches none yet is not worth a warning at every start. A member hears of its group's rights as a failure, and a
-        // reader has no use for its group.
-        let is_quiet = matches!(error.rdkafka_error_code(), Some(UnknownTopicOrPartition | UnknownTopic | GroupAuthorizationFailed));
+        // A pattern of topics that matches none yet is not worth a warning at every start. A member hears of
+        // its group's rights as a failure, and a reader has no use for its group.
+        let is_quiet = matches!(
+            error.rdkafka_error_code(),
+            Some(UnknownTopicOrPartition | UnknownTopic | GroupAuthorizationFailed)
+        );
         if is_quiet {
             tracing::debug!(target: "kafka", "{reason}");
         } else if self.note(reason) {
@@ -179,14 +198,19 @@ impl ClientContext for Complaints {
 
 /// The library's log has its thread's name in front, its errors have not.
 fn without_thread(message: &str) -> &str {
-    if message.starts_with("[thrd:") { message.split_once("]: ").map_or(message, |(_, text)| text) } else { message }
+    if message.starts_with("[thrd:") {
+        message.split_once("]: ").map_or(message, |(_, text)| text)
+    } else {
+        message
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const REFUSAL: &str = "sasl_ssl://b:1/bootstrap: SASL authentication error: invalid credentials (after 1ms in state AUTH_REQ)";
+    const REFUSAL: &str = "sasl_ssl://b:1/bootstrap: SASL authentication error: invalid credentials (after \
+        1ms in state AUTH_REQ)";
 
     #[test]
     fn a_refusal_passes_when_something_goes_well() {
@@ -233,9 +257,13 @@ mod tests {
         complaints.log(
             RDKafkaLogLevel::Error,
             "FAIL",
-            "[thrd:x]: b:1/1: Connect to ipv4#127.0.0.1:1 failed: Connection refused (after 0ms in state CONNECT)",
+            "[thrd:x]: b:1/1: Connect to ipv4#127.0.0.1:1 failed: Connection refused (after 0ms in state \
+             CONNECT)",
         );
-        assert_eq!(complaints.last().as_deref(), Some("b:1/1: Connect to ipv4#127.0.0.1:1 failed: Connection refused"));
+        assert_eq!(
+            complaints.last().as_deref(),
+            Some("b:1/1: Connect to ipv4#127.0.0.1:1 failed: Connection refused")
+        );
         assert!(!complaints.note("3/3 brokers are down"));
         assert_eq!(complaints.refused(), None);
     }

@@ -9,7 +9,13 @@ use super::refusal;
 use crate::{Error, Result};
 
 /// Turns a failure of the library into ours. `what` says what was being done, `needs` which rights it takes.
-pub(super) fn failure(what: &str, needs: &[Acl<'_>], settings: &Settings, complaints: &Complaints, cause: &KafkaError) -> Error {
+pub(super) fn failure(
+    what: &str,
+    needs: &[Acl<'_>],
+    settings: &Settings,
+    complaints: &Complaints,
+    cause: &KafkaError,
+) -> Error {
     match cause {
         KafkaError::ClientConfig(_, reason, name, value) => return bad_property(name, value, reason),
         KafkaError::ClientCreation(reason) => {
@@ -36,8 +42,12 @@ pub(super) fn failure(what: &str, needs: &[Acl<'_>], settings: &Settings, compla
             | Code::UnsupportedSASLMechanism
             | Code::SSL,
         ) => unreachable(what, settings, complaints),
-        Some(Code::TopicAuthorizationFailed) => denied(what, needs, settings, |acl| matches!(acl.resource, Resource::Topic(_))),
-        Some(Code::GroupAuthorizationFailed) => denied(what, needs, settings, |acl| matches!(acl.resource, Resource::Group(_))),
+        Some(Code::TopicAuthorizationFailed) => {
+            denied(what, needs, settings, |acl| matches!(acl.resource, Resource::Topic(_)))
+        }
+        Some(Code::GroupAuthorizationFailed) => {
+            denied(what, needs, settings, |acl| matches!(acl.resource, Resource::Group(_)))
+        }
         Some(Code::ClusterAuthorizationFailed) => denied_to_write(what, needs, settings),
         // The producer has ended; why was told before.
         Some(Code::Fatal | Code::PurgeQueue | Code::PurgeInflight)
@@ -45,10 +55,12 @@ pub(super) fn failure(what: &str, needs: &[Acl<'_>], settings: &Settings, compla
         {
             denied_to_write(what, needs, settings)
         }
-        Some(Code::MessageSizeTooLarge | Code::InvalidMessageSize) => Error::stop(format!(
-            "cannot {what}: a message is larger than Kafka takes"
-        ))
-        .hint("raise max.message.bytes of the topic (or message.max.bytes of the brokers), and message.max.bytes under [kafka] properties"),
+        Some(Code::MessageSizeTooLarge | Code::InvalidMessageSize) => {
+            Error::stop(format!("cannot {what}: a message is larger than Kafka takes")).hint(
+                "raise max.message.bytes of the topic (or message.max.bytes of the brokers), and \
+            message.max.bytes under [kafka] properties",
+            )
+        }
         Some(Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition) => {
             Error::stop(format!("cannot {what}: the topic is not there"))
                 .cause(cause.to_string())
@@ -58,14 +70,17 @@ pub(super) fn failure(what: &str, needs: &[Acl<'_>], settings: &Settings, compla
     }
 }
 
-/// A refusal that has lasted, as a failure; `ask` asks the brokers something. Called for each message, so `what` is put into words only then.
+/// A refusal that has lasted, as a failure; `ask` asks the brokers something. Called for each message, so
+/// `what` is put into words only then.
 pub(super) fn refused_for_good(
     what: impl FnOnce() -> String,
     settings: &Settings,
     complaints: &Complaints,
     ask: impl FnOnce() -> bool,
 ) -> Result<()> {
-    let refusal = complaints.refused_for_good(ask).and_then(|complaint| refusal::explain(&what(), settings, &complaint));
+    let refusal = complaints
+        .refused_for_good(ask)
+        .and_then(|complaint| refusal::explain(&what(), settings, &complaint));
     refusal.map_or(Ok(()), Err)
 }
 
@@ -83,7 +98,9 @@ fn bad_property(name: &str, value: &str, reason: &str) -> Error {
 /// No broker answers as it should: it refuses us, or cannot be reached.
 fn unreachable(what: &str, settings: &Settings, complaints: &Complaints) -> Error {
     let complaint = complaints.refused().or_else(|| complaints.last());
-    if let Some(refused) = complaint.as_deref().and_then(|complaint| refusal::explain(what, settings, complaint)) {
+    if let Some(refused) =
+        complaint.as_deref().and_then(|complaint| refusal::explain(what, settings, complaint))
+    {
         return refused;
     }
     let reason = complaint.unwrap_or_else(|| "no answer".to_owned());
@@ -93,7 +110,8 @@ fn unreachable(what: &str, settings: &Settings, complaints: &Complaints) -> Erro
 
 fn denied(what: &str, needs: &[Acl<'_>], settings: &Settings, is_meant: impl Fn(&Acl<'_>) -> bool) -> Error {
     let Some(acl) = needs.iter().find(|acl| is_meant(acl)) else {
-        return Error::stop(format!("cannot {what}: an ACL is missing")).hint("docs/security.md lists those that are needed");
+        return Error::stop(format!("cannot {what}: an ACL is missing"))
+            .hint("docs/security.md lists those that are needed");
     };
     Error::stop(format!("cannot {what}: the ACL {} is missing", acl.name()))
         .hint(format!("run as an administrator: {}", acl.command(settings)))
@@ -106,6 +124,7 @@ fn denied_to_write(what: &str, needs: &[Acl<'_>], settings: &Settings) -> Error 
     };
     let command = acl.command(settings);
     Error::stop(format!("cannot {what}: the ACL {} is missing", acl.name())).hint(format!(
-        "run as an administrator: {command} (a cluster older than Kafka 2.8 wants --operation IdempotentWrite --cluster too)"
+        "run as an administrator: {command} (a cluster older than Kafka 2.8 wants --operation \
+         IdempotentWrite --cluster too)"
     ))
 }

@@ -1,8 +1,9 @@
 //! Where a member's messages gather: one queue for all its partitions, emptied many messages at a time.
 //!
-//! The client's own queue holds events of any kind and hands them out one by one, which costs more than decoding the message. So the partitions
-//! put their messages into a queue of ours, and what is left in the client's are rebalances and errors
-//! (`rd_kafka_queue_forward`, `rd_kafka_consume_batch_queue` in librdkafka's `rdkafka.h`).
+//! The client's own queue holds events of any kind and hands them out one by one, which costs more than
+//! decoding the message. So the partitions put their messages into a queue of ours, and what is left in the
+//! client's are rebalances and errors (`rd_kafka_queue_forward`, `rd_kafka_consume_batch_queue` in
+//! librdkafka's `rdkafka.h`).
 
 use std::ffi::{CStr, CString};
 use std::marker::PhantomData;
@@ -34,7 +35,8 @@ pub(super) struct Inbox {
 #[derive(Debug)]
 pub(super) struct Queue(NonNull<native::rd_kafka_queue_t>);
 
-// SAFETY: the library's queues may be used from any thread ("librdkafka is completely thread-safe", rdkafka.h).
+// SAFETY: the library's queues may be used from any thread ("librdkafka is completely thread-safe",
+// rdkafka.h).
 #[allow(unsafe_code)]
 unsafe impl Send for Queue {}
 
@@ -67,7 +69,9 @@ pub(super) fn waiting<C: ClientContext>(client: &Client<C>) -> usize {
     // SAFETY: the client's handle is valid as long as `client`; the reference to its queue is given back.
     #[allow(unsafe_code)]
     unsafe {
-        let Some(queue) = NonNull::new(native::rd_kafka_queue_get_consumer(client.native_ptr())) else { return 0 };
+        let Some(queue) = NonNull::new(native::rd_kafka_queue_get_consumer(client.native_ptr())) else {
+            return 0;
+        };
         let length = native::rd_kafka_queue_length(queue.as_ptr());
         native::rd_kafka_queue_destroy(queue.as_ptr());
         length
@@ -85,11 +89,13 @@ impl Inbox {
         *lock(&self.queue) = None;
     }
 
-    /// From now on the partition's messages come here. To be called before it is assigned, so that none comes elsewhere.
+    /// From now on the partition's messages come here. To be called before it is assigned, so that none comes
+    /// elsewhere.
     pub fn feed<C: ClientContext>(&self, client: &Client<C>, topic: &str, partition: i32) {
         let (queue, Ok(topic)) = (lock(&self.queue), CString::new(topic)) else { return };
         let Some(queue) = queue.as_ref() else { return };
-        // SAFETY: handle and queue are valid, the library copies the topic's name and counts the references that it keeps itself.
+        // SAFETY: handle and queue are valid, the library copies the topic's name and counts the references
+        // that it keeps itself.
         #[allow(unsafe_code)]
         unsafe {
             let source = native::rd_kafka_queue_get_partition(client.native_ptr(), topic.as_ptr(), partition);
@@ -111,7 +117,8 @@ impl Inbox {
         self.is_fed.load(Ordering::Acquire)
     }
 
-    /// Takes out what is there; if that is nothing, waits for the first message. The client that it was opened for must live as long as what was taken.
+    /// Takes out what is there; if that is nothing, waits for the first message. The client that it was
+    /// opened for must live as long as what was taken.
     pub fn fetch(&self, wait: Duration) -> Fetched<'_> {
         let mut fetched = Fetched::empty();
         if let Some(queue) = lock(&self.queue).as_ref() {
@@ -134,7 +141,8 @@ pub struct Fetched<'a> {
     read: usize,
     /// What the library reported among them.
     pub(super) errors: Vec<RDKafkaErrorCode>,
-    /// Partitions that were read to their end, and the offset of that end: every message before it was taken out by now.
+    /// Partitions that were read to their end, and the offset of that end: every message before it was taken
+    /// out by now.
     pub ends: Vec<(String, u32, i64)>,
     /// Whether more may have been there than were taken.
     pub is_full: bool,
@@ -159,11 +167,17 @@ impl Fetched<'_> {
     fn fill(&mut self, queue: &Queue, count_max: usize, wait: Duration) {
         self.raw.reserve(count_max);
         let wait_ms = i32::try_from(wait.as_millis()).unwrap_or(i32::MAX);
-        // SAFETY: there is room for `count_max` pointers, which have the layout of `NonNull`; the library writes as many as it
-        // answers, none of them null, and gives the messages to us. On an error it answers -1.
+        // SAFETY: there is room for `count_max` pointers, which have the layout of `NonNull`; the library
+        // writes as many as it answers, none of them null, and gives the messages to us. On an error it
+        // answers -1.
         #[allow(unsafe_code)]
         unsafe {
-            let count = native::rd_kafka_consume_batch_queue(queue.as_ptr(), wait_ms, self.raw.as_mut_ptr().cast(), count_max);
+            let count = native::rd_kafka_consume_batch_queue(
+                queue.as_ptr(),
+                wait_ms,
+                self.raw.as_mut_ptr().cast(),
+                count_max,
+            );
             self.raw.set_len(usize::try_from(count).unwrap_or(0));
         }
     }
@@ -180,8 +194,8 @@ impl Fetched<'_> {
             destroy(self.raw[before]);
         }
         self.read += 1;
-        // SAFETY: the message is ours until `destroy`; its topic lives as long as it does. The one before it had been alive beside this one, so an equal
-        // address is the same topic.
+        // SAFETY: the message is ours until `destroy`; its topic lives as long as it does. The one before it
+        // had been alive beside this one, so an equal address is the same topic.
         #[allow(unsafe_code)]
         let raw = unsafe { &*message };
         if raw.rkt != self.topic.0 {
@@ -201,7 +215,9 @@ impl Fetched<'_> {
                 return true;
             }
             match raw.err.into() {
-                RDKafkaErrorCode::PartitionEOF => ends.push((topic_of(raw), raw.partition as u32, raw.offset)),
+                RDKafkaErrorCode::PartitionEOF => {
+                    ends.push((topic_of(raw), raw.partition as u32, raw.offset))
+                }
                 code => errors.push(code),
             }
             destroy(*message);
@@ -278,7 +294,8 @@ impl<'a> Message<'a> {
     /// Values of the first headers of these names, found in one walk.
     pub fn headers<const N: usize>(&self, names: [&str; N]) -> [Option<&'a [u8]>; N] {
         let (mut found, mut headers) = ([None; N], null_mut());
-        // SAFETY: a message of the library's, in which it keeps the headers that it parses; names end with a zero, and all live as long as the message.
+        // SAFETY: a message of the library's, in which it keeps the headers that it parses; names end with a
+        // zero, and all live as long as the message.
         #[allow(unsafe_code)]
         unsafe {
             if native::rd_kafka_message_headers(self.raw, &raw mut headers) != FINE {
@@ -286,9 +303,15 @@ impl<'a> Message<'a> {
             }
             let (mut name, mut value, mut len) = (null(), null(), 0);
             let mut place = 0;
-            while native::rd_kafka_header_get_all(headers, place, &raw mut name, &raw mut value, &raw mut len) == FINE {
+            while native::rd_kafka_header_get_all(headers, place, &raw mut name, &raw mut value, &raw mut len)
+                == FINE
+            {
                 let name = CStr::from_ptr(name).to_bytes();
-                if let Some((_, slot)) = names.iter().zip(&mut found).find(|(wanted, slot)| wanted.as_bytes() == name && slot.is_none()) {
+                if let Some((_, slot)) = names
+                    .iter()
+                    .zip(&mut found)
+                    .find(|(wanted, slot)| wanted.as_bytes() == name && slot.is_none())
+                {
                     *slot = (!value.is_null()).then(|| bytes(value, len));
                 }
                 place += 1;

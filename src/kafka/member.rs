@@ -1,11 +1,12 @@
-//! A member of a consumer group: it is given partitions, reads their messages, and gives them back after a last commit.
+//! A member of a consumer group: it is given partitions, reads their messages, and gives them back after a
+//! last commit.
 //!
-//! A commit says two things: the offset to go on from, and a text of the caller's that belongs to it. Both are one record in the
-//! group's log, so they hold or fail together.
+//! A commit says two things: the offset to go on from, and a text of the caller's that belongs to it. Both
+//! are one record in the group's log, so they hold or fail together.
 
 use std::collections::BTreeSet;
 use std::ffi::CString;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -17,12 +18,11 @@ use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, Rebalance};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionListElem};
 
-use super::acl::Acl;
 use super::assignment::assigned;
 use super::client::Settings;
-use super::commit::{self, Outcome};
 use super::complaints::Complaints;
-use super::failure::{failure, refused_for_good};
+use super::failure::refused_for_good;
+use super::group_commit::{Claim, Seat, commit};
 use super::inbox::{Fetched, Inbox, waiting};
 use super::lock;
 use super::revive::revive;
@@ -31,40 +31,22 @@ use crate::{Error, Result};
 /// How long the group's coordinator may take to answer.
 const ANSWER: Duration = Duration::from_secs(15);
 
-/// How long a member that is to end waits for the answer to its last commit.
-const LAST_ANSWER: Duration = Duration::from_secs(5);
-
-/// How long the last rebalance may take before the client is closed all the same, and how often it is looked for.
+/// How long the last rebalance may take before the client is closed all the same, and how often it is looked
+/// for.
 const LEAVING: Duration = Duration::from_secs(30);
 const LEAVING_LOOK: Duration = Duration::from_millis(5);
 
 /// How long brokers that refused us are asked whether they still do.
 const ASKING: Duration = Duration::from_secs(3);
 
-/// What the group knows, or is to know, of a partition.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Claim {
-    /// Topic name.
-    pub topic: String,
-    /// Partition number.
-    pub partition: u32,
-    /// The next message to read; `None` if nothing was committed yet.
-    pub offset: Option<i64>,
-    /// The caller's text, at most [`Claim::TEXT_MAX`] bytes.
-    pub text: String,
-}
-
-impl Claim {
-    /// The broker's default limit for the text (`offset.metadata.max.bytes`), bytes.
-    pub const TEXT_MAX: usize = 4096;
-}
-
 /// What holds the partitions. Called on the thread that polls.
 pub trait Holder: Send + 'static {
-    /// All partitions are about to be taken away: finish what was read and answer what is to be committed. After an error nothing is committed.
+    /// All partitions are about to be taken away: finish what was read and answer what is to be committed.
+    /// After an error nothing is committed.
     fn finish(&mut self) -> Result<Vec<Claim>>;
 
-    /// The partitions are gone; `committed` tells whether the last commit held. Nothing more may be written for them.
+    /// The partitions are gone; `committed` tells whether the last commit held. Nothing more may be written
+    /// for them.
     fn release(&mut self, committed: Result<()>);
 }
 
@@ -79,42 +61,6 @@ pub enum Event<'a> {
     Given(Partitions),
     /// Messages of the partitions, at least one.
     Messages(Fetched<'a>),
-}
-
-/// Who the member is, for what goes wrong.
-#[derive(Debug, Clone)]
-struct Seat {
-    settings: Settings,
-    complaints: Complaints,
-    group: String,
-    /// The sink's patterns, with `*` and `?`.
-    topics: Vec<String>,
-    stop: Arc<AtomicBool>,
-}
-
-impl Seat {
-    /// `topic`: the one that it is about, if that is known.
-    fn failed(&self, what: &str, topic: Option<&str>, cause: &KafkaError) -> Error {
-        let topic = topic.or_else(|| self.topics.first().map(String::as_str)).unwrap_or("*");
-        let needs = [Acl::group("Read", &self.group), Acl::topic("Read", topic)];
-        failure(what, &needs, &self.settings, &self.complaints, cause)
-    }
-
-    /// A commit that a missing right prevents is for a person to mend; after all others the member joins again.
-    fn refused(&self, topic: Option<&str>, cause: &KafkaError) -> Error {
-        let what = format!("commit for group {:?}", self.group);
-        match cause.rdkafka_error_code() {
-            Some(RDKafkaErrorCode::TopicAuthorizationFailed | RDKafkaErrorCode::GroupAuthorizationFailed) => {
-                self.failed(&what, topic, cause)
-            }
-            Some(RDKafkaErrorCode::OffsetMetadataTooLarge) => Error::stop(format!(
-                "group {:?}: the broker refused the text of a commit as too long",
-                self.group
-            ))
-            .hint(format!("set offset.metadata.max.bytes={} on all brokers (Kafka's default), or more, and restart them", Claim::TEXT_MAX)),
-            _ => Error::link("the group refused the commit").cause(cause.to_string()),
-        }
-    }
 }
 
 struct Context<H> {
@@ -138,14 +84,19 @@ impl<H: Holder> ConsumerContext for Context<H> {
     fn pre_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
         match rebalance {
             Rebalance::Assign(list) => {
-                list.elements().iter().for_each(|found| self.inbox.feed(consumer.client(), found.topic(), found.partition()));
+                list.elements()
+                    .iter()
+                    .for_each(|found| self.inbox.feed(consumer.client(), found.topic(), found.partition()));
             }
             Rebalance::Revoke(_) => {
                 self.inbox.starve();
                 let mut holder = lock(&self.holder);
-                // A lost assignment (the session lapsed) belongs to somebody else already: a commit would be refused.
+                // A lost assignment (the session lapsed) belongs to somebody else already: a commit would be
+                // refused.
                 let committed = if consumer.assignment_lost() {
-                    Err(Error::link("the group gave the partitions to another member: this one was silent for too long"))
+                    Err(Error::link(
+                        "the group gave the partitions to another member: this one was silent for too long",
+                    ))
                 } else {
                     holder.finish().and_then(|claims| commit(&self.seat, consumer, &claims))
                 };
@@ -157,48 +108,12 @@ impl<H: Holder> ConsumerContext for Context<H> {
 
     fn post_rebalance(&self, _: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
         if let Rebalance::Assign(list) = rebalance {
-            let given = list.elements().iter().map(|found| (found.topic().to_owned(), found.partition() as u32)).collect();
+            let given = list
+                .elements()
+                .iter()
+                .map(|found| (found.topic().to_owned(), found.partition() as u32))
+                .collect();
             *lock(&self.given) = Some(given);
-        }
-    }
-}
-
-fn commit<C: ConsumerContext>(seat: &Seat, consumer: &BaseConsumer<C>, claims: &[Claim]) -> Result<()> {
-    let mut list = TopicPartitionList::with_capacity(claims.len());
-    for claim in claims {
-        let Some(offset) = claim.offset else { continue };
-        if claim.text.len() > Claim::TEXT_MAX {
-            let (bytes, topic) = (claim.text.len(), &claim.topic);
-            return Err(Error::stop(format!("the text of a commit of topic {topic:?} has {bytes} bytes, more than brokers take")));
-        }
-        let refused = |cause: KafkaError| Error::stop("cannot prepare a commit").cause(cause.to_string());
-        list.add_partition_offset(&claim.topic, claim.partition as i32, Offset::Offset(offset)).map_err(refused)?;
-    }
-    if list.count() == 0 {
-        return Ok(());
-    }
-    for mut element in list.elements() {
-        let claim = claims.iter().find(|claim| claim.partition as i32 == element.partition() && claim.topic == element.topic());
-        element.set_metadata(claim.map_or("", |claim| claim.text.as_str()));
-    }
-    // Without an end, as long as the program runs: brokers that are away come back.
-    let mut stopping = None;
-    let goes_on = || {
-        let is_stopping = seat.stop.load(Ordering::SeqCst);
-        !is_stopping || stopping.get_or_insert_with(Instant::now).elapsed() < LAST_ANSWER
-    };
-    match commit::commit(consumer.client(), &seat.settings, &list, goes_on) {
-        Outcome::Held => {
-            seat.complaints.went_well();
-            Ok(())
-        }
-        Outcome::Refused(place, cause) => {
-            let elements = list.elements();
-            let topic = place.map_or_else(|| elements.first(), |place| elements.get(place)).map(TopicPartitionListElem::topic);
-            Err(seat.refused(topic, &cause))
-        }
-        Outcome::GivenUp => {
-            Err(Error::link("Kafka did not answer the last commit in time").hint("what it did not commit is read again at the next start"))
         }
     }
 }
@@ -212,8 +127,9 @@ pub struct Member<H: Holder> {
 }
 
 impl<H: Holder> Drop for Member<H> {
-    /// Leaves the group before the client is closed. While it closes, the library drops the answer to a rebalance that is handled too late, and whoever
-    /// handles it waits for ever (docs/decisions/0005-clients-without-brokers.md).
+    /// Leaves the group before the client is closed. While it closes, the library drops the answer to a
+    /// rebalance that is handled too late, and whoever handles it waits for ever
+    /// (docs/decisions/0005-clients-without-brokers.md).
     fn drop(&mut self) {
         self.inbox.close();
         self.consumer.unsubscribe();
@@ -226,7 +142,8 @@ impl<H: Holder> Drop for Member<H> {
 }
 
 impl<H: Holder> Member<H> {
-    /// Joins `group` for `topics` (names, or patterns with `*` and `?`). From when on `stop` is set, commits that nobody answers are given up.
+    /// Joins `group` for `topics` (names, or patterns with `*` and `?`). From when on `stop` is set, commits
+    /// that nobody answers are given up.
     pub fn join(
         settings: &Settings,
         group: &str,
@@ -236,9 +153,15 @@ impl<H: Holder> Member<H> {
         stop: &Arc<AtomicBool>,
     ) -> Result<Self> {
         let (complaints, given, inbox) = (Complaints::default(), Arc::default(), Arc::<Inbox>::default());
-        let seat =
-            Seat { settings: settings.clone(), complaints, group: group.to_owned(), topics: topics.to_vec(), stop: Arc::clone(stop) };
-        let context = Context { seat: seat.clone(), holder, given: Arc::clone(&given), inbox: Arc::clone(&inbox) };
+        let seat = Seat {
+            settings: settings.clone(),
+            complaints,
+            group: group.to_owned(),
+            topics: topics.to_vec(),
+            stop: Arc::clone(stop),
+        };
+        let context =
+            Context { seat: seat.clone(), holder, given: Arc::clone(&given), inbox: Arc::clone(&inbox) };
         let fail = |cause| seat.failed(&format!("join group {group:?}"), None, &cause);
         let config = if is_far { settings.consumer_far(group) } else { settings.consumer(group) };
         let consumer: BaseConsumer<Context<H>> = config.create_with_context(context).map_err(fail)?;
@@ -259,7 +182,9 @@ impl<H: Holder> Member<H> {
         }
         match told {
             None => {}
-            Some(Ok(_)) => return Err(Error::link("a message came outside the partitions that the group gave")),
+            Some(Ok(_)) => {
+                return Err(Error::link("a message came outside the partitions that the group gave"));
+            }
             Some(Err(KafkaError::MessageConsumption(code))) => {
                 self.pass_by(code)?;
                 return Ok(Event::Nothing);
@@ -279,7 +204,8 @@ impl<H: Holder> Member<H> {
         Ok(Event::Messages(fetched))
     }
 
-    /// A pattern that matches nothing yet, a broker on its way back: the library goes on by itself. Fails for anything else.
+    /// A pattern that matches nothing yet, a broker on its way back: the library goes on by itself. Fails for
+    /// anything else.
     fn pass_by(&self, code: RDKafkaErrorCode) -> Result<()> {
         if passes_by(code) {
             tracing::debug!(%code, "group member");
@@ -299,7 +225,8 @@ impl<H: Holder> Member<H> {
     /// The topic that is read, if it is a single one.
     fn only_topic(&self) -> Option<String> {
         let assigned = self.consumer.assignment().ok()?;
-        let mut topics: Vec<String> = assigned.elements().iter().map(|found| found.topic().to_owned()).collect();
+        let mut topics: Vec<String> =
+            assigned.elements().iter().map(|found| found.topic().to_owned()).collect();
         topics.dedup();
         if topics.len() == 1 { topics.pop() } else { None }
     }
@@ -315,7 +242,9 @@ impl<H: Holder> Member<H> {
         for (topic, partition) in partitions {
             list.add_partition(topic, *partition as i32);
         }
-        let fail = |cause| self.seat.failed(&format!("ask group {:?} for its offsets", self.seat.group), None, &cause);
+        let fail = |cause| {
+            self.seat.failed(&format!("ask group {:?} for its offsets", self.seat.group), None, &cause)
+        };
         let list = self.consumer.committed_offsets(list, ANSWER).map_err(fail)?;
         let claim = |found: &TopicPartitionListElem<'_>| {
             found.error()?;
@@ -323,7 +252,12 @@ impl<H: Holder> Member<H> {
                 Offset::Offset(offset) => Some(offset),
                 _ => None,
             };
-            Ok(Claim { topic: found.topic().to_owned(), partition: found.partition() as u32, offset, text: found.metadata().to_owned() })
+            Ok(Claim {
+                topic: found.topic().to_owned(),
+                partition: found.partition() as u32,
+                offset,
+                text: found.metadata().to_owned(),
+            })
         };
         list.elements().iter().map(claim).collect::<std::result::Result<_, _>>().map_err(fail)
     }
@@ -334,7 +268,9 @@ impl<H: Holder> Member<H> {
         let fail = |cause| self.seat.failed(&format!("ask group {name:?} for its members"), None, &cause);
         let groups = self.consumer.fetch_group_list(Some(name.as_str()), ASKING).map_err(fail)?;
         let mut unheld: BTreeSet<_> = all.iter().cloned().collect();
-        let Some(group) = groups.groups().iter().find(|group| group.name() == name) else { return Ok(Some(unheld)) };
+        let Some(group) = groups.groups().iter().find(|group| group.name() == name) else {
+            return Ok(Some(unheld));
+        };
         // A client that knows no topic of its patterns does not even join.
         if matches!(group.state(), "Empty" | "Dead") {
             return Ok(Some(unheld));
@@ -371,15 +307,21 @@ impl<H: Holder> Member<H> {
 
     /// Messages that the brokers hold for this member behind what it has read.
     pub fn unread(&self) -> Result<u64> {
-        let fail = |cause| self.seat.failed("ask how much is to be read", self.only_topic().as_deref(), &cause);
+        let fail =
+            |cause| self.seat.failed("ask how much is to be read", self.only_topic().as_deref(), &cause);
         let assigned = self.consumer.assignment().map_err(fail)?;
         let committed = self.consumer.committed_offsets(assigned, ANSWER).map_err(fail)?;
         let read = self.consumer.position().map_err(fail)?;
         let mut unread = 0;
         for found in committed.elements() {
-            let (first, end) = self.consumer.fetch_watermarks(found.topic(), found.partition(), ANSWER).map_err(fail)?;
-            let offsets = [read.find_partition(found.topic(), found.partition()).map(|read| read.offset()), Some(found.offset())];
-            let offset = offsets.into_iter().flatten().find_map(|offset| offset.to_raw().filter(|raw| *raw >= 0));
+            let (first, end) =
+                self.consumer.fetch_watermarks(found.topic(), found.partition(), ANSWER).map_err(fail)?;
+            let offsets = [
+                read.find_partition(found.topic(), found.partition()).map(|read| read.offset()),
+                Some(found.offset()),
+            ];
+            let offset =
+                offsets.into_iter().flatten().find_map(|offset| offset.to_raw().filter(|raw| *raw >= 0));
             unread += u64::try_from(end - offset.unwrap_or(first).max(first)).unwrap_or(0);
         }
         Ok(unread)
@@ -397,7 +339,8 @@ fn passes_by(code: RDKafkaErrorCode) -> bool {
             | RDKafkaErrorCode::NotCoordinator
             | RDKafkaErrorCode::CoordinatorLoadInProgress
             | RDKafkaErrorCode::Resolve
-            // One broker of several may refuse us while its settings change; if it lasts, it is no longer passed by.
+            // One broker of several may refuse us while its settings change; if it lasts, it is no longer
+            // passed by.
             | RDKafkaErrorCode::Authentication
             | RDKafkaErrorCode::SSL
     )
@@ -441,7 +384,8 @@ mod tests {
         }
     }
 
-    /// Sooner than the limit that [`Drop`] has. Dropped elsewhere: one that waits for ever must not hold up the test.
+    /// Sooner than the limit that [`Drop`] has. Dropped elsewhere: one that waits for ever must not hold up
+    /// the test.
     fn must_leave(member: Member<Nothing>) {
         let (left, leaves) = mpsc::channel();
         thread::spawn(move || {
@@ -454,14 +398,16 @@ mod tests {
     #[test]
     fn live_a_member_leaves_with_a_rebalance_unhandled() {
         // First the partitions it is given, then those it is to give back.
-        let known = std::env::var("LIST_SYNC_KAFKA").expect("LIST_SYNC_KAFKA is not set: eval \"$(scripts/services env)\"");
+        let known = std::env::var("LIST_SYNC_KAFKA")
+            .expect("LIST_SYNC_KAFKA is not set: eval \"$(scripts/services env)\"");
         let brokers = known.split(',').map(str::to_owned).collect();
         let settings = Settings { brokers, properties: BTreeMap::new(), partitions: 3, replication: None };
         let name = format!("list_sync.test.leave.{}", std::process::id());
         Topics::connect(&settings).unwrap().ensure(&name, false).unwrap();
         let join = || {
             let holder = Arc::new(Mutex::new(Nothing));
-            Member::join(&settings, &name, std::slice::from_ref(&name), false, holder, &Arc::default()).unwrap()
+            Member::join(&settings, &name, std::slice::from_ref(&name), false, holder, &Arc::default())
+                .unwrap()
         };
         let first = join();
         wait_for_an_event(&first);

@@ -1,4 +1,5 @@
-//! Carries bytes through Kafka. Knows no change, no table and no position: keys, messages, headers and saved states are bytes here.
+//! Carries bytes through Kafka. Knows no change, no table and no position: keys, messages, headers and saved
+//! states are bytes here.
 
 mod acl;
 mod assignment;
@@ -8,6 +9,7 @@ mod compacted;
 mod complaints;
 mod ends;
 mod failure;
+mod group_commit;
 mod inbox;
 mod inspect;
 mod member;
@@ -25,9 +27,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 pub use client::Settings;
 pub use compacted::{Checkpoints, Shapes};
 pub use ends::{Ends, Offsets};
+pub use group_commit::Claim;
 pub use inbox::{Fetched, Message};
 pub use inspect::{Wanted, inspect};
-pub use member::{Claim, Event, Holder, Member, subscription};
+pub use member::{Event, Holder, Member, subscription};
 pub use partitioner::partition_of;
 pub use sender::{Delivery, Outgoing, Sender};
 pub use tail::{read_between, watermarks};

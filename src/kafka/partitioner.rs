@@ -1,5 +1,5 @@
-//! Which partition a key belongs to: as Kafka's Java clients decide it (murmur2 of the key, sign cut off, modulo the number of
-//! partitions), so that topics written by both, and joins between them, agree.
+//! Which partition a key belongs to: as Kafka's Java clients decide it (murmur2 of the key, sign cut off,
+//! modulo the number of partitions), so that topics written by both, and joins between them, agree.
 
 const SEED: u32 = 0x9747_b28c;
 const MULTIPLIER: u32 = 0x5bd1_e995;

@@ -1,8 +1,9 @@
 //! A client that has lost all its brokers is given them again.
 //!
-//! librdkafka (2.10 to 2.13 at least) forgets every broker that an answer about metadata leaves out. A broker that has just come back after all were
-//! down knows of none yet and answers so; the client then has no broker to ask, and stays silent for ever
-//! (<https://github.com/confluentinc/librdkafka/issues/5301>, docs/decisions/0005-clients-without-brokers.md).
+//! librdkafka (2.10 to 2.13 at least) forgets every broker that an answer about metadata leaves out. A broker
+//! that has just come back after all were down knows of none yet and answers so; the client then has no
+//! broker to ask, and stays silent for ever (<https://github.com/confluentinc/librdkafka/issues/5301>,
+//! docs/decisions/0005-clients-without-brokers.md).
 
 use std::ffi::CString;
 use std::time::{Duration, Instant};
@@ -14,11 +15,13 @@ use rdkafka::client::Client;
 use super::client::Settings;
 use super::complaints::Complaints;
 
-/// How long a commit may take until the client is given its brokers again. Doubled each time, up to the other.
+/// How long a commit may take until the client is given its brokers again. Doubled each time, up to the
+/// other.
 const PATIENCE: Duration = Duration::from_secs(3);
 const PATIENCE_MAX: Duration = Duration::from_secs(96);
 
-/// Gives the client the configured brokers again if that is due. For clients that are polled: called at each poll.
+/// Gives the client the configured brokers again if that is due. For clients that are polled: called at each
+/// poll.
 pub(super) fn revive<C: ClientContext>(client: &Client<C>, settings: &Settings, complaints: &Complaints) {
     if complaints.is_to_be_revived() {
         give_brokers(client, settings);
@@ -50,7 +53,8 @@ impl Patience {
 /// Those that it knows stay as they are.
 fn give_brokers<C: ClientContext>(client: &Client<C>, settings: &Settings) {
     let Ok(brokers) = CString::new(settings.address()) else { return };
-    // SAFETY: the handle is valid as long as the client lives, and the library copies the text before it returns.
+    // SAFETY: the handle is valid as long as the client lives, and the library copies the text before it
+    // returns.
     #[allow(unsafe_code)]
     let named = unsafe { rd_kafka_brokers_add(client.native_ptr(), brokers.as_ptr()) };
     tracing::debug!(named, "brokers given to the client again");
@@ -65,11 +69,16 @@ mod tests {
 
     use super::*;
 
-    /// On the brokers that run. No broker at all is what the accident leaves behind; a client that was told of none is in the same state.
+    /// On the brokers that run. No broker at all is what the accident leaves behind; a client that was told
+    /// of none is in the same state.
     fn without_brokers() -> (BaseConsumer, Settings) {
-        let known = std::env::var("LIST_SYNC_KAFKA").expect("LIST_SYNC_KAFKA is not set: eval \"$(scripts/services env)\"");
+        let known = std::env::var("LIST_SYNC_KAFKA")
+            .expect("LIST_SYNC_KAFKA is not set: eval \"$(scripts/services env)\"");
         let brokers = known.split(',').map(str::to_owned).collect();
-        (ClientConfig::new().create().unwrap(), Settings { brokers, properties: BTreeMap::new(), partitions: 3, replication: None })
+        (
+            ClientConfig::new().create().unwrap(),
+            Settings { brokers, properties: BTreeMap::new(), partitions: 3, replication: None },
+        )
     }
 
     fn asks(client: &BaseConsumer, patience: Duration) -> bool {

@@ -1,4 +1,5 @@
-//! What `[kafka] properties` say of encryption and login: what cannot work is refused before anything is connected.
+//! What `[kafka] properties` say of encryption and login: what cannot work is refused before anything is
+//! connected.
 
 use std::fs::File;
 
@@ -8,7 +9,13 @@ use crate::{Error, Result};
 /// Mechanisms of the login that are built in.
 const MECHANISMS: &[&str] = &["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"];
 /// Properties that name a file.
-const FILES: &[&str] = &["ssl.ca.location", "ssl.certificate.location", "ssl.key.location", "ssl.keystore.location", "ssl.crl.location"];
+const FILES: &[&str] = &[
+    "ssl.ca.location",
+    "ssl.certificate.location",
+    "ssl.key.location",
+    "ssl.keystore.location",
+    "ssl.crl.location",
+];
 /// Properties that count only with a login.
 const OF_LOGIN: &[&str] = &["sasl.mechanism", "sasl.mechanisms", "sasl.username", "sasl.password"];
 
@@ -36,27 +43,43 @@ impl Settings {
     /// Refuses settings that would be ignored, or could only fail.
     pub(super) fn check_security(&self) -> Result<()> {
         let refused = |fact: String| Error::usage(format!("[kafka] properties: {fact}"));
-        let set = |names: &[&'static str]| names.iter().copied().find(|name| self.properties.contains_key(*name));
+        let set =
+            |names: &[&'static str]| names.iter().copied().find(|name| self.properties.contains_key(*name));
         if let Some(name) = set(OF_LOGIN).filter(|_| !self.uses_login()) {
-            let fact = format!("{name:?} is set, and \"security.protocol\" is {:?}, which has no login", self.protocol());
-            return Err(
-                refused(fact).hint("set \"security.protocol\" = \"sasl_ssl\" (or sasl_plaintext, which sends everything in the clear)")
+            let fact = format!(
+                "{name:?} is set, and \"security.protocol\" is {:?}, which has no login",
+                self.protocol()
             );
+            return Err(refused(fact).hint(
+                "set \"security.protocol\" = \"sasl_ssl\" (or sasl_plaintext, which \
+                    sends everything in the clear)",
+            ));
         }
         if let Some(name) = set(FILES).filter(|_| !self.uses_tls()) {
-            let fact = format!("{name:?} is set, and \"security.protocol\" is {:?}, which is not encrypted", self.protocol());
-            return Err(refused(fact).hint("set \"security.protocol\" = \"ssl\", or \"sasl_ssl\" with a login"));
+            let fact = format!(
+                "{name:?} is set, and \"security.protocol\" is {:?}, which is not encrypted",
+                self.protocol()
+            );
+            return Err(
+                refused(fact).hint("set \"security.protocol\" = \"ssl\", or \"sasl_ssl\" with a login")
+            );
         }
         for name in FILES {
             let unreadable = |path: &str| File::open(path).err();
-            if let Some((path, cause)) = self.property(name).and_then(|path| unreadable(path).map(|cause| (path, cause))) {
+            if let Some((path, cause)) =
+                self.property(name).and_then(|path| unreadable(path).map(|cause| (path, cause)))
+            {
                 return Err(refused(format!("the file {path:?} of {name:?} cannot be read: {cause}"))
                     .hint("check the path, and that this user may read it"));
             }
         }
-        if self.properties.contains_key("ssl.certificate.location") != self.properties.contains_key("ssl.key.location") {
-            return Err(refused("\"ssl.certificate.location\" and \"ssl.key.location\" go together".to_owned())
-                .hint("name both files, of the certificate and of its key, or neither"));
+        if self.properties.contains_key("ssl.certificate.location")
+            != self.properties.contains_key("ssl.key.location")
+        {
+            return Err(refused(
+                "\"ssl.certificate.location\" and \"ssl.key.location\" go together".to_owned(),
+            )
+            .hint("name both files, of the certificate and of its key, or neither"));
         }
         if self.uses_login() { self.check_login() } else { Ok(()) }
     }
@@ -76,13 +99,16 @@ impl Settings {
         }
         for name in ["sasl.username", "sasl.password"] {
             if self.property(name).is_none_or(str::is_empty) {
-                return Err(refused(format!("{name:?} is not set"))
-                    .hint("the password may stand in a file, \"${file:/run/secrets/kafka}\", or a variable, \"${NAME}\""));
+                return Err(refused(format!("{name:?} is not set")).hint(
+                    "the password may stand in a file, \"${file:/run/secrets/kafka}\", or a \
+                        variable, \"${NAME}\"",
+                ));
             }
         }
         if !self.uses_tls() && self.property("sasl.mechanisms") == Some("PLAIN") {
             tracing::warn!(
-                "the Kafka password goes over the network in the clear: security.protocol is sasl_plaintext, and the mechanism PLAIN"
+                "the Kafka password goes over the network in the clear: security.protocol is \
+                 sasl_plaintext, and the mechanism PLAIN"
             );
         }
         Ok(())
@@ -97,15 +123,28 @@ mod tests {
     use crate::secret::Secret;
 
     fn check(properties: &[(&str, &str)]) -> String {
-        let properties: BTreeMap<_, _> = properties.iter().map(|(name, value)| ((*name).to_owned(), Secret::new(*value))).collect();
-        let settings = Settings { brokers: vec!["b:9092".to_owned()], properties, partitions: 1, replication: None };
-        settings.check().map_or_else(|error| format!("{error}; {}", error.hint_text().unwrap_or_default()), |()| String::new())
+        let properties: BTreeMap<_, _> =
+            properties.iter().map(|(name, value)| ((*name).to_owned(), Secret::new(*value))).collect();
+        let settings =
+            Settings { brokers: vec!["b:9092".to_owned()], properties, partitions: 1, replication: None };
+        settings.check().map_or_else(
+            |error| format!("{error}; {}", error.hint_text().unwrap_or_default()),
+            |()| String::new(),
+        )
     }
 
     #[test]
     fn what_would_be_ignored_or_fail_is_refused() {
-        let login = [("security.protocol", "SASL_SSL"), ("sasl.mechanism", "PLAIN"), ("sasl.username", "me"), ("sasl.password", "geheim")];
-        assert_eq!((check(&[]).as_str(), check(&login).as_str(), check(&[("security.protocol", "ssl")]).as_str()), ("", "", ""));
+        let login = [
+            ("security.protocol", "SASL_SSL"),
+            ("sasl.mechanism", "PLAIN"),
+            ("sasl.username", "me"),
+            ("sasl.password", "geheim"),
+        ];
+        assert_eq!(
+            (check(&[]).as_str(), check(&login).as_str(), check(&[("security.protocol", "ssl")]).as_str()),
+            ("", "", "")
+        );
         for (properties, expected) in [
             (&login[1..], "\"sasl.mechanism\" is set, and \"security.protocol\" is \"plaintext\""),
             (&login[..1], "\"sasl.mechanisms\" is not set; set it to"),

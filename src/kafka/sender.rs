@@ -26,9 +26,11 @@ const ASKING: Duration = Duration::from_secs(3);
 /// How long messages that are thrown away may take to be reported.
 const PURGING: Duration = Duration::from_millis(500);
 
-/// Hears what became of each message. Called on the sender's own thread, for one partition in the order of sending.
+/// Hears what became of each message. Called on the sender's own thread, for one partition in the order of
+/// sending.
 pub trait Delivery: Send + Sync + 'static {
-    /// All replicas hold the message, at this offset. `tag` is the one it was sent with, `bytes` the length of its key and value.
+    /// All replicas hold the message, at this offset. `tag` is the one it was sent with, `bytes` the length
+    /// of its key and value.
     fn delivered(&self, tag: usize, offset: i64, bytes: usize);
 
     /// The message is lost and so may be all behind it: nothing more may be counted as delivered.
@@ -106,7 +108,8 @@ impl<D: Delivery> Sender<D> {
         let fail = |cause| failure("set up the Kafka producer", &[], settings, &complaints, &cause);
         let config = settings.producer();
         let queue_bytes_max = queue_bytes_max(&config);
-        let producer: Arc<BaseProducer<Context<D>>> = Arc::new(config.create_with_context(context).map_err(fail)?);
+        let producer: Arc<BaseProducer<Context<D>>> =
+            Arc::new(config.create_with_context(context).map_err(fail)?);
         let ended = Arc::new(AtomicBool::new(false));
         let poller = {
             let (producer, ended) = (Arc::clone(&producer), Arc::clone(&ended));
@@ -117,9 +120,17 @@ impl<D: Delivery> Sender<D> {
                     producer.poll(POLL);
                 }
             };
-            threads::spawn("kafka-poll", work).map_err(|cause| Error::stop("cannot start a thread").cause(cause))?
+            threads::spawn("kafka-poll", work)
+                .map_err(|cause| Error::stop("cannot start a thread").cause(cause))?
         };
-        Ok(Self { producer, settings: settings.clone(), queue_bytes_max, complaints, ended, poller: Some(poller) })
+        Ok(Self {
+            producer,
+            settings: settings.clone(),
+            queue_bytes_max,
+            complaints,
+            ended,
+            poller: Some(poller),
+        })
     }
 
     /// Queues a message. `false`: the queue is full, try again when some are delivered.
@@ -139,24 +150,35 @@ impl<D: Delivery> Sender<D> {
         match self.producer.send(record) {
             Ok(()) => Ok(true),
             // However much is delivered: it would never fit.
-            Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) if message.value.len() as u64 > self.queue_bytes_max => {
+            Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _))
+                if message.value.len() as u64 > self.queue_bytes_max =>
+            {
                 let (bytes, topic) = (message.value.len(), message.topic);
                 Err(Error::stop(format!(
-                    "cannot send a message of {bytes} bytes to topic {topic:?}: it is larger than the producer's queue"
+                    "cannot send a message of {bytes} bytes to topic {topic:?}: it is larger than the \
+                     producer's queue"
                 ))
                 .hint("raise queue.buffering.max.kbytes under [kafka] properties, or leave it out"))
             }
             Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) => Ok(false),
             Err((cause, _)) => {
-                let what = format!("send a message of {} bytes to topic {:?}", message.value.len(), message.topic);
-                Err(failure(&what, &[Acl::topic("Write", message.topic)], &self.settings, &self.complaints, &cause))
+                let what =
+                    format!("send a message of {} bytes to topic {:?}", message.value.len(), message.topic);
+                Err(failure(
+                    &what,
+                    &[Acl::topic("Write", message.topic)],
+                    &self.settings,
+                    &self.complaints,
+                    &cause,
+                ))
             }
         }
     }
 
     /// Sends what waits for more of its kind, and waits until all is delivered, at most for so long.
     pub fn hasten(&self, wait: Duration) {
-        // SAFETY: the handle is valid as long as the producer. Deliveries are handed out by the other thread; this one only waits for their number to fall.
+        // SAFETY: the handle is valid as long as the producer. Deliveries are handed out by the other thread;
+        // this one only waits for their number to fall.
         #[allow(unsafe_code)]
         unsafe {
             // That it took longer is no failure.
@@ -164,7 +186,8 @@ impl<D: Delivery> Sender<D> {
         }
     }
 
-    /// Fails if nobody hears of deliveries any more, or if the brokers have refused us for so long that it will not pass.
+    /// Fails if nobody hears of deliveries any more, or if the brokers have refused us for so long that it
+    /// will not pass.
     pub fn check(&self) -> Result<()> {
         if self.poller.as_ref().is_some_and(JoinHandle::is_finished) {
             return Err(Error::stop("the thread that hears what Kafka took died"));

@@ -44,21 +44,27 @@ impl Drop for Reader {
 
 /// The first offset and the end offset (one past the last message) of each partition of a topic.
 ///
-/// A broker that stood still or was cut off goes on as the leader it was until it hears of the new one, and whoever asks it who leads is told an end that is
-/// long past. So each broker is asked, and the largest end counts.
+/// A broker that stood still or was cut off goes on as the leader it was until it hears of the new one, and
+/// whoever asks it who leads is told an end that is long past. So each broker is asked, and the largest end
+/// counts.
 pub fn watermarks(settings: &Settings, topic: &str, partitions: u32) -> Result<Vec<(i64, i64)>> {
     let (reader, complaints) = client(settings, &settings.asker())?;
     let needs = [Acl::topic("Describe", topic)];
-    let fail = |cause| failure(&format!("ask for the end of topic {topic:?}"), &needs, settings, &complaints, &cause);
+    let fail = |cause| {
+        failure(&format!("ask for the end of topic {topic:?}"), &needs, settings, &complaints, &cause)
+    };
     let mut found = patient_watermarks(&reader, topic, partitions).map_err(fail)?;
     let known = reader.fetch_metadata(Some(topic), SILENCE).map_err(fail)?;
-    let brokers: Vec<String> = known.brokers().iter().map(|broker| format!("{}:{}", broker.host(), broker.port())).collect();
+    let brokers: Vec<String> =
+        known.brokers().iter().map(|broker| format!("{}:{}", broker.host(), broker.port())).collect();
     if brokers.len() < 2 {
         return Ok(found);
     }
     let told = std::thread::scope(|scope| {
-        let asked: Vec<_> =
-            brokers.into_iter().map(|broker| threads::spawn_scoped(scope, || watermarks_by(broker, settings, topic, partitions))).collect();
+        let asked: Vec<_> = brokers
+            .into_iter()
+            .map(|broker| threads::spawn_scoped(scope, || watermarks_by(broker, settings, topic, partitions)))
+            .collect();
         asked.into_iter().filter_map(|broker| broker.join().ok().flatten()).collect::<Vec<_>>()
     });
     for (mark, other) in told.iter().flat_map(|told| (0..).zip(told)) {
@@ -69,19 +75,32 @@ pub fn watermarks(settings: &Settings, topic: &str, partitions: u32) -> Result<V
 }
 
 /// What a client says that knows no other broker at first. One that does not answer is none that leads.
-fn watermarks_by(broker: String, settings: &Settings, topic: &str, partitions: u32) -> Option<Vec<(i64, i64)>> {
+fn watermarks_by(
+    broker: String,
+    settings: &Settings,
+    topic: &str,
+    partitions: u32,
+) -> Option<Vec<(i64, i64)>> {
     let settings = Settings { brokers: vec![broker], ..settings.clone() };
     let (reader, _) = client(&settings, &settings.asker()).ok()?;
-    (0..partitions as i32).map(|partition| reader.fetch_watermarks(topic, partition, EACH_BROKER).ok()).collect()
+    (0..partitions as i32)
+        .map(|partition| reader.fetch_watermarks(topic, partition, EACH_BROKER).ok())
+        .collect()
 }
 
-fn patient_watermarks(reader: &BaseConsumer<Complaints>, topic: &str, partitions: u32) -> std::result::Result<Vec<(i64, i64)>, KafkaError> {
+fn patient_watermarks(
+    reader: &BaseConsumer<Complaints>,
+    topic: &str,
+    partitions: u32,
+) -> std::result::Result<Vec<(i64, i64)>, KafkaError> {
     let began = Instant::now();
     let mut found = Vec::with_capacity(partitions as usize);
     while found.len() < partitions as usize {
         match reader.fetch_watermarks(topic, found.len() as i32, SILENCE) {
             Ok(marks) => found.push(marks),
-            Err(cause) if is_settling(&cause) && began.elapsed() < SILENCE => std::thread::sleep(Duration::from_millis(50)),
+            Err(cause) if is_settling(&cause) && began.elapsed() < SILENCE => {
+                std::thread::sleep(Duration::from_millis(50))
+            }
             Err(cause) => return Err(cause),
         }
     }
@@ -89,13 +108,17 @@ fn patient_watermarks(reader: &BaseConsumer<Complaints>, topic: &str, partitions
 }
 
 fn is_passing(cause: &KafkaError) -> bool {
-    use RDKafkaErrorCode::{AllBrokersDown, BrokerTransportFailure, GroupAuthorizationFailed, OperationTimedOut, Resolve};
+    use RDKafkaErrorCode::{
+        AllBrokersDown, BrokerTransportFailure, GroupAuthorizationFailed, OperationTimedOut, Resolve,
+    };
     // Nobody joins the reader's group, so it needs no right on it.
-    let passing = [AllBrokersDown, BrokerTransportFailure, GroupAuthorizationFailed, OperationTimedOut, Resolve];
+    let passing =
+        [AllBrokersDown, BrokerTransportFailure, GroupAuthorizationFailed, OperationTimedOut, Resolve];
     cause.rdkafka_error_code().is_some_and(|code| passing.contains(&code))
 }
 
-/// The brokers hear of a new topic one after the other, and a partition's new leader knows its end only once its followers have asked.
+/// The brokers hear of a new topic one after the other, and a partition's new leader knows its end only once
+/// its followers have asked.
 fn is_settling(cause: &KafkaError) -> bool {
     use RDKafkaErrorCode as Code;
     let settling = [
@@ -125,7 +148,8 @@ pub struct Stored<'a> {
     pub header: Option<&'a [u8]>,
 }
 
-/// Hands out the messages of `topic` in `[from, to)` of each partition (a triple of partition, from, to), in the order of each partition.
+/// Hands out the messages of `topic` in `[from, to)` of each partition (a triple of partition, from, to), in
+/// the order of each partition.
 pub fn read_between(
     settings: &Settings,
     topic: &str,
@@ -160,8 +184,9 @@ pub fn read_between(
             heard = Instant::now();
             let partition = message.partition() as u32;
             if left.iter().any(|range| range.0 == partition && message.offset() < range.2) {
-                let found =
-                    message.headers().and_then(|headers| headers.iter().find(|found| found.key == header).and_then(|found| found.value));
+                let found = message.headers().and_then(|headers| {
+                    headers.iter().find(|found| found.key == header).and_then(|found| found.value)
+                });
                 each(&Stored {
                     partition,
                     key: message.key().unwrap_or_default(),
@@ -170,9 +195,13 @@ pub fn read_between(
                 });
             }
         } else if heard.elapsed() > SILENCE {
-            return Err(Error::link(format!("topic {topic:?} cannot be read: no message for {} s", SILENCE.as_secs())));
+            return Err(Error::link(format!(
+                "topic {topic:?} cannot be read: no message for {} s",
+                SILENCE.as_secs()
+            )));
         }
-        // Offsets have holes (transactions, compaction), so the end is where the reader stands, not which message came last.
+        // Offsets have holes (transactions, compaction), so the end is where the reader stands, not which
+        // message came last.
         if message.is_none() || since_look == 1000 {
             since_look = 0;
             let position = reader.0.position().map_err(fail)?;

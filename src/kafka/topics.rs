@@ -22,12 +22,14 @@ use crate::{Error, Result, threads};
 const ANSWER: Duration = Duration::from_secs(10);
 
 /// The same in attempts: after each is heard whether the brokers refuse us, which waiting does not mend.
-const ATTEMPTS: [Duration; 3] = [Duration::from_millis(1500), Duration::from_millis(2500), Duration::from_secs(6)];
+const ATTEMPTS: [Duration; 3] =
+    [Duration::from_millis(1500), Duration::from_millis(2500), Duration::from_secs(6)];
 
 /// How long each single broker may take to tell what it knows of a topic.
 const EACH_BROKER: Duration = Duration::from_secs(2);
 
-/// From this round trip on, brokers are far: with 512 KB in flight for each of them, 10 MB/s are the most that could be read.
+/// From this round trip on, brokers are far: with 512 KB in flight for each of them, 10 MB/s are the most
+/// that could be read.
 const FAR: Duration = Duration::from_millis(50);
 
 /// Complaints of the library that are heard before a failure is reported.
@@ -69,8 +71,12 @@ impl Topics {
     /// Names of all topics, sorted, without the broker's own.
     pub fn names(&self) -> Result<Vec<String>> {
         let metadata = self.metadata(None)?;
-        let mut names: Vec<String> =
-            metadata.topics().iter().map(|topic| topic.name().to_owned()).filter(|name| !name.starts_with("__")).collect();
+        let mut names: Vec<String> = metadata
+            .topics()
+            .iter()
+            .map(|topic| topic.name().to_owned())
+            .filter(|name| !name.starts_with("__"))
+            .collect();
         names.sort();
         Ok(names)
     }
@@ -83,14 +89,20 @@ impl Topics {
             None => Ok(found.partitions().len() as u32),
             Some(code @ RDKafkaErrorCode::TopicAuthorizationFailed) => {
                 let (what, needs) = (format!("look at topic {topic:?}"), [Acl::topic("Describe", topic)]);
-                Err(failure(&what, &needs, &self.settings, &self.complaints, &KafkaError::MetadataFetch(code)))
+                Err(failure(
+                    &what,
+                    &needs,
+                    &self.settings,
+                    &self.complaints,
+                    &KafkaError::MetadataFetch(code),
+                ))
             }
             Some(_) => Ok(0),
         }
     }
 
-    /// Fails if a topic that is named is hidden from this user, or must be there (`now`) and is not; says so if a pattern matches none, since
-    /// hidden ones are not listed.
+    /// Fails if a topic that is named is hidden from this user, or must be there (`now`) and is not; says so
+    /// if a pattern matches none, since hidden ones are not listed.
     pub fn look_for(&self, patterns: &[String], now: bool) -> Result<()> {
         let names = self.names()?;
         for pattern in patterns {
@@ -104,13 +116,17 @@ impl Topics {
                 }
                 continue;
             }
-            let matcher = Regex::new(&subscription(pattern)).map_err(|cause| Error::usage("bad topic pattern").cause(cause))?;
+            let matcher = Regex::new(&subscription(pattern))
+                .map_err(|cause| Error::usage("bad topic pattern").cause(cause))?;
             if names.iter().any(|name| matcher.is_match(name)) {
                 continue;
             }
             if self.settings.uses_login() || self.settings.uses_tls() {
                 let command = Acl::topic("Read", pattern).command(&self.settings);
-                tracing::warn!("no topic matches {pattern:?} yet; one that is there but not shown to this user needs an ACL: {command}");
+                tracing::warn!(
+                    "no topic matches {pattern:?} yet; one that is there but not shown to this user needs \
+                     an ACL: {command}"
+                );
             } else {
                 tracing::info!("no topic matches {pattern:?} yet");
             }
@@ -118,7 +134,8 @@ impl Topics {
         Ok(())
     }
 
-    /// Makes the topic if it is not there; answers its number of partitions. `compacted` topics have one partition and keep the newest message of each key.
+    /// Makes the topic if it is not there; answers its number of partitions. `compacted` topics have one
+    /// partition and keep the newest message of each key.
     pub fn ensure(&self, topic: &str, compacted: bool) -> Result<u32> {
         let there = self.partitions(topic)?;
         if there > 0 {
@@ -137,11 +154,14 @@ impl Topics {
         Ok(sizes_in(&self.metadata(None)?))
     }
 
-    /// The same as the broker says that knows most: one may not have heard yet of a new topic, or of partitions that were added.
+    /// The same as the broker says that knows most: one may not have heard yet of a new topic, or of
+    /// partitions that were added.
     pub fn sizes_everywhere(&self) -> Result<BTreeMap<String, u32>> {
         let metadata = self.metadata(None)?;
         let mut sizes = sizes_in(&metadata);
-        let told = self.of_each_broker(&metadata, |client| client.fetch_metadata(None, EACH_BROKER).ok().map(|told| sizes_in(&told)));
+        let told = self.of_each_broker(&metadata, |client| {
+            client.fetch_metadata(None, EACH_BROKER).ok().map(|told| sizes_in(&told))
+        });
         for (topic, partitions) in told.into_iter().flatten() {
             let known = sizes.entry(topic).or_insert(0);
             *known = partitions.max(*known);
@@ -177,35 +197,48 @@ impl Topics {
     /// False: it was there.
     fn create(&self, new: &NewTopic<'_>, only_try: bool) -> Result<bool> {
         let needs = [Acl::topic("Create", new.name)];
-        let fail = |cause| failure(&format!("create topic {:?}", new.name), &needs, &self.settings, &self.complaints, &cause);
+        let fail = |cause| {
+            failure(&format!("create topic {:?}", new.name), &needs, &self.settings, &self.complaints, &cause)
+        };
         let admin: AdminClient<DefaultClientContext> = self.settings.admin().create().map_err(fail)?;
-        let options = AdminOptions::new().operation_timeout(Some(ANSWER)).request_timeout(Some(ANSWER)).validate_only(only_try);
+        let options = AdminOptions::new()
+            .operation_timeout(Some(ANSWER))
+            .request_timeout(Some(ANSWER))
+            .validate_only(only_try);
         let answers = futures_executor::block_on(admin.create_topics([new], &options)).map_err(fail)?;
         match answers.into_iter().next() {
             Some(Ok(_)) => Ok(true),
             Some(Err((_, RDKafkaErrorCode::TopicAlreadyExists))) => Ok(false),
-            Some(Err((_, code @ RDKafkaErrorCode::TopicAuthorizationFailed))) => Err(fail(KafkaError::AdminOp(code))),
+            Some(Err((_, code @ RDKafkaErrorCode::TopicAuthorizationFailed))) => {
+                Err(fail(KafkaError::AdminOp(code)))
+            }
             Some(Err((name, code))) => {
                 let fact = format!("cannot create topic {name:?}: {code}");
-                Err(Error::stop(fact).hint("create it by hand, or correct [kafka] topic = { partitions, replication }"))
+                Err(Error::stop(fact)
+                    .hint("create it by hand, or correct [kafka] topic = { partitions, replication }"))
             }
             None => Err(Error::link(format!("no answer about topic {:?}", new.name))),
         }
     }
 
-    /// A new topic can be used once every broker that answers knows the same partitions, each with a leader: until then a client that asks
-    /// the wrong broker takes the topic for missing, and a group gives its partitions to nobody.
+    /// A new topic can be used once every broker that answers knows the same partitions, each with a leader:
+    /// until then a client that asks the wrong broker takes the topic for missing, and a group gives its
+    /// partitions to nobody.
     fn wait_until_known(&self, topic: &str) -> Result<u32> {
         let began = Instant::now();
         loop {
             let found = self.by_broker(topic)?;
             let first = found.first().copied().unwrap_or_default();
-            if first.partitions > 0 && found.iter().all(|other| *other == first && other.led == other.partitions) {
+            if first.partitions > 0
+                && found.iter().all(|other| *other == first && other.led == other.partitions)
+            {
                 return Ok(first.partitions);
             }
             if began.elapsed() > ANSWER {
-                return Err(Error::link(format!("topic {topic:?} is not known to every broker, or has partitions without a leader"))
-                    .hint("are enough brokers up?"));
+                return Err(Error::link(format!(
+                    "topic {topic:?} is not known to every broker, or has partitions without a leader"
+                ))
+                .hint("are enough brokers up?"));
             }
             std::thread::sleep(Duration::from_millis(50));
         }
@@ -217,15 +250,22 @@ impl Topics {
         Ok(self.of_each_broker(&metadata, |client| seen_by(client, topic)))
     }
 
-    /// Asks each broker through a new client, which knows no other one yet. Those that do not answer are left out.
-    fn of_each_broker<T: Send>(&self, known: &Metadata, ask: impl Fn(&BaseConsumer<Complaints>) -> Option<T> + Sync) -> Vec<T> {
-        let brokers: Vec<String> = known.brokers().iter().map(|broker| format!("{}:{}", broker.host(), broker.port())).collect();
+    /// Asks each broker through a new client, which knows no other one yet. Those that do not answer are left
+    /// out.
+    fn of_each_broker<T: Send>(
+        &self,
+        known: &Metadata,
+        ask: impl Fn(&BaseConsumer<Complaints>) -> Option<T> + Sync,
+    ) -> Vec<T> {
+        let brokers: Vec<String> =
+            known.brokers().iter().map(|broker| format!("{}:{}", broker.host(), broker.port())).collect();
         let ask = |broker| {
             let settings = Settings { brokers: vec![broker], ..self.settings.clone() };
             ask(&new_reader(&settings, &Complaints::default()).ok()?)
         };
         std::thread::scope(|scope| {
-            let asked: Vec<_> = brokers.into_iter().map(|broker| threads::spawn_scoped(scope, || ask(broker))).collect();
+            let asked: Vec<_> =
+                brokers.into_iter().map(|broker| threads::spawn_scoped(scope, || ask(broker))).collect();
             asked.into_iter().filter_map(|broker| broker.join().ok().flatten()).collect()
         })
     }
@@ -253,7 +293,13 @@ impl Topics {
                         if is_silence && let Ok(new) = new_reader(&self.settings, &self.complaints) {
                             *self.reader() = Arc::new(new);
                         }
-                        return Err(failure("ask Kafka for its topics", &[], &self.settings, &self.complaints, &cause));
+                        return Err(failure(
+                            "ask Kafka for its topics",
+                            &[],
+                            &self.settings,
+                            &self.complaints,
+                            &cause,
+                        ));
                     }
                 }
             }
@@ -285,7 +331,9 @@ struct Seen {
 /// What a client is told of a topic. `None`: its broker does not answer.
 fn seen_by(client: &BaseConsumer<Complaints>, topic: &str) -> Option<Seen> {
     let metadata = client.fetch_metadata(Some(topic), EACH_BROKER).ok()?;
-    let Some(found) = metadata.topics().iter().find(|found| found.name() == topic) else { return Some(Seen::default()) };
+    let Some(found) = metadata.topics().iter().find(|found| found.name() == topic) else {
+        return Some(Seen::default());
+    };
     let led = found.partitions().iter().filter(|partition| partition.leader() >= 0).count() as u32;
     Some(Seen { partitions: found.partitions().len() as u32, led })
 }
@@ -316,12 +364,18 @@ mod tests {
     use super::*;
 
     fn settings(partitions: u32) -> Settings {
-        let known = std::env::var("LIST_SYNC_KAFKA").expect("LIST_SYNC_KAFKA is not set: eval \"$(scripts/services env)\"");
-        Settings { brokers: known.split(',').map(str::to_owned).collect(), properties: BTreeMap::new(), partitions, replication: None }
+        let known = std::env::var("LIST_SYNC_KAFKA")
+            .expect("LIST_SYNC_KAFKA is not set: eval \"$(scripts/services env)\"");
+        Settings {
+            brokers: known.split(',').map(str::to_owned).collect(),
+            properties: BTreeMap::new(),
+            partitions,
+            replication: None,
+        }
     }
 
-    /// Several connectors make one topic at once, each with another count of partitions: all go on with that of the topic, and from then on
-    /// every broker knows it.
+    /// Several connectors make one topic at once, each with another count of partitions: all go on with that
+    /// of the topic, and from then on every broker knows it.
     #[test]
     fn live_who_makes_a_topic_beside_others_takes_its_partitions() {
         let name = format!("list_sync.test.made.{}", std::process::id());
@@ -342,7 +396,11 @@ mod tests {
         let count = Topics::connect(&settings(1)).unwrap().partitions(&name).unwrap();
         for (said, brokers) in made {
             assert_eq!(said, count);
-            assert!(brokers.len() == 3 && brokers.iter().all(|seen| seen.partitions == count && seen.led == count), "{brokers:?}");
+            assert!(
+                brokers.len() == 3
+                    && brokers.iter().all(|seen| seen.partitions == count && seen.led == count),
+                "{brokers:?}"
+            );
         }
     }
 }

@@ -35,7 +35,11 @@ impl Kind {
     }
 }
 
-pub(super) const fn counter(name: &'static str, labels: &'static [&'static str], help: &'static str) -> Metric {
+pub(super) const fn counter(
+    name: &'static str,
+    labels: &'static [&'static str],
+    help: &'static str,
+) -> Metric {
     Metric { name, kind: Kind::Counter, labels, help }
 }
 
@@ -43,6 +47,11 @@ pub(super) const fn gauge(name: &'static str, labels: &'static [&'static str], h
     Metric { name, kind: Kind::Gauge, labels, help }
 }
 
-pub(super) const fn histogram(name: &'static str, labels: &'static [&'static str], bounds: &'static [f64], help: &'static str) -> Metric {
+pub(super) const fn histogram(
+    name: &'static str,
+    labels: &'static [&'static str],
+    bounds: &'static [f64],
+    help: &'static str,
+) -> Metric {
     Metric { name, kind: Kind::Histogram(bounds), labels, help }
 }

@@ -83,7 +83,10 @@ impl Families {
         };
         gauge(&registry, &BUILD_INFO).with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         #[cfg(target_os = "linux")]
-        sound(&BUILD_INFO, registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self())));
+        sound(
+            &BUILD_INFO,
+            registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self())),
+        );
         families
     }
 }
@@ -112,7 +115,10 @@ fn fraction(registry: &Registry, metric: &Metric) -> GaugeVec {
 
 fn histogram(registry: &Registry, metric: &Metric) -> HistogramVec {
     let Kind::Histogram(bounds) = metric.kind else { panic!("{} is declared without bounds", metric.name) };
-    let family = sound(metric, HistogramVec::new(HistogramOpts::from(options(metric)).buckets(bounds.to_vec()), metric.labels));
+    let family = sound(
+        metric,
+        HistogramVec::new(HistogramOpts::from(options(metric)).buckets(bounds.to_vec()), metric.labels),
+    );
     sound(metric, registry.register(Box::new(family.clone())));
     family
 }

@@ -1,7 +1,8 @@
-//! The figures of a process, by the names that Prometheus knows them by. One registry: what `/metrics` shows, what the progress lines show and what
-//! `/readyz` judges by are the same numbers.
+//! The figures of a process, by the names that Prometheus knows them by. One registry: what `/metrics` shows,
+//! what the progress lines show and what `/readyz` judges by are the same numbers.
 //!
-//! `declared` lists every metric once; `SourceFigures` and `SinkFigures` are the handles that the stages count with, once a batch.
+//! `declared` lists every metric once; `SourceFigures` and `SinkFigures` are the handles that the stages
+//! count with, once a batch.
 
 mod declaration;
 mod declared;
@@ -105,7 +106,10 @@ mod tests {
         let sources = progress.sources();
         assert_eq!((sources.len(), sources[0].1.rows.get()), (1, 7));
         assert_eq!((sources[0].1.life.state().as_str(), progress.sinks().len()), ("streaming", 0));
-        assert_eq!(lines(&progress, "list_sync_source_sent_rows_total"), ["list_sync_source_sent_rows_total{source=\"shop\"} 7"]);
+        assert_eq!(
+            lines(&progress, "list_sync_source_sent_rows_total"),
+            ["list_sync_source_sent_rows_total{source=\"shop\"} 7"]
+        );
     }
 
     /// What a member gives back is shown no more, and its lag with it.

@@ -117,7 +117,8 @@ impl SinkFigures {
     pub fn member(&self, number: u32, holds: Option<Committed>) {
         let mut members = self.members();
         let gone = members.insert(number, holds.clone()).flatten().unwrap_or_default();
-        let is_held = |partition: &(String, u32)| members.values().flatten().any(|held| held.contains_key(partition));
+        let is_held =
+            |partition: &(String, u32)| members.values().flatten().any(|held| held.contains_key(partition));
         for (topic, partition) in gone.keys().filter(|partition| !is_held(partition)) {
             let labels = &[self.name.as_str(), topic, &partition.to_string()];
             // Only what was set can be removed; a partition that was never looked at has no lag.
@@ -134,7 +135,10 @@ impl SinkFigures {
     /// The group has committed these offsets.
     pub fn committed(&self, number: u32, offsets: Committed) {
         for ((topic, partition), offset) in &offsets {
-            self.families.sink_committed.with_label_values(&[self.name.as_str(), topic, &partition.to_string()]).set(*offset);
+            self.families
+                .sink_committed
+                .with_label_values(&[self.name.as_str(), topic, &partition.to_string()])
+                .set(*offset);
         }
         if let Some(Some(held)) = self.members().get_mut(&number) {
             held.extend(offsets);
@@ -144,7 +148,12 @@ impl SinkFigures {
     /// What all members hold, and how many have no place in the group.
     pub fn holds(&self) -> (Committed, usize) {
         let members = self.members();
-        let held = members.values().flatten().flatten().map(|(partition, offset)| (partition.clone(), *offset)).collect();
+        let held = members
+            .values()
+            .flatten()
+            .flatten()
+            .map(|(partition, offset)| (partition.clone(), *offset))
+            .collect();
         (held, members.values().filter(|held| held.is_none()).count())
     }
 
@@ -156,7 +165,10 @@ impl SinkFigures {
             let Some(end) = ends.get(&(topic.clone(), partition)) else { continue };
             let lag = (end - offset).max(0);
             sum += lag as u64;
-            self.families.sink_lag.with_label_values(&[self.name.as_str(), &topic, &partition.to_string()]).set(lag);
+            self.families
+                .sink_lag
+                .with_label_values(&[self.name.as_str(), &topic, &partition.to_string()])
+                .set(lag);
         }
         *self.lag.lock().unwrap_or_else(PoisonError::into_inner) = Some(sum);
     }
@@ -166,7 +178,11 @@ impl SinkFigures {
         let (held, _) = self.holds();
         for (topic, partition) in held.keys() {
             // Only what was set can be removed.
-            let _ = self.families.sink_lag.remove_label_values(&[self.name.as_str(), topic, &partition.to_string()]);
+            let _ = self.families.sink_lag.remove_label_values(&[
+                self.name.as_str(),
+                topic,
+                &partition.to_string(),
+            ]);
         }
         *self.lag.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }

@@ -10,12 +10,14 @@ use super::life::Life;
 use crate::change::{Batch, Checkpoint, Operation};
 use crate::error::Kind;
 
-/// The place before which everything is acknowledged, and the time that the changes before it were committed by.
+/// The place before which everything is acknowledged, and the time that the changes before it were committed
+/// by.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finished {
     /// The place.
     pub checkpoint: Checkpoint,
-    /// Microseconds since 1970: the commit time of the last change before it; where the log held no change of ours, when it was read.
+    /// Microseconds since 1970: the commit time of the last change before it; where the log held no change of
+    /// ours, when it was read.
     pub as_of_us: i64,
 }
 

@@ -52,12 +52,19 @@ mod tests {
 
     #[test]
     fn what_is_no_monitor_has_nothing_to_say() {
-        for answer in
-            ["", "HTTP/1.1 200 OK\r\n\r\n", "HTTP/1.1 404 Not Found\r\n\r\n{\"stages\":[]}", "\u{0}\u{1}", "HTTP/1.1 200 OK\r\n\r\n[]"]
-        {
+        for answer in [
+            "",
+            "HTTP/1.1 200 OK\r\n\r\n",
+            "HTTP/1.1 404 Not Found\r\n\r\n{\"stages\":[]}",
+            "\u{0}\u{1}",
+            "HTTP/1.1 200 OK\r\n\r\n[]",
+        ] {
             assert!(parse(answer.as_bytes()).is_none(), "{answer}");
         }
-        assert_eq!(parse(b"HTTP/1.1 200 OK\r\nA: b\r\n\r\n{\"stages\":[]}").map(|stages| stages.len()), Some(0));
+        assert_eq!(
+            parse(b"HTTP/1.1 200 OK\r\nA: b\r\n\r\n{\"stages\":[]}").map(|stages| stages.len()),
+            Some(0)
+        );
         assert!(live("127.0.0.1:1").is_empty() && live("nonsense").is_empty());
     }
 }

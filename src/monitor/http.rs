@@ -1,5 +1,5 @@
-//! A small HTTP/1.1 server for GET: a fixed number of threads, each with one connection at a time, and a limit for everything a client may send.
-//! Knows no page.
+//! A small HTTP/1.1 server for GET: a fixed number of threads, each with one connection at a time, and a
+//! limit for everything a client may send. Knows no page.
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -56,8 +56,12 @@ impl Server {
     pub fn start(listen: &str, route: &Arc<Route>) -> Result<Self> {
         let fail = |cause: io::Error| {
             let hint = match cause.kind() {
-                io::ErrorKind::AddrInUse => "another process listens there: stop it, or choose another [monitor] listen",
-                io::ErrorKind::PermissionDenied => "ports below 1024 are for root: choose a higher one in [monitor] listen",
+                io::ErrorKind::AddrInUse => {
+                    "another process listens there: stop it, or choose another [monitor] listen"
+                }
+                io::ErrorKind::PermissionDenied => {
+                    "ports below 1024 are for root: choose a higher one in [monitor] listen"
+                }
                 _ => "choose an address of this machine in [monitor] listen",
             };
             Error::stop(format!("the monitor cannot listen on {listen:?}")).cause(cause).hint(hint)
@@ -66,7 +70,8 @@ impl Server {
         let address = listener.local_addr().map_err(fail)?;
         let stopping = Arc::new(AtomicBool::new(false));
         for number in 1..=THREADS {
-            let (listener, route, stopping) = (listener.try_clone().map_err(fail)?, Arc::clone(route), Arc::clone(&stopping));
+            let (listener, route, stopping) =
+                (listener.try_clone().map_err(fail)?, Arc::clone(route), Arc::clone(&stopping));
             let work = move || accept(&listener, &*route, &stopping);
             threads::spawn(format!("monitor-{number}"), work).map_err(fail)?;
         }
@@ -89,7 +94,11 @@ impl Drop for Server {
 /// Where to connect to reach who listens at `address`: what listens everywhere is reached here.
 pub(super) fn reachable(mut address: SocketAddr) -> SocketAddr {
     if address.ip().is_unspecified() {
-        address.set_ip(if address.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() });
+        address.set_ip(if address.is_ipv4() {
+            Ipv4Addr::LOCALHOST.into()
+        } else {
+            Ipv6Addr::LOCALHOST.into()
+        });
     }
     address
 }
@@ -115,7 +124,9 @@ fn accept(listener: &TcpListener, route: &Route, stopping: &AtomicBool) {
 fn serve(mut stream: TcpStream, route: &Route) -> io::Result<()> {
     stream.set_write_timeout(Some(ANSWER_TIME))?;
     let (answer, head_only) = match read_request(&mut stream)? {
-        Ok(request) if matches!(request.method.as_str(), "GET" | "HEAD") => (route(&request.path), request.method == "HEAD"),
+        Ok(request) if matches!(request.method.as_str(), "GET" | "HEAD") => {
+            (route(&request.path), request.method == "HEAD")
+        }
         Ok(_) => (Answer::text(405, "only GET and HEAD\n"), false),
         Err(answer) => (answer, false),
     };
@@ -123,7 +134,8 @@ fn serve(mut stream: TcpStream, route: &Route) -> io::Result<()> {
     if !head_only {
         stream.write_all(&answer.body)?;
     }
-    // Closed from our side first; what the client still sends is read, or else the kernel would take the answer back from it.
+    // Closed from our side first; what the client still sends is read, or else the kernel would take the
+    // answer back from it.
     stream.shutdown(Shutdown::Write)?;
     stream.set_read_timeout(Some(PAUSE))?;
     let mut rest = [0; 1024];
@@ -172,7 +184,9 @@ fn read_request(stream: &mut TcpStream) -> io::Result<std::result::Result<Reques
         match stream.read(&mut part) {
             Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
             Ok(count) => head.extend_from_slice(&part[..count]),
-            Err(cause) if matches!(cause.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => continue,
+            Err(cause) if matches!(cause.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
+                continue;
+            }
             Err(cause) if cause.kind() == io::ErrorKind::Interrupted => continue,
             Err(cause) => return Err(cause),
         }
@@ -239,7 +253,9 @@ mod tests {
             let answer = ask(&server, request.as_bytes());
             assert!(answer.starts_with(&format!("HTTP/1.1 {status}\r\n")), "{request:.40}: {answer}");
         }
-        assert!(ask(&server, b"GET /metrics?x=1 HTTP/1.1\r\n\r\n").ends_with("\r\n\r\nyou asked for /metrics"));
+        assert!(
+            ask(&server, b"GET /metrics?x=1 HTTP/1.1\r\n\r\n").ends_with("\r\n\r\nyou asked for /metrics")
+        );
         assert!(ask(&server, b"HEAD /metrics HTTP/1.1\r\n\r\n").ends_with("\r\n\r\n"));
     }
 
@@ -247,7 +263,8 @@ mod tests {
     #[test]
     fn bad_clients_pass_by() {
         let server = server();
-        let silent: Vec<_> = (0..super::THREADS).map(|_| TcpStream::connect(server.address).unwrap()).collect();
+        let silent: Vec<_> =
+            (0..super::THREADS).map(|_| TcpStream::connect(server.address).unwrap()).collect();
         for stream in &silent {
             stream.shutdown(Shutdown::Both).unwrap();
         }
@@ -262,7 +279,10 @@ mod tests {
         let server = server();
         let route: Arc<Route> = Arc::new(|_: &str| Answer::text(200, ""));
         let error = Server::start(&server.address.to_string(), &route).err().unwrap();
-        assert!(error.to_string().contains("cannot listen on") && error.hint_text().unwrap().contains("another process"));
+        assert!(
+            error.to_string().contains("cannot listen on")
+                && error.hint_text().unwrap().contains("another process")
+        );
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! `[monitor] listen`: `/metrics`, `/healthz`, `/readyz` and `/api/status` of a running process.
 //!
 //! ```text
-//! stages ─► metrics (counters, once a batch) ◄── questions: each server for the end of its log, Kafka for the ends of topics
+//! stages ─► metrics (counters, once a batch) ◄── questions: each server: the end of its log; Kafka: ends of topics
 //!                    │
 //!                    └─► http ─► pages, which judge by `watch`
 //! ```
@@ -35,13 +35,22 @@ pub struct Monitor {
 
 impl Monitor {
     /// Begins to watch these sources and sinks, if the configuration has a `[monitor]`.
-    pub fn start(config: &Config, sources: &[&Source], sinks: &[&Sink], control: &Control) -> Result<Option<Self>> {
+    pub fn start(
+        config: &Config,
+        sources: &[&Source],
+        sinks: &[&Sink],
+        control: &Control,
+    ) -> Result<Option<Self>> {
         let Some(settings) = &config.monitor else { return Ok(None) };
         let through_kafka = config.kafka.is_some();
-        let watched_sources: Vec<_> =
-            sources.iter().map(|source| Arc::new(Watched::new(&source.name, control.progress.source(&source.name)))).collect();
-        let watched_sinks: Vec<_> =
-            sinks.iter().map(|sink| Arc::new(Watched::new(&sink.name, control.progress.sink(&sink.name)))).collect();
+        let watched_sources: Vec<_> = sources
+            .iter()
+            .map(|source| Arc::new(Watched::new(&source.name, control.progress.source(&source.name))))
+            .collect();
+        let watched_sinks: Vec<_> = sinks
+            .iter()
+            .map(|sink| Arc::new(Watched::new(&sink.name, control.progress.sink(&sink.name))))
+            .collect();
         let pages = Pages {
             progress: Arc::clone(&control.progress),
             sources: watched_sources.clone(),
@@ -65,7 +74,12 @@ impl Monitor {
         if through_kafka && !watched_sinks.is_empty() {
             let (stopping, stopped) = mpsc::channel();
             stop.push(stopping);
-            questions::ask_kafka(watched_sinks, crate::connector::settings(config)?, settings.stalled_after, stopped)?;
+            questions::ask_kafka(
+                watched_sinks,
+                crate::connector::settings(config)?,
+                settings.stalled_after,
+                stopped,
+            )?;
         }
         tracing::info!(address = %server.address, "the monitor listens");
         Ok(Some(Self { server, _stop: stop }))

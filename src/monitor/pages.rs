@@ -17,8 +17,10 @@ pub struct Pages {
     pub stalled_after: Duration,
 }
 
-const INDEX: &str = "list_sync\n\n/metrics     figures for Prometheus\n/healthz     200 while the process lives and no source or sink has ended\n\
-                     /readyz      200 while every source and sink moves\n/api/status  the same for programs, as JSON\n";
+const INDEX: &str = "list_sync\n\n/metrics     figures for Prometheus\n/healthz     200 while the process \
+    lives and no source or sink has ended\n\
+                     /readyz      200 while every source and sink moves\n/api/status  the same for \
+                     programs, as JSON\n";
 
 impl Pages {
     /// The answer to a path.
@@ -35,7 +37,9 @@ impl Pages {
 
     fn verdicts(&self) -> Vec<Verdict> {
         let sources = self.sources.iter().map(|source| judge_source(source, self.stalled_after));
-        sources.chain(self.sinks.iter().map(|sink| judge_sink(sink, self.through_kafka, self.stalled_after))).collect()
+        sources
+            .chain(self.sinks.iter().map(|sink| judge_sink(sink, self.through_kafka, self.stalled_after)))
+            .collect()
     }
 
     fn metrics(&self) -> Answer {
@@ -65,13 +69,15 @@ impl Pages {
     fn status(&self) -> Answer {
         let verdicts = self.verdicts();
         let ready = verdicts.iter().all(|verdict| verdict.ready);
-        let said = serde_json::json!({ "version": env!("CARGO_PKG_VERSION"), "ready": ready, "stages": verdicts });
+        let said =
+            serde_json::json!({ "version": env!("CARGO_PKG_VERSION"), "ready": ready, "stages": verdicts });
         Answer { status: 200, media_type: "application/json", body: format!("{said}\n").into_bytes() }
     }
 }
 
 fn line(verdict: &Verdict) -> String {
-    let mut line = format!("{} {}: {}", verdict.stage, verdict.name, if verdict.ready { "ready" } else { "not ready" });
+    let mut line =
+        format!("{} {}: {}", verdict.stage, verdict.name, if verdict.ready { "ready" } else { "not ready" });
     if !verdict.ready {
         let _ = write!(line, ": {}", verdict.reason.replace('\n', " "));
     }

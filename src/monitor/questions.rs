@@ -1,5 +1,6 @@
-//! The threads that ask: each source's own server for the end of its log, and Kafka for the ends of the sinks' topics. Each has a connection of its
-//! own, so nothing that runs waits for them, and one server that does not answer keeps no other from being asked.
+//! The threads that ask: each source's own server for the end of its log, and Kafka for the ends of the
+//! sinks' topics. Each has a connection of its own, so nothing that runs waits for them, and one server that
+//! does not answer keeps no other from being asked.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -59,7 +60,11 @@ impl ServerAsker {
                 }
                 let since_us = finished.as_of_us.max(self.caught_up_us);
                 let seconds = if distance.bytes == 0 { 0.0 } else { (now - since_us).max(0) as f64 / 1e6 };
-                self.source.figures.set_lag(Lag { bytes: distance.bytes, seconds, retained_bytes: distance.retained_bytes });
+                self.source.figures.set_lag(Lag {
+                    bytes: distance.bytes,
+                    seconds,
+                    retained_bytes: distance.retained_bytes,
+                });
                 let reached = Some((finished.checkpoint.position, self.source.figures.acknowledged.get()));
                 self.source.answered(distance.bytes == 0 || reached != self.last);
                 self.last = reached;
@@ -73,7 +78,12 @@ impl ServerAsker {
 }
 
 /// Asks Kafka for the ends of all that the sinks hold.
-pub fn ask_kafka(sinks: Vec<Arc<Watched<SinkFigures>>>, settings: Settings, stalled_after: Duration, stopped: Receiver<()>) -> Result<()> {
+pub fn ask_kafka(
+    sinks: Vec<Arc<Watched<SinkFigures>>>,
+    settings: Settings,
+    stalled_after: Duration,
+    stopped: Receiver<()>,
+) -> Result<()> {
     let mut last: Vec<Committed> = vec![Committed::new(); sinks.len()];
     spawn("lag-kafka".to_owned(), move || {
         let mut client = None;
@@ -93,7 +103,12 @@ pub fn ask_kafka(sinks: Vec<Arc<Watched<SinkFigures>>>, settings: Settings, stal
     })
 }
 
-fn ask_ends(sinks: &[Arc<Watched<SinkFigures>>], settings: &Settings, client: &mut Option<Ends>, last: &mut [Committed]) -> Result<()> {
+fn ask_ends(
+    sinks: &[Arc<Watched<SinkFigures>>],
+    settings: &Settings,
+    client: &mut Option<Ends>,
+    last: &mut [Committed],
+) -> Result<()> {
     let held: Vec<Committed> = sinks.iter().map(|sink| sink.figures.holds().0).collect();
     let wanted: BTreeSet<&(String, u32)> = held.iter().flat_map(Committed::keys).collect();
     let client = match client {

@@ -1,4 +1,5 @@
-//! Who is watched, and what they are judged by: not whether they are connected, but whether they move while there is something to do.
+//! Who is watched, and what they are judged by: not whether they are connected, but whether they move while
+//! there is something to do.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -37,7 +38,13 @@ impl<T> Watched<T> {
         Self {
             name: name.to_owned(),
             figures,
-            pulse: Mutex::new(Pulse { moved: now, answered: now, problem: None, is_known: false, was_ready: None }),
+            pulse: Mutex::new(Pulse {
+                moved: now,
+                answered: now,
+                problem: None,
+                is_known: false,
+                was_ready: None,
+            }),
         }
     }
 
@@ -70,8 +77,12 @@ impl<T> Watched<T> {
     pub fn log_change(&self, verdict: &Verdict) {
         let before = self.pulse().was_ready.replace(verdict.ready);
         match before {
-            Some(true) if !verdict.ready => tracing::warn!("{} {:?} is not ready: {}", verdict.stage, self.name, verdict.reason),
-            Some(false) if verdict.ready => tracing::info!("{} {:?} is ready again", verdict.stage, self.name),
+            Some(true) if !verdict.ready => {
+                tracing::warn!("{} {:?} is not ready: {}", verdict.stage, self.name, verdict.reason)
+            }
+            Some(false) if verdict.ready => {
+                tracing::info!("{} {:?} is ready again", verdict.stage, self.name)
+            }
             _ => {}
         }
     }
@@ -84,7 +95,8 @@ impl<T> Watched<T> {
             let problem = pulse.problem.as_deref().map_or_else(String::new, |problem| format!(": {problem}"));
             return Some(format!("{server} has not answered for {} s{problem}", silent.as_secs()));
         }
-        (behind && still > after).then(|| format!("nothing was finished for {} s, and {lag} wait", still.as_secs()))
+        (behind && still > after)
+            .then(|| format!("nothing was finished for {} s, and {lag} wait", still.as_secs()))
     }
 }
 
@@ -125,7 +137,10 @@ pub fn judge_source(source: &Watched<SourceFigures>, stalled_after: Duration) ->
         Some(format!("it ended: {failure}"))
     } else if figures.up.get() == 0 {
         let trouble = figures.life.trouble().map_or_else(String::new, |trouble| format!(": {trouble}"));
-        Some(format!("it is not connected ({}){trouble}", if state.is_empty() { "not started" } else { &state }))
+        Some(format!(
+            "it is not connected ({}){trouble}",
+            if state.is_empty() { "not started" } else { &state }
+        ))
     } else if bytes.is_none() {
         let lacks = || source.lacks("its server was not asked for its position yet");
         source.stalled(stalled_after, "its server", false, "").or_else(lacks)
@@ -212,7 +227,10 @@ mod tests {
         assert_eq!(source.figures.ready.get(), 1);
         std::thread::sleep(Duration::from_millis(30));
         source.answered(false);
-        assert_eq!(reason(Duration::from_millis(20)), "nothing was finished for 0 s, and 7 bytes of log wait");
+        assert_eq!(
+            reason(Duration::from_millis(20)),
+            "nothing was finished for 0 s, and 7 bytes of log wait"
+        );
         source.figures.set_lag(lag(0));
         source.answered(false);
         assert_eq!(reason(Duration::from_millis(20)), "", "nothing to do is no standstill");

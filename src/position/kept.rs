@@ -22,7 +22,8 @@ struct Slot {
     retained_bytes: Option<String>,
 }
 
-const END: &str = "CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_flush_lsn() END";
+const END: &str =
+    "CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_flush_lsn() END";
 
 impl Kept {
     /// Asks the server.
@@ -31,11 +32,18 @@ impl Kept {
             return Ok(Self::default());
         }
         let end = ask(source, &format!("SELECT {END} - '0/0'::pg_lsn"))?;
-        let end_lsn = end.into_iter().flatten().flatten().next().and_then(|digits| digits.parse().ok()).unwrap_or_default();
+        let end_lsn = end
+            .into_iter()
+            .flatten()
+            .flatten()
+            .next()
+            .and_then(|digits| digits.parse().ok())
+            .unwrap_or_default();
         let slots = ask(
             source,
             &format!(
-                "SELECT database, active_pid, {END} - restart_lsn FROM pg_catalog.pg_replication_slots WHERE slot_name = {}",
+                "SELECT database, active_pid, {END} - restart_lsn FROM pg_catalog.pg_replication_slots \
+                 WHERE slot_name = {}",
                 literal(&source.slot)
             ),
         )?;
@@ -43,8 +51,13 @@ impl Kept {
             let [database, reader, retained_bytes] = <[_; 3]>::try_from(row).unwrap_or_default();
             Slot { name: source.slot.clone(), database: database.unwrap_or_default(), reader, retained_bytes }
         });
-        let publications =
-            ask(source, &format!("SELECT 1 FROM pg_catalog.pg_publication WHERE pubname = {}", literal(&source.publication)))?;
+        let publications = ask(
+            source,
+            &format!(
+                "SELECT 1 FROM pg_catalog.pg_publication WHERE pubname = {}",
+                literal(&source.publication)
+            ),
+        )?;
         let publication = (!publications.is_empty()).then(|| source.publication.clone());
         Ok(Self { slot, publication, end_lsn })
     }
@@ -58,9 +71,14 @@ impl Kept {
     pub fn lines(&self) -> Vec<String> {
         let mut lines = Vec::new();
         if let Some(slot) = &self.slot {
-            let read = slot.reader.as_ref().map_or_else(|| "nobody reads it".to_owned(), |pid| format!("read by server process {pid}"));
-            let kept =
-                slot.retained_bytes.as_ref().map_or_else(String::new, |bytes| format!(", the server keeps {bytes} bytes of log for it"));
+            let read = slot
+                .reader
+                .as_ref()
+                .map_or_else(|| "nobody reads it".to_owned(), |pid| format!("read by server process {pid}"));
+            let kept = slot
+                .retained_bytes
+                .as_ref()
+                .map_or_else(String::new, |bytes| format!(", the server keeps {bytes} bytes of log for it"));
             lines.push(format!("slot {}: {read}{kept}", slot.name));
         }
         if let Some(publication) = &self.publication {
@@ -69,7 +87,8 @@ impl Kept {
         lines
     }
 
-    /// A publication with a name of its own may be somebody else's: list_sync only removes those that it names itself.
+    /// A publication with a name of its own may be somebody else's: list_sync only removes those that it
+    /// names itself.
     fn own_publication(&self) -> Option<&String> {
         self.publication.as_ref().filter(|name| name.starts_with("list_sync_"))
     }
@@ -89,7 +108,8 @@ impl Kept {
         }
         if let Some(slot) = &self.slot {
             let drop = format!("SELECT pg_drop_replication_slot({})", literal(&slot.name));
-            ask(source, &drop).map_err(|error| error.hint(format!("run as a user with REPLICATION: {drop}")))?;
+            ask(source, &drop)
+                .map_err(|error| error.hint(format!("run as a user with REPLICATION: {drop}")))?;
         }
         Ok(())
     }

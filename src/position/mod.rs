@@ -1,5 +1,6 @@
-//! Where a source reads on, shown, moved or forgotten from outside: the saved place, and what the source keeps on its server. The source must not
-//! run meanwhile. A place is only moved forward: what was sent already is recognised by its position and not sent again.
+//! Where a source reads on, shown, moved or forgotten from outside: the saved place, and what the source
+//! keeps on its server. The source must not run meanwhile. A place is only moved forward: what was sent
+//! already is recognised by its position and not sent again.
 
 mod kept;
 
@@ -34,7 +35,8 @@ impl<'a> Place<'a> {
             Some(_) => {
                 let settings = connector::settings(config)?;
                 let topics = Topics::connect(&settings)?;
-                connector::saved(&settings, &topics, &source.name).map(|saved| saved.map(|(checkpoint, ..)| checkpoint))
+                connector::saved(&settings, &topics, &source.name)
+                    .map(|saved| saved.map(|(checkpoint, ..)| checkpoint))
             }
             None => direct::saved(config, source),
         };
@@ -67,7 +69,10 @@ impl<'a> Place<'a> {
             None => vec![format!("source {name}: no place is saved in {}", self.stored_in())],
             Some(saved) => match self.distance(&saved.restart) {
                 Ok(Distance { place, end, bytes, .. }) => {
-                    vec![format!("source {name}: at {place} of {end}, {bytes} bytes behind, saved in {}", self.stored_in())]
+                    vec![format!(
+                        "source {name}: at {place} of {end}, {bytes} bytes behind, saved in {}",
+                        self.stored_in()
+                    )]
                 }
                 Err(error) => vec![
                     format!("source {name}: at {}, saved in {}", saved.restart, self.stored_in()),
@@ -92,12 +97,17 @@ impl<'a> Place<'a> {
         lines
     }
 
-    /// Removes publication, slot and saved place, in this order: what fails or is cut off is done by the next call.
+    /// Removes publication, slot and saved place, in this order: what fails or is cut off is done by the next
+    /// call.
     pub fn forget(&self) -> Result<()> {
         self.need_rest()?;
-        self.kept.remove(self.source).map_err(|error| error.context(format!("source {:?}", self.source.name)))?;
+        self.kept
+            .remove(self.source)
+            .map_err(|error| error.context(format!("source {:?}", self.source.name)))?;
         match &self.config.kafka {
-            Some(_) if self.is_saved() => connector::replace_saved(&connector::settings(self.config)?, &self.source.name, None),
+            Some(_) if self.is_saved() => {
+                connector::replace_saved(&connector::settings(self.config)?, &self.source.name, None)
+            }
             Some(_) => Ok(()),
             None => direct::forget_saved(self.config, self.source),
         }
@@ -110,19 +120,28 @@ impl<'a> Place<'a> {
                 .hint("start it: with snapshot = \"never\" it begins at the end of the log"));
         };
         match (to, self.source.address.dialect) {
-            ("latest", Dialect::Postgres) => self.forward(saved, Restart::Postgres { lsn: self.kept.end_lsn, last: None }),
+            ("latest", Dialect::Postgres) => {
+                self.forward(saved, Restart::Postgres { lsn: self.kept.end_lsn, last: None })
+            }
             ("latest", _) => self.end_of_binlog(saved),
             (_, Dialect::Postgres) => {
-                let lsn = parse_lsn(to).ok_or_else(|| unknown(to, "latest, or an LSN such as 16/B374D848"))?;
+                let lsn =
+                    parse_lsn(to).ok_or_else(|| unknown(to, "latest, or an LSN such as 16/B374D848"))?;
                 self.forward(saved, Restart::Postgres { lsn, last: None })
             }
             _ => {
                 if matches!(saved.restart, Restart::Binlog { gtid: Some(_), .. }) {
-                    return Err(Error::usage(format!("the place of source {:?} is a GTID set, and {to:?} is none", self.source.name))
-                        .hint("move it to the end of the log: list_sync position set SOURCE latest"));
+                    return Err(Error::usage(format!(
+                        "the place of source {:?} is a GTID set, and {to:?} is none",
+                        self.source.name
+                    ))
+                    .hint("move it to the end of the log: list_sync position set SOURCE latest"));
                 }
-                let found = to.rsplit_once(':').and_then(|(file, offset)| Some((file.to_owned(), offset.parse().ok()?)));
-                let (file, offset) = found.ok_or_else(|| unknown(to, "latest, or FILE:OFFSET such as binlog.000042:157"))?;
+                let found = to
+                    .rsplit_once(':')
+                    .and_then(|(file, offset)| Some((file.to_owned(), offset.parse().ok()?)));
+                let (file, offset) =
+                    found.ok_or_else(|| unknown(to, "latest, or FILE:OFFSET such as binlog.000042:157"))?;
                 self.forward(saved, Restart::Binlog { gtid: None, file, offset, begun: None })
             }
         }
@@ -132,20 +151,24 @@ impl<'a> Place<'a> {
         let position = Position::first_of(saved.position.epoch, number(&restart));
         if position < saved.position {
             return Err(Error::stop(format!("{restart} lies before the saved place {}", saved.restart))
-                .hint("a place is only moved forward: to read older changes again, give the source another name and begin there"));
+                .hint(
+                    "a place is only moved forward: to read older changes again, give the source another \
+                    name and begin there",
+                ));
         }
         // A place that the server does not have yet, or does not have any more, is an error of this question.
         self.distance(&restart).map_err(|error| error.context(format!("{restart} cannot be read from")))?;
         if let Restart::Postgres { lsn, .. } = restart
             && lsn > self.kept.end_lsn
         {
-            return Err(Error::stop(format!("{restart} lies behind the end of the server's log")).hint("name a place up to `latest`"));
+            return Err(Error::stop(format!("{restart} lies behind the end of the server's log"))
+                .hint("name a place up to `latest`"));
         }
         Ok(Checkpoint { identity: saved.identity.clone(), position, restart })
     }
 
-    /// A fresh start tells where a binary log ends, with its GTID set. In a log that began again the next changes are of a new epoch, so that they
-    /// count as new wherever the old ones were seen.
+    /// A fresh start tells where a binary log ends, with its GTID set. In a log that began again the next
+    /// changes are of a new epoch, so that they count as new wherever the old ones were seen.
     fn end_of_binlog(&self, saved: &Checkpoint) -> Result<Checkpoint> {
         let source = config::Source { snapshot: Snapshot::Never, ..self.source.clone() };
         let mut end = connector::build(&source).start(None)?;
@@ -160,7 +183,11 @@ impl<'a> Place<'a> {
     pub fn set(&self, checkpoint: Checkpoint) -> Result<()> {
         self.need_rest()?;
         match &self.config.kafka {
-            Some(_) => connector::replace_saved(&connector::settings(self.config)?, &self.source.name, Some(checkpoint)),
+            Some(_) => connector::replace_saved(
+                &connector::settings(self.config)?,
+                &self.source.name,
+                Some(checkpoint),
+            ),
             None => direct::replace_saved(self.config, self.source, checkpoint),
         }
     }
@@ -168,9 +195,12 @@ impl<'a> Place<'a> {
     /// A source that runs would save its own place over ours.
     fn need_rest(&self) -> Result<()> {
         let verdicts = self.config.monitor.as_ref().map(|monitor| live(&monitor.listen)).unwrap_or_default();
-        let runs = verdicts.iter().any(|verdict| verdict.stage == "source" && verdict.name == self.source.name && !verdict.failed);
+        let runs = verdicts
+            .iter()
+            .any(|verdict| verdict.stage == "source" && verdict.name == self.source.name && !verdict.failed);
         if runs || self.kept.is_read() {
-            return Err(Error::stop(format!("source {:?} is running", self.source.name)).hint("stop its process, then try again"));
+            return Err(Error::stop(format!("source {:?} is running", self.source.name))
+                .hint("stop its process, then try again"));
         }
         Ok(())
     }
@@ -182,7 +212,9 @@ fn unknown(to: &str, expected: &str) -> Error {
 
 fn parse_lsn(text: &str) -> Option<u64> {
     let (high, low) = text.split_once('/')?;
-    let half = |digits: &str| u32::from_str_radix(digits, 16).ok().filter(|_| digits.bytes().all(|digit| digit.is_ascii_hexdigit()));
+    let half = |digits: &str| {
+        u32::from_str_radix(digits, 16).ok().filter(|_| digits.bytes().all(|digit| digit.is_ascii_hexdigit()))
+    };
     Some(u64::from(half(high)?) << 32 | u64::from(half(low)?))
 }
 
@@ -191,7 +223,8 @@ fn number(restart: &Restart) -> u64 {
     match restart {
         Restart::Postgres { lsn, .. } => *lsn,
         Restart::Binlog { file, offset, .. } => {
-            let digits = file.rsplit('.').next().and_then(|digits| digits.parse::<u32>().ok()).unwrap_or_default();
+            let digits =
+                file.rsplit('.').next().and_then(|digits| digits.parse::<u32>().ok()).unwrap_or_default();
             u64::from(digits) << 32 | (*offset).min(u64::from(u32::MAX))
         }
     }
@@ -212,7 +245,8 @@ mod tests {
         for text in ["", "16", "16/", "/1", "1/2/3", "x/1", "+1/2", "123456789/0"] {
             assert_eq!(parse_lsn(text), None, "{text}");
         }
-        let place = Restart::Binlog { gtid: None, file: "binlog.000042".to_owned(), offset: 157, begun: None };
+        let place =
+            Restart::Binlog { gtid: None, file: "binlog.000042".to_owned(), offset: 157, begun: None };
         assert_eq!(number(&place), 0x2A_0000_009D);
     }
 }

@@ -17,7 +17,8 @@ use crate::{Error, Result};
 use random::Random;
 use statements::TestTable;
 
-/// Each transaction goes through inserts, updates and deletes so many times, so that the three stand mixed in the log.
+/// Each transaction goes through inserts, updates and deletes so many times, so that the three stand mixed in
+/// the log.
 const ROUNDS: u64 = 2;
 /// Ids that one query asks for: a few megabytes of answer.
 const IDS_A_QUERY: usize = 100_000;
@@ -79,14 +80,17 @@ impl Mix {
     pub fn parse(text: &str) -> std::result::Result<Self, String> {
         let parts: Option<Vec<u32>> = text.split(',').map(|part| part.trim().parse().ok()).collect();
         match parts.as_deref() {
-            Some(&[inserts, updates, deletes]) if [inserts, updates, deletes].iter().any(|part| *part > 0) => {
+            Some(&[inserts, updates, deletes])
+                if [inserts, updates, deletes].iter().any(|part| *part > 0) =>
+            {
                 Ok(Self { inserts, updates, deletes })
             }
             _ => Err("expected parts of inserts, updates and deletes, such as 50,25,25".to_owned()),
         }
     }
 
-    /// What the first `rows` changes of a load are: exact at its end, and never off by more than one change of a kind on the way.
+    /// What the first `rows` changes of a load are: exact at its end, and never off by more than one change
+    /// of a kind on the way.
     fn of(self, rows: u64) -> Counts {
         let whole = u128::from(self.inserts) + u128::from(self.updates) + u128::from(self.deletes);
         let share = |parts: u128| (u128::from(rows) * parts / whole.max(1)) as u64;
@@ -96,8 +100,15 @@ impl Mix {
     }
 }
 
-/// Makes the table if it is missing and runs the load; a request to stop ends it after the current transaction.
-pub fn seed(database: &mut dyn Database, address: &Address, load: &Load, control: &Control, figures: &SourceFigures) -> Result<Counts> {
+/// Makes the table if it is missing and runs the load; a request to stop ends it after the current
+/// transaction.
+pub fn seed(
+    database: &mut dyn Database,
+    address: &Address,
+    load: &Load,
+    control: &Control,
+    figures: &SourceFigures,
+) -> Result<Counts> {
     let table = test_table(&load.table, address);
     for statement in table.session() {
         database.execute(statement)?;
@@ -157,8 +168,10 @@ fn enough_rows(load: &Load, mut rows: u64) -> Result<()> {
 /// The ends of the rounds, in changes since the start.
 fn steps(load: &Load) -> impl Iterator<Item = u64> {
     let (rows, batch) = (load.rows, load.batch.max(1));
-    let transactions = (0..rows.div_ceil(batch)).map(move |number| (number * batch, ((number + 1) * batch).min(rows)));
-    transactions.flat_map(|(begin, end)| (1..=ROUNDS).map(move |round| begin + (end - begin) * round / ROUNDS))
+    let transactions =
+        (0..rows.div_ceil(batch)).map(move |number| (number * batch, ((number + 1) * batch).min(rows)));
+    transactions
+        .flat_map(|(begin, end)| (1..=ROUNDS).map(move |round| begin + (end - begin) * round / ROUNDS))
 }
 
 struct Loader<'a> {
@@ -189,7 +202,10 @@ impl Loader<'_> {
             wait_for_rate(load.rate, planned.sum(), started, control);
         }
         if counted != planned {
-            tracing::warn!("table {:?} was changed by others during the load: some updates or deletes found no row", self.table.name);
+            tracing::warn!(
+                "table {:?} was changed by others during the load: some updates or deletes found no row",
+                self.table.name
+            );
         }
         Ok(counted)
     }
@@ -203,7 +219,8 @@ impl Loader<'_> {
         }
         if step.updated > 0 {
             let begin = self.draw(step.updated);
-            counted.updated += self.database.execute(&self.table.update(&self.ids[begin..], &mut self.random))?;
+            counted.updated +=
+                self.database.execute(&self.table.update(&self.ids[begin..], &mut self.random))?;
         }
         if step.deleted > 0 {
             let begin = self.draw(step.deleted);

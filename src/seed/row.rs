@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use super::random::Random;
 use crate::source::{Dialect, write_literal};
 
-const CATEGORIES: &[&str] = &["books", "music", "garden", "toys", "food", "health", "sport", "travel", "office", "games"];
+const CATEGORIES: &[&str] =
+    &["books", "music", "garden", "toys", "food", "health", "sport", "travel", "office", "games"];
 const ODD_CATEGORIES: &[&str] = &[
     "",
     "home, kitchen",
@@ -22,7 +23,10 @@ const ODD_CATEGORIES: &[&str] = &[
     "\"",
     " padded ",
 ];
-const WORDS: &[&str] = &["alpha", "river", "stone", "cloud", "maple", "ocean", "pixel", "amber", "north", "lunar", "delta", "solar"];
+const WORDS: &[&str] = &[
+    "alpha", "river", "stone", "cloud", "maple", "ocean", "pixel", "amber", "north", "lunar", "delta",
+    "solar",
+];
 const ENDINGS: &[&str] = &["com", "org", "net", "it", "de", "fr", "co.uk", "io", "eu", "example"];
 
 /// 2001-01-01 and the 24 years after it: inside the range of a MySQL TIMESTAMP.
@@ -52,7 +56,13 @@ pub fn write_domain(out: &mut String, random: &mut Random, dialect: Dialect) {
         out.push_str("NULL");
         return;
     }
-    let domain = format!("{}-{}{}.{}", random.pick(WORDS), random.pick(WORDS), random.below(100_000), random.pick(ENDINGS));
+    let domain = format!(
+        "{}-{}{}.{}",
+        random.pick(WORDS),
+        random.pick(WORDS),
+        random.below(100_000),
+        random.pick(ENDINGS)
+    );
     write_literal(out, &domain, dialect);
 }
 

@@ -23,7 +23,9 @@ impl TestTable {
         match self.dialect {
             Dialect::Postgres => &["SET standard_conforming_strings = on"],
             // A time zone with summer time lacks an hour a year, and a TIMESTAMP in it would be refused.
-            Dialect::Mysql | Dialect::Mariadb => &["SET SESSION time_zone = '+00:00'", "SET SESSION sql_mode = 'STRICT_ALL_TABLES'"],
+            Dialect::Mysql | Dialect::Mariadb => {
+                &["SET SESSION time_zone = '+00:00'", "SET SESSION sql_mode = 'STRICT_ALL_TABLES'"]
+            }
         }
     }
 
@@ -32,7 +34,10 @@ impl TestTable {
         let (mut schema, mut name) = (String::new(), String::new());
         write_literal(&mut schema, &self.schema, self.dialect);
         write_literal(&mut name, &self.name, self.dialect);
-        format!("SELECT count(*) FROM information_schema.tables WHERE table_schema = {schema} AND table_name = {name}")
+        format!(
+            "SELECT count(*) FROM information_schema.tables WHERE table_schema = {schema} AND table_name = \
+             {name}"
+        )
     }
 
     /// Makes the table and its index on `domain`.
@@ -41,7 +46,8 @@ impl TestTable {
         match self.dialect {
             Dialect::Postgres => vec![
                 format!(
-                    "CREATE TABLE {table} (id BIGINT PRIMARY KEY, category VARCHAR(255), domain VARCHAR(255), \"timestamp\" TIMESTAMP)"
+                    "CREATE TABLE {table} (id BIGINT PRIMARY KEY, category VARCHAR(255), domain \
+                     VARCHAR(255), \"timestamp\" TIMESTAMP)"
                 ),
                 format!("CREATE INDEX {index} ON {table} (domain)"),
             ],
@@ -60,7 +66,11 @@ impl TestTable {
 
     /// Inserts rows with these ids.
     pub fn insert(&self, ids: std::ops::Range<i64>, random: &mut Random) -> String {
-        let mut statement = format!("INSERT INTO {} (id, category, domain, {}) VALUES ", self.qualified(), self.quoted("timestamp"));
+        let mut statement = format!(
+            "INSERT INTO {} (id, category, domain, {}) VALUES ",
+            self.qualified(),
+            self.quoted("timestamp")
+        );
         for id in ids.clone() {
             let comma = if id == ids.start { "" } else { ", " };
             let _ = write!(statement, "{comma}({id}, ");
@@ -70,14 +80,16 @@ impl TestTable {
         statement
     }
 
-    /// Changes the rows with these ids; one second more makes each row differ from what it was, as MySQL would skip a row that does not.
+    /// Changes the rows with these ids; one second more makes each row differ from what it was, as MySQL
+    /// would skip a row that does not.
     pub fn update(&self, ids: &[i64], random: &mut Random) -> String {
         let time = self.quoted("timestamp");
         let mut statement = format!("UPDATE {} SET category = ", self.qualified());
         write_category(&mut statement, random, self.dialect);
         statement.push_str(", domain = ");
         write_domain(&mut statement, random, self.dialect);
-        let second = if self.dialect == Dialect::Postgres { "INTERVAL '1 second'" } else { "INTERVAL 1 SECOND" };
+        let second =
+            if self.dialect == Dialect::Postgres { "INTERVAL '1 second'" } else { "INTERVAL 1 SECOND" };
         let _ = write!(statement, ", {time} = COALESCE({time}, TIMESTAMP '2001-01-01 00:00:00') + {second} ");
         write_which(&mut statement, ids);
         statement
@@ -118,7 +130,9 @@ mod tests {
         let (postgres, mysql) = (table(Dialect::Postgres), table(Dialect::Mysql));
         assert_eq!(postgres.delete(&[1, 2]), "DELETE FROM \"s\".\"a\"\"b`c\" WHERE id IN (1, 2)");
         assert_eq!(mysql.ids(Some(7), 10), "SELECT id FROM `s`.`a\"b``c` WHERE id > 7 ORDER BY id LIMIT 10");
-        assert!(postgres.update(&[1], &mut Random::new(1)).ends_with("+ INTERVAL '1 second' WHERE id IN (1)"));
+        assert!(
+            postgres.update(&[1], &mut Random::new(1)).ends_with("+ INTERVAL '1 second' WHERE id IN (1)")
+        );
         assert!(mysql.update(&[1], &mut Random::new(1)).ends_with("+ INTERVAL 1 SECOND WHERE id IN (1)"));
         assert_eq!(mysql.insert(5..8, &mut Random::new(1)).matches("), (").count(), 2);
     }

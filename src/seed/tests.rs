@@ -16,14 +16,19 @@ struct Pretended {
 
 impl Database for Pretended {
     fn execute(&mut self, statement: &str) -> Result<u64> {
-        let listed = || statement.rsplit_once("IN (").map(|(_, ids)| ids.trim_end_matches(')').split(", ").map(|id| id.parse().unwrap()));
+        let listed = || {
+            statement
+                .rsplit_once("IN (")
+                .map(|(_, ids)| ids.trim_end_matches(')').split(", ").map(|id| id.parse().unwrap()))
+        };
         let changed = match statement.split(' ').next().unwrap() {
             "CREATE" => {
                 self.created = true;
                 0
             }
             "INSERT" => {
-                let ids: Vec<i64> = statement.split('(').filter_map(|part| part.split_once(", ")?.0.parse().ok()).collect();
+                let ids: Vec<i64> =
+                    statement.split('(').filter_map(|part| part.split_once(", ")?.0.parse().ok()).collect();
                 ids.iter().filter(|id| self.ids.insert(**id)).count()
             }
             "UPDATE" => listed().unwrap().collect::<BTreeSet<i64>>().intersection(&self.ids).count(),
@@ -42,8 +47,18 @@ impl Database for Pretended {
         if query.contains("count(*)") {
             return Ok(vec![vec![Some(u8::from(self.created).to_string())]]);
         }
-        let after: i64 = query.split("id > ").nth(1).and_then(|rest| rest.split(' ').next()).map_or(i64::MIN, |id| id.parse().unwrap());
-        Ok(self.ids.iter().filter(|id| **id > after).take(IDS_A_QUERY).map(|id| vec![Some(id.to_string())]).collect())
+        let after: i64 = query
+            .split("id > ")
+            .nth(1)
+            .and_then(|rest| rest.split(' ').next())
+            .map_or(i64::MIN, |id| id.parse().unwrap());
+        Ok(self
+            .ids
+            .iter()
+            .filter(|id| **id > after)
+            .take(IDS_A_QUERY)
+            .map(|id| vec![Some(id.to_string())])
+            .collect())
     }
 
     fn scan(&mut self, _: &str, _: &str, _: &mut dyn FnMut(&Batch) -> Result<()>) -> Result<()> {
@@ -56,7 +71,14 @@ impl Database for Pretended {
 }
 
 fn load(rows: u64, mix: &str) -> Load {
-    Load { table: "test".into(), rows, batch: 1_000, rate: None, mix: Mix::parse(mix).unwrap(), random_seed: 1 }
+    Load {
+        table: "test".into(),
+        rows,
+        batch: 1_000,
+        rate: None,
+        mix: Mix::parse(mix).unwrap(),
+        random_seed: 1,
+    }
 }
 
 fn run(database: &mut Pretended, load: &Load) -> Result<Counts> {
@@ -106,6 +128,13 @@ fn a_request_to_stop_ends_the_load_between_transactions() {
     let (mut database, control) = (Pretended::default(), Control::default());
     control.request_stop();
     let address = Address::parse("mysql://h/d").unwrap();
-    let counts = seed(&mut database, &address, &load(1_000, "1,0,0"), &control, &Control::default().progress.source("test")).unwrap();
+    let counts = seed(
+        &mut database,
+        &address,
+        &load(1_000, "1,0,0"),
+        &control,
+        &Control::default().progress.source("test"),
+    )
+    .unwrap();
     assert_eq!((counts, database.transactions.len()), (Counts::default(), 0));
 }

@@ -1,10 +1,12 @@
 //! Which of several saved lengths of a file is the newest.
 //!
-//! Each partition's commit names the files as they were at *its* last commit, and the partitions of a topic may have been committed at different
-//! times and by different members. A length that is too old would cut rows that are vouched for, so the newest one must be told from the others
-//! without a clock. Files only grow, and a file's next generation is begun only after the last commit that let the one before it
-//! grow. So of one family of files (`out/test_insert.csv`, `out/test_insert.0002.csv`, `out/test_delete.csv` …) the commit with the highest generation knows
-//! best, among those the one whose highest generation is longest, and among equals the greater length.
+//! Each partition's commit names the files as they were at *its* last commit, and the partitions of a topic
+//! may have been committed at different times and by different members. A length that is too old would cut
+//! rows that are vouched for, so the newest one must be told from the others without a clock. Files only
+//! grow, and a file's next generation is begun only after the last commit that let the one before it grow. So
+//! of one family of files (`out/test_insert.csv`, `out/test_insert.0002.csv`, `out/test_delete.csv` …) the
+//! commit with the highest generation knows best, among those the one whose highest generation is longest,
+//! and among equals the greater length.
 
 use std::collections::BTreeMap;
 
@@ -37,13 +39,16 @@ pub fn merge_marks(said: &[Marks]) -> Marks {
 /// The highest generation, and the bytes in its files.
 fn age(files: &BTreeMap<&str, u64>) -> (u32, u64) {
     // A file that was named and never written tells nothing.
-    let newest = files.iter().filter(|(_, length)| **length > 0).map(|(file, _)| family(file).1).max().unwrap_or(0);
+    let newest =
+        files.iter().filter(|(_, length)| **length > 0).map(|(file, _)| family(file).1).max().unwrap_or(0);
     (newest, files.iter().filter(|(file, _)| family(file).1 == newest).map(|(_, length)| length).sum())
 }
 
-/// Takes `PATH[_insert|_delete][.NNNN].csv` apart into `PATH` and the generation, which is 1 without a number.
+/// Takes `PATH[_insert|_delete][.NNNN].csv` apart into `PATH` and the generation, which is 1 without a
+/// number.
 pub(super) fn family(file: &str) -> (&str, u32) {
-    let stem = file.rsplit_once('.').filter(|(_, ending)| !ending.contains('/')).map_or(file, |(stem, _)| stem);
+    let stem =
+        file.rsplit_once('.').filter(|(_, ending)| !ending.contains('/')).map_or(file, |(stem, _)| stem);
     let numbered = stem.rsplit_once('.').and_then(|(stem, number)| {
         let is_number = number.len() >= 4 && number.bytes().all(|digit| digit.is_ascii_digit());
         Some((stem, is_number.then(|| number.parse().ok()).flatten()?))

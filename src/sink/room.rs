@@ -1,4 +1,5 @@
-//! Whether files can be written where a sink is to write them, and whether there is room; nothing stays behind.
+//! Whether files can be written where a sink is to write them, and whether there is room; nothing stays
+//! behind.
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
@@ -16,7 +17,8 @@ const FREE_BYTES_MIN: u64 = 16 << 20;
 /// The folder of a path such as `out/{source}/{table}`: what stands before the first placeholder.
 pub fn fixed_folder(path: &str) -> PathBuf {
     let fixed = path.split('{').next().unwrap_or_default();
-    let folder = fixed.rsplit_once('/').map_or("", |(folder, _)| if folder.is_empty() { "/" } else { folder });
+    let folder =
+        fixed.rsplit_once('/').map_or("", |(folder, _)| if folder.is_empty() { "/" } else { folder });
     PathBuf::from(if folder.is_empty() { "." } else { folder })
 }
 
@@ -27,7 +29,9 @@ pub fn inspect(path: &str) -> Vec<Finding> {
     let mut found = Vec::new();
     match try_to_write(&nearest) {
         Err(error) => found.push(Finding::fail("folder", &error)),
-        Ok(()) if nearest == folder => found.push(Finding::ok("folder", format!("files can be written in \"{}\"", folder.display()))),
+        Ok(()) if nearest == folder => {
+            found.push(Finding::ok("folder", format!("files can be written in \"{}\"", folder.display())))
+        }
         Ok(()) => {
             let fact = format!("\"{}\" will be made at the start", folder.display());
             found.push(Finding::ok("folder", fact).fix(Fix::Folder(folder)));
@@ -39,23 +43,28 @@ pub fn inspect(path: &str) -> Vec<Finding> {
 
 /// The folder itself, or the nearest one above it that is there.
 fn nearest(folder: &Path) -> PathBuf {
-    let above = folder.ancestors().map(|folder| if folder.as_os_str().is_empty() { Path::new(".") } else { folder });
+    let above =
+        folder.ancestors().map(|folder| if folder.as_os_str().is_empty() { Path::new(".") } else { folder });
     above.into_iter().find(|folder| folder.exists()).unwrap_or(Path::new(".")).to_owned()
 }
 
 fn try_to_write(folder: &Path) -> Result<()> {
     let file = folder.join(format!(".list_sync.check.{}", std::process::id()));
-    let written = OpenOptions::new().write(true).create_new(true).open(&file).and_then(|mut file| file.write_all(b"x"));
+    let written =
+        OpenOptions::new().write(true).create_new(true).open(&file).and_then(|mut file| file.write_all(b"x"));
     let removed = fs::remove_file(&file);
     let mend = |error: Error| {
         let folder = folder.display();
-        error.hint(format!("give this user the folder: sudo install -d -o \"$(id -un)\" \"{folder}\"; or set another `path`"))
+        error.hint(format!(
+            "give this user the folder: sudo install -d -o \"$(id -un)\" \"{folder}\"; or set another `path`"
+        ))
     };
     written.and(removed).map_err(|cause| mend(file_failure("write", &file, cause)))
 }
 
 fn free(folder: &Path) -> Result<Finding> {
-    let told = rustix::fs::statvfs(folder).map_err(|cause| file_failure("ask for the room in", folder, std::io::Error::from(cause)))?;
+    let told = rustix::fs::statvfs(folder)
+        .map_err(|cause| file_failure("ask for the room in", folder, std::io::Error::from(cause)))?;
     let bytes = told.f_bavail.saturating_mul(told.f_frsize);
     let fact = format!("{} free in \"{}\"", size(bytes), folder.display());
     let mend = "make room, or set `path` to another disk";
@@ -69,7 +78,11 @@ fn free(folder: &Path) -> Result<Finding> {
 }
 
 fn size(bytes: u64) -> String {
-    if bytes < 1_000_000_000 { format!("{} MB", bytes / 1_000_000) } else { format!("{} GB", bytes / 1_000_000_000) }
+    if bytes < 1_000_000_000 {
+        format!("{} MB", bytes / 1_000_000)
+    } else {
+        format!("{} GB", bytes / 1_000_000_000)
+    }
 }
 
 #[cfg(test)]
@@ -79,9 +92,13 @@ mod tests {
 
     #[test]
     fn the_folder_before_the_first_placeholder() {
-        for (path, folder) in
-            [("out/{table}", "out"), ("a/b/x_{table}", "a/b"), ("{table}", "."), ("/{table}", "/"), ("a/{source}/b/{table}", "a")]
-        {
+        for (path, folder) in [
+            ("out/{table}", "out"),
+            ("a/b/x_{table}", "a/b"),
+            ("{table}", "."),
+            ("/{table}", "/"),
+            ("a/{source}/b/{table}", "a"),
+        ] {
             assert_eq!(fixed_folder(path).to_str(), Some(folder), "{path}");
         }
     }

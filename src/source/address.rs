@@ -41,7 +41,8 @@ impl Dialect {
 pub struct Address {
     /// Which database.
     pub dialect: Dialect,
-    /// Host name or address; for a Unix socket its folder (PostgreSQL, as `?host=/folder`) or file (MySQL, as `?socket=/file`).
+    /// Host name or address; for a Unix socket its folder (PostgreSQL, as `?host=/folder`) or file (MySQL, as
+    /// `?socket=/file`).
     pub host: String,
     /// TCP port; for PostgreSQL also the number in the socket's name.
     pub port: u16,
@@ -59,7 +60,8 @@ impl Address {
     /// Takes a URL apart; what is missing gets the default of the database's own client.
     pub fn parse(text: &str) -> Result<Self> {
         let hint = "write it as postgres://user@host:5432/database, mysql://… or mariadb://…";
-        let url = Url::parse(text).map_err(|cause| Error::usage("the database URL cannot be read").cause(cause).hint(hint))?;
+        let url = Url::parse(text)
+            .map_err(|cause| Error::usage("the database URL cannot be read").cause(cause).hint(hint))?;
         let dialect = match url.scheme() {
             "postgres" | "postgresql" => Dialect::Postgres,
             "mysql" => Dialect::Mysql,
@@ -94,14 +96,19 @@ impl Address {
         })
     }
 
-    /// What a link that is encrypted or not, with the server's certificate verified or not, means for who might listen.
+    /// What a link that is encrypted or not, with the server's certificate verified or not, means for who
+    /// might listen.
     pub(super) fn encryption(&self, is_encrypted: bool, verifies: bool, how: &str) -> Finding {
-        let is_here = self.is_socket() || matches!(self.host.as_str(), "localhost" | "::1") || self.host.starts_with("127.");
+        let is_here = self.is_socket()
+            || matches!(self.host.as_str(), "localhost" | "::1")
+            || self.host.starts_with("127.");
         let mend = format!("add ?{how} to the URL");
         match (is_encrypted, verifies) {
             (true, true) => Finding::ok("tls", "encrypted, and the server's certificate is verified"),
             (true, false) if is_here => Finding::ok("tls", "encrypted"),
-            (true, false) => Finding::warn("tls", "encrypted, but the server's certificate is not verified", mend),
+            (true, false) => {
+                Finding::warn("tls", "encrypted, but the server's certificate is not verified", mend)
+            }
             (false, _) if is_here => Finding::ok("tls", "not encrypted, on this machine"),
             (false, _) => Finding::warn("tls", "not encrypted: who listens on the way reads along", mend),
         }
@@ -131,7 +138,10 @@ mod tests {
         assert_eq!((address.password.reveal(), address.options["sslmode"].as_str()), ("p@ss", "require"));
         assert_eq!(format!("{address} {address:?}").find("p@ss"), None);
         let address = Address::parse("mariadb://h/d?socket=/run/my.sock").unwrap();
-        assert_eq!((address.dialect, address.host.as_str(), address.port), (Dialect::Mariadb, "/run/my.sock", 3306));
+        assert_eq!(
+            (address.dialect, address.host.as_str(), address.port),
+            (Dialect::Mariadb, "/run/my.sock", 3306)
+        );
     }
 
     #[test]

@@ -2,7 +2,8 @@
 
 use super::Dialect;
 
-/// A string literal: with `standard_conforming_strings` on in PostgreSQL, and without `NO_BACKSLASH_ESCAPES` in MySQL.
+/// A string literal: with `standard_conforming_strings` on in PostgreSQL, and without `NO_BACKSLASH_ESCAPES`
+/// in MySQL.
 pub fn write_literal(out: &mut String, text: &str, dialect: Dialect) {
     out.push('\'');
     for letter in text.chars() {
@@ -21,7 +22,11 @@ mod tests {
 
     #[test]
     fn literals_are_quoted_for_each_database() {
-        for (dialect, expected) in [(Dialect::Postgres, r"'it''s \'"), (Dialect::Mysql, r"'it''s \\'"), (Dialect::Mariadb, r"'it''s \\'")] {
+        for (dialect, expected) in [
+            (Dialect::Postgres, r"'it''s \'"),
+            (Dialect::Mysql, r"'it''s \\'"),
+            (Dialect::Mariadb, r"'it''s \\'"),
+        ] {
             let mut out = String::new();
             write_literal(&mut out, r"it's \", dialect);
             assert_eq!(out, expected);

@@ -22,27 +22,30 @@ use crate::finding::Finding;
 
 /// What a connector asks of a database.
 ///
-/// **Order.** `read` hands out changes in commit order, positions strictly rising, each captured change exactly once between two starts.
-/// **Repeats.** `start` goes back to the checkpoint it is given; what lies after it comes again with the same positions.
-/// **Promise.** A row that was handed out is never asked for again by the source itself: a log is released (`confirm`) only up to a
-/// checkpoint that the caller has saved.
-/// **Errors.** [`crate::error::Kind::Link`]: call `start` again with the last saved checkpoint. `Stop`: nothing was skipped; a person has to act.
-/// An event that the source does not understand is a `Stop`, never a gap.
-/// **Callers.** One thread; `keep_alive` at least every [`KEEP_ALIVE`] while it does not call `read`.
+/// **Order.** `read` hands out changes in commit order, positions strictly rising, each captured change
+/// exactly once between two starts. **Repeats.** `start` goes back to the checkpoint it is given; what lies
+/// after it comes again with the same positions. **Promise.** A row that was handed out is never asked for
+/// again by the source itself: a log is released (`confirm`) only up to a checkpoint that the caller has
+/// saved. **Errors.** [`crate::error::Kind::Link`]: call `start` again with the last saved checkpoint.
+/// `Stop`: nothing was skipped; a person has to act. An event that the source does not understand is a
+/// `Stop`, never a gap. **Callers.** One thread; `keep_alive` at least every [`KEEP_ALIVE`] while it does not
+/// call `read`.
 ///
-/// To add one: decode rows with the value rules of `contract.md` section 3, hand out a checkpoint at each transaction end, and pass the golden
-/// cases under `tests/cases`.
+/// To add one: decode rows with the value rules of `contract.md` section 3, hand out a checkpoint at each
+/// transaction end, and pass the golden cases under `tests/cases`.
 pub trait Source: Send {
-    /// Connects, makes what is missing on the server (publication, slot), checks that this is the server of `saved`, and begins to stream after it.
+    /// Connects, makes what is missing on the server (publication, slot), checks that this is the server of
+    /// `saved`, and begins to stream after it.
     ///
-    /// Without `saved` the stream begins now; the answer must then be saved before anything else is done. Returns where the stream begins.
+    /// Without `saved` the stream begins now; the answer must then be saved before anything else is done.
+    /// Returns where the stream begins.
     fn start(&mut self, saved: Option<&Checkpoint>) -> Result<Checkpoint>;
 
     /// The end of the server's log at this moment, as the position of a transaction that would come next.
     fn head(&mut self) -> Result<Position>;
 
-    /// Adds changes to `batch` until it is full, or the log has no more for now and something was added, or `wait` is over. Sets
-    /// `batch.read_to` and `batch.checkpoint` when they moved.
+    /// Adds changes to `batch` until it is full, or the log has no more for now and something was added, or
+    /// `wait` is over. Sets `batch.read_to` and `batch.checkpoint` when they moved.
     fn read(&mut self, batch: &mut Batch, wait: Duration) -> Result<()>;
 
     /// Tells the server that the client lives, without taking rows.
@@ -79,7 +82,8 @@ pub enum Snapshot {
     Only,
 }
 
-/// Plain SQL on a database, for what is not the stream: loading the test table, proving files, later snapshots.
+/// Plain SQL on a database, for what is not the stream: loading the test table, proving files, later
+/// snapshots.
 pub trait Database: Send {
     /// Runs one statement; answers the number of rows that it changed.
     fn execute(&mut self, statement: &str) -> Result<u64>;
@@ -87,7 +91,8 @@ pub trait Database: Send {
     /// Runs one query whose answer is small; `None` is NULL.
     fn query(&mut self, query: &str) -> Result<Vec<Vec<Option<String>>>>;
 
-    /// Hands out all rows of a table, as inserts in batches, in one consistent view, every value by the encoder of the stream.
+    /// Hands out all rows of a table, as inserts in batches, in one consistent view, every value by the
+    /// encoder of the stream.
     fn scan(&mut self, schema: &str, table: &str, each: &mut dyn FnMut(&Batch) -> Result<()>) -> Result<()>;
 
     /// Schema and name of the tables that the patterns name now, sorted.
@@ -111,6 +116,7 @@ pub struct Distance {
 
 /// Asks a server where its log ends, on a connection of its own that nothing else waits for.
 pub trait Measure: Send {
-    /// How far `place`, of a checkpoint of this server, lies behind the end. After an error the next question connects anew.
+    /// How far `place`, of a checkpoint of this server, lies behind the end. After an error the next question
+    /// connects anew.
     fn behind(&mut self, place: &Restart) -> Result<Distance>;
 }

@@ -13,7 +13,8 @@ pub fn open(address: &Address) -> Result<Box<dyn Database>> {
     })
 }
 
-/// What asks the server of this address how far its log goes; `slot` is PostgreSQL's. Nothing is connected before the first question.
+/// What asks the server of this address how far its log goes; `slot` is PostgreSQL's. Nothing is connected
+/// before the first question.
 pub fn measure(address: &Address, slot: &str, time_out: Duration) -> Box<dyn Measure> {
     match address.dialect {
         Dialect::Postgres => Box::new(super::postgres::PostgresMeasure::new(address, slot, time_out)),

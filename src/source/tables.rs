@@ -14,18 +14,23 @@ pub struct Tables {
 }
 
 impl Tables {
-    /// `*` stands for any characters and `?` for one; `!` in front leaves out what it matches. A name without a schema lies in
-    /// `default_schema`.
+    /// `*` stands for any characters and `?` for one; `!` in front leaves out what it matches. A name without
+    /// a schema lies in `default_schema`.
     pub fn parse(written: &[String], default_schema: &str) -> Result<Self> {
         if !written.iter().any(|pattern| !pattern.starts_with('!')) {
-            return Err(Error::usage("`tables` names no table").hint("write tables = [\"public.*\"] or the like"));
+            return Err(
+                Error::usage("`tables` names no table").hint("write tables = [\"public.*\"] or the like")
+            );
         }
         let patterns = written.iter().map(|pattern| {
-            let (wanted, name) = pattern.strip_prefix('!').map_or((true, pattern.as_str()), |name| (false, name));
+            let (wanted, name) =
+                pattern.strip_prefix('!').map_or((true, pattern.as_str()), |name| (false, name));
             let name = if name.contains('.') { name.to_owned() } else { format!("{default_schema}.{name}") };
             let escaped = regex::escape(&name).replace(r"\*", ".*").replace(r"\?", ".");
             let regex = Regex::new(&format!("^(?s:{escaped})$"));
-            regex.map(|regex| (wanted, regex)).map_err(|cause| Error::usage(format!("bad table pattern {pattern:?}")).cause(cause))
+            regex
+                .map(|regex| (wanted, regex))
+                .map_err(|cause| Error::usage(format!("bad table pattern {pattern:?}")).cause(cause))
         });
         Ok(Self { patterns: patterns.collect::<Result<_>>()?, written: written.to_vec() })
     }
@@ -33,20 +38,35 @@ impl Tables {
     /// Whether the table is captured.
     pub fn contains(&self, schema: &str, table: &str) -> bool {
         let name = format!("{schema}.{table}");
-        self.patterns.iter().rev().find(|(_, pattern)| pattern.is_match(&name)).is_some_and(|(wanted, _)| *wanted)
+        self.patterns
+            .iter()
+            .rev()
+            .find(|(_, pattern)| pattern.is_match(&name))
+            .is_some_and(|(wanted, _)| *wanted)
     }
 
     /// Whether a pattern with `!` says that the table is not captured; of other tables nobody has spoken.
     pub fn leaves_out(&self, schema: &str, table: &str) -> bool {
         let name = format!("{schema}.{table}");
-        self.patterns.iter().rev().find(|(_, pattern)| pattern.is_match(&name)).is_some_and(|(wanted, _)| !*wanted)
+        self.patterns
+            .iter()
+            .rev()
+            .find(|(_, pattern)| pattern.is_match(&name))
+            .is_some_and(|(wanted, _)| !*wanted)
     }
 
-    /// The patterns, as written, that match none of these tables (schema and name): misspelt, or of tables that are still to come.
+    /// The patterns, as written, that match none of these tables (schema and name): misspelt, or of tables
+    /// that are still to come.
     pub fn unmatched<'a>(&self, tables: impl Iterator<Item = (&'a str, &'a str)>) -> Vec<&str> {
         let names: Vec<String> = tables.map(|(schema, name)| format!("{schema}.{name}")).collect();
-        let is_idle = |(wanted, pattern): &(bool, Regex)| *wanted && !names.iter().any(|name| pattern.is_match(name));
-        self.patterns.iter().zip(&self.written).filter(|(pattern, _)| is_idle(pattern)).map(|(_, written)| written.as_str()).collect()
+        let is_idle =
+            |(wanted, pattern): &(bool, Regex)| *wanted && !names.iter().any(|name| pattern.is_match(name));
+        self.patterns
+            .iter()
+            .zip(&self.written)
+            .filter(|(pattern, _)| is_idle(pattern))
+            .map(|(_, written)| written.as_str())
+            .collect()
     }
 
     /// What `check` says of the tables that matched.
@@ -55,9 +75,11 @@ impl Tables {
         let fact = format!("{} matched: {}", names.len(), listed(&names));
         match self.unmatched(tables)[..] {
             [] => Finding::ok("tables", fact),
-            ref idle => {
-                Finding::warn("tables", format!("{fact}; nothing matches {}", listed(idle)), "correct the patterns, or create the tables")
-            }
+            ref idle => Finding::warn(
+                "tables",
+                format!("{fact}; nothing matches {}", listed(idle)),
+                "correct the patterns, or create the tables",
+            ),
         }
     }
 
@@ -75,9 +97,11 @@ mod tests {
 
     #[test]
     fn the_last_match_decides() {
-        let written = ["public.*", "!public.audit*", "public.audit_log", "Mixed", "shop.o?"].map(str::to_owned);
+        let written =
+            ["public.*", "!public.audit*", "public.audit_log", "Mixed", "shop.o?"].map(str::to_owned);
         let tables = Tables::parse(&written, "public").unwrap();
-        let captured = |name: &str| name.split_once('.').is_some_and(|(schema, table)| tables.contains(schema, table));
+        let captured =
+            |name: &str| name.split_once('.').is_some_and(|(schema, table)| tables.contains(schema, table));
         for name in ["public.test", "public.audit_log", "public.Mixed", "shop.o1"] {
             assert!(captured(name), "{name}");
         }

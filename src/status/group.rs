@@ -47,7 +47,12 @@ pub fn ask(settings: &Settings, topics: &Topics, sink: &Sink) -> GroupStatus {
             let lag_messages = Some(partitions.iter().map(|partition| partition.lag_messages).sum());
             GroupStatus { group, lag_messages, partitions, problem: None }
         }
-        Err(error) => GroupStatus { group, lag_messages: None, partitions: Vec::new(), problem: Some(error.to_string()) },
+        Err(error) => GroupStatus {
+            group,
+            lag_messages: None,
+            partitions: Vec::new(),
+            problem: Some(error.to_string()),
+        },
     }
 }
 

@@ -1,5 +1,6 @@
-//! How far everybody is, asked from outside: the saved positions, the servers' own ends of their logs, the groups' offsets. No process has to run; one
-//! with a `[monitor]` that answers adds what it is doing now. A server that is away costs its own line, not the others'.
+//! How far everybody is, asked from outside: the saved positions, the servers' own ends of their logs, the
+//! groups' offsets. No process has to run; one with a `[monitor]` that answers adds what it is doing now. A
+//! server that is away costs its own line, not the others'.
 
 mod group;
 mod origin;
@@ -62,7 +63,9 @@ impl Report {
 /// Asks for these sources and sinks.
 pub fn ask(config: &Config, sources: &[&Source], sinks: &[&Sink]) -> Result<Report> {
     let verdicts = config.monitor.as_ref().map(|monitor| live(&monitor.listen)).unwrap_or_default();
-    let verdict = |stage: &str, name: &str| verdicts.iter().find(|verdict| verdict.stage == stage && verdict.name == name).cloned();
+    let verdict = |stage: &str, name: &str| {
+        verdicts.iter().find(|verdict| verdict.stage == stage && verdict.name == name).cloned()
+    };
     let mut report = Report { kafka: None, sources: Vec::new(), groups: Vec::new(), sinks: Vec::new() };
     let mut cluster = None;
     if let Some(kafka) = &config.kafka {
@@ -79,16 +82,24 @@ pub fn ask(config: &Config, sources: &[&Source], sinks: &[&Sink]) -> Result<Repo
             }
         }
     }
-    report.sources = ask_sources(config, cluster.as_ref().map(|(settings, topics)| (settings, topics.as_ref())), sources);
+    report.sources =
+        ask_sources(config, cluster.as_ref().map(|(settings, topics)| (settings, topics.as_ref())), sources);
     for source in &mut report.sources {
         source.live = verdict("source", &source.name);
     }
-    report.sinks = sinks.iter().map(|sink| sink_status(sink, config.kafka.is_some(), verdict("sink", &sink.name))).collect();
+    report.sinks = sinks
+        .iter()
+        .map(|sink| sink_status(sink, config.kafka.is_some(), verdict("sink", &sink.name)))
+        .collect();
     Ok(report)
 }
 
 /// All at the same time: one that does not answer holds nobody up.
-fn ask_sources(config: &Config, cluster: Option<(&Settings, Option<&Topics>)>, sources: &[&Source]) -> Vec<SourceStatus> {
+fn ask_sources(
+    config: &Config,
+    cluster: Option<(&Settings, Option<&Topics>)>,
+    sources: &[&Source],
+) -> Vec<SourceStatus> {
     let saved: Vec<_> = sources.iter().map(|source| origin::saved(config, cluster, source)).collect();
     std::thread::scope(|scope| {
         let asked: Vec<_> = sources
@@ -96,7 +107,10 @@ fn ask_sources(config: &Config, cluster: Option<(&Settings, Option<&Topics>)>, s
             .zip(saved)
             .map(|(source, saved)| (source, threads::spawn_scoped(scope, move || origin::ask(source, saved))))
             .collect();
-        asked.into_iter().map(|(source, asked)| asked.join().unwrap_or_else(|_| SourceStatus::broken(source))).collect()
+        asked
+            .into_iter()
+            .map(|(source, asked)| asked.join().unwrap_or_else(|_| SourceStatus::broken(source)))
+            .collect()
     })
 }
 

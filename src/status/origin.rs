@@ -22,9 +22,10 @@ pub struct SourceStatus {
     pub name: String,
     /// `user@host:port/database`.
     pub database: String,
-    /// `new`: nothing is saved; `ended`: it caught up or was stopped, and all is saved; `streaming`: PostgreSQL says that somebody reads the slot;
-    /// `idle`: PostgreSQL says that nobody does; `started`: it did not end by itself, and whether it lives cannot be seen from outside; `lost`: the
-    /// server no longer has its slot.
+    /// `new`: nothing is saved; `ended`: it caught up or was stopped, and all is saved; `streaming`:
+    /// PostgreSQL says that somebody reads the slot; `idle`: PostgreSQL says that nobody does; `started`: it
+    /// did not end by itself, and whether it lives cannot be seen from outside; `lost`: the server no longer
+    /// has its slot.
     pub state: &'static str,
     /// The saved place, as the server's own tools print it.
     pub position: Option<String>,
@@ -72,7 +73,11 @@ impl SourceStatus {
 }
 
 /// The saved position: in Kafka, or in direct mode in the state file.
-pub fn saved(config: &Config, cluster: Option<(&Settings, Option<&Topics>)>, source: &Source) -> Result<Option<Saved>> {
+pub fn saved(
+    config: &Config,
+    cluster: Option<(&Settings, Option<&Topics>)>,
+    source: &Source,
+) -> Result<Option<Saved>> {
     match cluster {
         Some((_, None)) => Err(Error::link("its position is saved in Kafka, which does not answer")),
         Some((settings, Some(topics))) => {
@@ -91,18 +96,26 @@ pub fn ask(source: &Source, saved: Result<Option<Saved>>) -> SourceStatus {
     let saved = match saved {
         Ok(Some(saved)) => saved,
         Ok(None) => return SourceStatus::new(source, "new"),
-        Err(error) => return SourceStatus { problem: Some(error.to_string()), ..SourceStatus::new(source, "unknown") },
+        Err(error) => {
+            return SourceStatus { problem: Some(error.to_string()), ..SourceStatus::new(source, "unknown") };
+        }
     };
     let mut status = SourceStatus::new(source, if saved.is_clean { "ended" } else { "started" });
     match measure(&source.address, &source.slot, ANSWER_TIME).behind(&saved.checkpoint.restart) {
         Ok(distance) => {
-            status.lag_seconds =
-                if distance.bytes == 0 { Some(0.0) } else { saved.as_of_us.map(|as_of_us| (now_us() - as_of_us).max(0) as f64 / 1e6) };
+            status.lag_seconds = if distance.bytes == 0 {
+                Some(0.0)
+            } else {
+                saved.as_of_us.map(|as_of_us| (now_us() - as_of_us).max(0) as f64 / 1e6)
+            };
             (status.lag_bytes, status.retained_bytes) = (Some(distance.bytes), distance.retained_bytes);
             (status.position, status.end) = (Some(distance.place), Some(distance.end));
             if source.address.dialect == Dialect::Postgres && distance.is_read.is_none() {
                 status.state = "lost";
-                status.problem = Some(format!("the slot {:?} is gone: changes since the saved position are lost", source.slot));
+                status.problem = Some(format!(
+                    "the slot {:?} is gone: changes since the saved position are lost",
+                    source.slot
+                ));
             }
             match distance.is_read {
                 Some(true) => status.state = "streaming",

@@ -14,12 +14,17 @@ pub fn first<'a>(batch: &'a Batch, row: &Row, candidate: &FoldRow) -> Option<(&'
         !was_added && candidate.value(name) != expected
     };
     let pairs = batch.table(row).columns.iter().zip(batch.columns(row));
-    pairs.map(|(column, cell)| (&column.name, cell)).find(|(name, cell)| is_different(name, cell)).map(|(name, cell)| (name.as_str(), cell))
+    pairs
+        .map(|(column, cell)| (&column.name, cell))
+        .find(|(name, cell)| is_different(name, cell))
+        .map(|(name, cell)| (name.as_str(), cell))
 }
 
 /// Key, column and both values.
 pub fn describe(key: &str, batch: &Batch, row: &Row, candidate: &FoldRow) -> String {
-    let Some((column, cell)) = first(batch, row, candidate) else { return format!("key {key}: several rows of the files may be meant") };
+    let Some((column, cell)) = first(batch, row, candidate) else {
+        return format!("key {key}: several rows of the files may be meant");
+    };
     let table = if cell.kind == Kind::Null { "NULL".to_owned() } else { shown(batch.text(cell)) };
     let files = match candidate.value(column) {
         Field::Null => "NULL".to_owned(),
@@ -27,7 +32,9 @@ pub fn describe(key: &str, batch: &Batch, row: &Row, candidate: &FoldRow) -> Str
         Field::Unknown if candidate.columns().iter().any(|name| name == column) => {
             "not known: the database did not send it, and no row before holds it".to_owned()
         }
-        Field::Unknown => "not there: the column was added with a default, or renamed, after the row was written".to_owned(),
+        Field::Unknown => {
+            "not there: the column was added with a default, or renamed, after the row was written".to_owned()
+        }
     };
     format!("key {key}: column {column:?} is {table} in the table, and in the files {files}")
 }

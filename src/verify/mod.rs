@@ -1,5 +1,6 @@
-//! The proof that files fold to what a table holds: each row of the table is looked up in the folded files, and what is left over is extra. A table
-//! that could not be read is no proof: it is told with the reason, and counts as a failure.
+//! The proof that files fold to what a table holds: each row of the table is looked up in the folded files,
+//! and what is left over is extra. A table that could not be read is no proof: it is told with the reason,
+//! and counts as a failure.
 
 mod difference;
 mod key;
@@ -52,8 +53,8 @@ pub struct Proof {
 pub struct Found {
     /// How many.
     pub count: u64,
-    /// At most [`KEYS_TOLD`] keys: one column's text, or several in parentheses. None of a table without a key, since its rows are no one's
-    /// to print.
+    /// At most [`KEYS_TOLD`] keys: one column's text, or several in parentheses. None of a table without a
+    /// key, since its rows are no one's to print.
     pub keys: Vec<String>,
 }
 
@@ -64,7 +65,11 @@ impl Found {
             return;
         }
         let texts: Vec<_> = key.map(|value| value.map_or("NULL".into(), String::from_utf8_lossy)).collect();
-        self.keys.push(if let [only] = &texts[..] { only.to_string() } else { format!("({})", texts.join(", ")) });
+        self.keys.push(if let [only] = &texts[..] {
+            only.to_string()
+        } else {
+            format!("({})", texts.join(", "))
+        });
     }
 }
 
@@ -80,7 +85,8 @@ impl Proof {
 /// Proves each table of the source that the sink writes.
 pub fn verify(database: &mut dyn Database, source: &Source, sink: &Sink) -> Result<Vec<Proof>> {
     if sink.kind != FileKind::Csv {
-        return Err(Error::usage(format!("sink {:?} writes no CSV files", sink.name)).hint("choose another with --sink"));
+        return Err(Error::usage(format!("sink {:?} writes no CSV files", sink.name))
+            .hint("choose another with --sink"));
     }
     let found = database.tables(&source.tables)?;
     let mut proofs = unseen(source, &found);
@@ -93,11 +99,14 @@ pub fn verify(database: &mut dyn Database, source: &Source, sink: &Sink) -> Resu
     Ok(proofs)
 }
 
-/// What the patterns name and the database does not show. MySQL and MariaDB hide tables that a user may not read.
+/// What the patterns name and the database does not show. MySQL and MariaDB hide tables that a user may not
+/// read.
 fn unseen(source: &Source, found: &[(String, String)]) -> Vec<Proof> {
     let is_hidden_silently = source.address.dialect != Dialect::Postgres;
-    let unmatched = source.tables.unmatched(found.iter().map(|(schema, name)| (schema.as_str(), name.as_str())));
-    let unmatched = unmatched.into_iter().filter(|pattern| is_hidden_silently || !pattern.contains(['*', '?']));
+    let unmatched =
+        source.tables.unmatched(found.iter().map(|(schema, name)| (schema.as_str(), name.as_str())));
+    let unmatched =
+        unmatched.into_iter().filter(|pattern| is_hidden_silently || !pattern.contains(['*', '?']));
     let proof = |pattern: &str| {
         let reason = format!("no such table is there, or user {:?} may not see it", source.address.user);
         Proof { table: pattern.to_owned(), not_compared: Some(reason), ..Proof::default() }
@@ -105,13 +114,27 @@ fn unseen(source: &Source, found: &[(String, String)]) -> Vec<Proof> {
     unmatched.map(proof).collect()
 }
 
-fn prove_table(database: &mut dyn Database, source: &Source, sink: &Sink, topic: &str, (schema, name): (String, String)) -> Result<Proof> {
-    let stem = csv::stem(&sink.path, topic, &Table { schema: schema.clone(), name: name.clone(), ..Table::default() })?;
+fn prove_table(
+    database: &mut dyn Database,
+    source: &Source,
+    sink: &Sink,
+    topic: &str,
+    (schema, name): (String, String),
+) -> Result<Proof> {
+    let stem = csv::stem(
+        &sink.path,
+        topic,
+        &Table { schema: schema.clone(), name: name.clone(), ..Table::default() },
+    )?;
     let asked = Proof { schema, table: name, ..Proof::default() };
     let dialect = source.address.dialect;
     let mut compare = || {
         let key = primary_key(database, dialect, &asked.schema, &asked.table)?;
-        let columns = if key.is_empty() { columns(database, dialect, &asked.schema, &asked.table)? } else { Vec::new() };
+        let columns = if key.is_empty() {
+            columns(database, dialect, &asked.schema, &asked.table)?
+        } else {
+            Vec::new()
+        };
         prove(database, Proof { key, columns, ..asked.clone() }, &stem, &sink.unchanged)
     };
     match compare() {
@@ -124,7 +147,8 @@ fn prove_table(database: &mut dyn Database, source: &Source, sink: &Sink, topic:
     }
 }
 
-/// Fills in what was found. The files are read first: what they hold by then, a table that stands still holds as well.
+/// Fills in what was found. The files are read first: what they hold by then, a table that stands still holds
+/// as well.
 fn prove(database: &mut dyn Database, mut proof: Proof, stem: &Path, unchanged: &str) -> Result<Proof> {
     let mut files = if proof.key.is_empty() {
         Fold::read_without_key(stem, &proof.table, &proof.columns, unchanged)?
@@ -133,7 +157,9 @@ fn prove(database: &mut dyn Database, mut proof: Proof, stem: &Path, unchanged: 
     };
     proof.problems = files.problems().collect();
     let (schema, table) = (proof.schema.clone(), proof.table.clone());
-    database.scan(&schema, &table, &mut |batch| batch.rows().iter().try_for_each(|row| look_up(&mut proof, &mut files, batch, row)))?;
+    database.scan(&schema, &table, &mut |batch| {
+        batch.rows().iter().try_for_each(|row| look_up(&mut proof, &mut files, batch, row))
+    })?;
     for row in files.remaining() {
         let text = |column: &String| match row.first().map(|row| row.value(column)) {
             Some(Field::Text(text)) => Some(text),
@@ -143,7 +169,8 @@ fn prove(database: &mut dyn Database, mut proof: Proof, stem: &Path, unchanged: 
     }
     if files.files() == 0 && proof.rows > 0 {
         proof.problems.push(format!(
-            "no file \"{}….csv\" is there: was the table renamed since (its rows then lie under the old name), or is the folder another one?",
+            "no file \"{}….csv\" is there: was the table renamed since (its rows then lie under the old \
+             name), or is the folder another one?",
             stem.display()
         ));
     }
@@ -190,8 +217,8 @@ fn places(batch: &Batch, row: &Row, proof: &Proof) -> Result<Vec<Option<usize>>>
         .hint("its key was changed while it was compared: run it again"))
 }
 
-/// Whether each column of the table has the same value in the files; a column that was dropped since is in the files alone, and one that was
-/// added since is NULL in the rows that were there.
+/// Whether each column of the table has the same value in the files; a column that was dropped since is in
+/// the files alone, and one that was added since is NULL in the rows that were there.
 fn is_same(batch: &Batch, row: &Row, candidate: &FoldRow) -> bool {
     difference::first(batch, row, candidate).is_none()
 }

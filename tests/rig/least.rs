@@ -29,7 +29,9 @@ impl Server {
             if let Err(error) = database.execute(&statement) {
                 let is_there = statement.starts_with("CREATE USER") || statement.starts_with("CREATE ROLE");
                 assert!(
-                    is_there && (error.to_string().contains("exists") || error.to_string().contains("CREATE USER")),
+                    is_there
+                        && (error.to_string().contains("exists")
+                            || error.to_string().contains("CREATE USER")),
                     "{statement}: {error}"
                 );
             }
@@ -41,8 +43,10 @@ impl Server {
 
     fn documented(&self) -> impl Iterator<Item = &'static str> {
         let product = self.address().dialect.product();
-        let rest =
-            PAGE.split_once(&format!("\n{product}:\n")).unwrap_or_else(|| panic!("docs/security.md has no statements for {product}")).1;
+        let rest = PAGE
+            .split_once(&format!("\n{product}:\n"))
+            .unwrap_or_else(|| panic!("docs/security.md has no statements for {product}"))
+            .1;
         let block = rest.split_once("```sql\n").unwrap().1.split_once("```").unwrap().0;
         block.lines().map(|line| line.trim_end_matches(';'))
     }

@@ -1,4 +1,5 @@
-//! What the checks stand on: the real servers, the real binary, scratch folders, and the proof that files fold to the table.
+//! What the checks stand on: the real servers, the real binary, scratch folders, and the proof that files
+//! fold to the table.
 
 mod least;
 mod monitor;
@@ -19,4 +20,7 @@ pub use program::{Program, Run, run_on_terminal};
 pub use proxy::Link;
 pub use scratch::Scratch;
 pub use server::{Leftovers, Server, all_servers, kafka, services};
-pub use topic::{Record, brokers_alive, consume_topic, delete_before, ends_of, headers_in, messages_in, records_in, replicas_of};
+pub use topic::{
+    Record, brokers_alive, consume_topic, delete_before, ends_of, headers_in, messages_in, records_in,
+    replicas_of,
+};

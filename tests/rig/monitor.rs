@@ -82,9 +82,14 @@ impl Metrics {
     /// The sum over the samples of this name that carry all of these labels; `None` if there is none.
     pub fn sum(&self, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
         let wanted: Vec<String> = labels.iter().map(|(label, value)| format!("{label}={value:?}")).collect();
-        let is_meant = |series: &str| series.split('{').next() == Some(name) && wanted.iter().all(|label| series.contains(label.as_str()));
-        let samples = self.0.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.rsplit_once(' '));
-        let values: Vec<f64> = samples.filter(|(series, _)| is_meant(series)).map(|(_, value)| value.parse().unwrap()).collect();
+        let is_meant = |series: &str| {
+            series.split('{').next() == Some(name)
+                && wanted.iter().all(|label| series.contains(label.as_str()))
+        };
+        let samples =
+            self.0.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.rsplit_once(' '));
+        let values: Vec<f64> =
+            samples.filter(|(series, _)| is_meant(series)).map(|(_, value)| value.parse().unwrap()).collect();
         (!values.is_empty()).then(|| values.iter().sum())
     }
 

@@ -1,4 +1,5 @@
-//! A MySQL or MariaDB server of one check's own, for settings and resets that would harm the others; gone with it.
+//! A MySQL or MariaDB server of one check's own, for settings and resets that would harm the others; gone
+//! with it.
 
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -24,11 +25,22 @@ impl OwnMysql {
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let server = Server { name, url: format!("{name}://repl:repl@127.0.0.1:{port}/d") };
         let mut own = Self { server, scratch, process: None };
-        assert!(Command::new("chmod").args(["777", own.scratch.folder.to_str().unwrap()]).status().unwrap().success());
+        assert!(
+            Command::new("chmod")
+                .args(["777", own.scratch.folder.to_str().unwrap()])
+                .status()
+                .unwrap()
+                .success()
+        );
         own.scratch.write("init.sql", INIT);
         let data = own.scratch.path("data").display().to_string();
         let made = if own.is_mariadb() {
-            own.command("bin/mariadb-install-db", &["--auth-root-authentication-method=normal", "--skip-test-db"], &data).status()
+            own.command(
+                "bin/mariadb-install-db",
+                &["--auth-root-authentication-method=normal", "--skip-test-db"],
+                &data,
+            )
+            .status()
         } else {
             own.command("sbin/mysqld", &["--initialize-insecure"], &data).status()
         };
@@ -49,7 +61,11 @@ impl OwnMysql {
 
     /// Begins the log again with its first file and its first transaction.
     pub fn reset_log(&self) {
-        self.server.execute(if self.is_mariadb() { "RESET MASTER;\n" } else { "RESET BINARY LOGS AND GTIDS;\n" });
+        self.server.execute(if self.is_mariadb() {
+            "RESET MASTER;\n"
+        } else {
+            "RESET BINARY LOGS AND GTIDS;\n"
+        });
     }
 
     fn begin(&mut self, options: &[&str]) {
@@ -62,12 +78,25 @@ impl OwnMysql {
             format!("--port={port}"),
         ];
         all.extend(
-            ["--bind-address=127.0.0.1", "--skip-name-resolve", "--server-id=7", "--log-bin=binlog", "--sync-binlog=0"].map(str::to_owned),
+            [
+                "--bind-address=127.0.0.1",
+                "--skip-name-resolve",
+                "--server-id=7",
+                "--log-bin=binlog",
+                "--sync-binlog=0",
+            ]
+            .map(str::to_owned),
         );
-        all.extend(["--binlog-format=ROW", "--binlog-row-metadata=FULL", "--innodb-flush-log-at-trx-commit=2"].map(str::to_owned));
+        all.extend(
+            ["--binlog-format=ROW", "--binlog-row-metadata=FULL", "--innodb-flush-log-at-trx-commit=2"]
+                .map(str::to_owned),
+        );
         let program = if self.is_mariadb() { "sbin/mariadbd" } else { "sbin/mysqld" };
         if !self.is_mariadb() {
-            all.extend(["--mysqlx=OFF", "--secure-file-priv=", "--gtid-mode=ON", "--enforce-gtid-consistency=ON"].map(str::to_owned));
+            all.extend(
+                ["--mysqlx=OFF", "--secure-file-priv=", "--gtid-mode=ON", "--enforce-gtid-consistency=ON"]
+                    .map(str::to_owned),
+            );
         }
         all.extend(options.iter().map(|option| (*option).to_owned()));
         let all: Vec<&str> = all.iter().map(String::as_str).collect();
@@ -75,7 +104,11 @@ impl OwnMysql {
         let began = Instant::now();
         while list_sync::source::open(&self.server.address()).is_err() {
             let is_running = self.process.as_mut().unwrap().try_wait().unwrap().is_none();
-            assert!(is_running && began.elapsed() < Duration::from_secs(60), "{}", self.scratch.read("server.log"));
+            assert!(
+                is_running && began.elapsed() < Duration::from_secs(60),
+                "{}",
+                self.scratch.read("server.log")
+            );
             std::thread::sleep(Duration::from_millis(100));
         }
     }
@@ -90,10 +123,18 @@ impl OwnMysql {
             command = Command::new("setpriv");
             command.args(["--reuid=list_sync", "--regid=list_sync", "--init-groups"]);
         }
-        command.arg(format!("{base}/{program}")).arg("--no-defaults").arg(format!("--basedir={base}")).arg(format!("--datadir={data}"));
-        command.args([format!("--plugin-dir={base}/lib/mysql/plugin"), format!("--lc-messages-dir={base}/share/mysql")]);
+        command
+            .arg(format!("{base}/{program}"))
+            .arg("--no-defaults")
+            .arg(format!("--basedir={base}"))
+            .arg(format!("--datadir={data}"));
+        command.args([
+            format!("--plugin-dir={base}/lib/mysql/plugin"),
+            format!("--lc-messages-dir={base}/share/mysql"),
+        ]);
         command.arg(format!("--character-sets-dir={base}/share/mysql/charsets")).args(options);
-        let log = std::fs::File::options().create(true).append(true).open(self.scratch.path("server.log")).unwrap();
+        let log =
+            std::fs::File::options().create(true).append(true).open(self.scratch.path("server.log")).unwrap();
         command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
         command
     }

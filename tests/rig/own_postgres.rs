@@ -16,12 +16,21 @@ impl OwnPostgres {
     pub fn start(check: &str, options: &str) -> Self {
         let scratch = Scratch::new(check);
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let server = Server { name: "postgres", url: format!("postgres://postgres@127.0.0.1:{port}/postgres") };
+        let server =
+            Server { name: "postgres", url: format!("postgres://postgres@127.0.0.1:{port}/postgres") };
         let programs = std::env::var("LIST_SYNC_POSTGRES_BIN").unwrap();
         let own = Self { server, scratch, programs, options: options.to_owned() };
         let folder = own.folder();
-        assert!(Command::new("chmod").args(["777", own.scratch.folder.to_str().unwrap()]).status().unwrap().success());
-        assert!(own.shell(&format!("initdb -D {folder} -U postgres -A trust -E UTF8 --locale=C.UTF-8 --no-sync")));
+        assert!(
+            Command::new("chmod")
+                .args(["777", own.scratch.folder.to_str().unwrap()])
+                .status()
+                .unwrap()
+                .success()
+        );
+        assert!(
+            own.shell(&format!("initdb -D {folder} -U postgres -A trust -E UTF8 --locale=C.UTF-8 --no-sync"))
+        );
         own.start_again();
         own
     }
@@ -30,7 +39,8 @@ impl OwnPostgres {
     pub fn start_again(&self) {
         let (folder, port, options) = (self.folder(), self.server.address().port, &self.options);
         let started = self.shell(&format!(
-            "pg_ctl -D {folder} -w -l {folder}/log -o '-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder} {options}' start"
+            "pg_ctl -D {folder} -w -l {folder}/log -o '-p {port} -c listen_addresses=127.0.0.1 -c \
+             unix_socket_directories={folder} {options}' start"
         ));
         assert!(started, "{}", self.scratch.read("pg/log"));
     }
@@ -54,8 +64,11 @@ impl OwnPostgres {
 
     /// PostgreSQL refuses to run as root; scripts/services made the user.
     fn shell(&self, line: &str) -> bool {
-        let as_user: &[&str] =
-            if is_root() { &["setpriv", "--reuid=list_sync", "--regid=list_sync", "--init-groups", "sh", "-c"] } else { &["sh", "-c"] };
+        let as_user: &[&str] = if is_root() {
+            &["setpriv", "--reuid=list_sync", "--regid=list_sync", "--init-groups", "sh", "-c"]
+        } else {
+            &["sh", "-c"]
+        };
         let mut command = Command::new(as_user[0]);
         command.args(&as_user[1..]).arg(format!("{}/{line}", self.programs));
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap().success()

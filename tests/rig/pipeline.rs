@@ -1,4 +1,5 @@
-//! One table on its way: database -> Kafka -> files, with the load of `seed`, and the proof that nothing is lost or twice.
+//! One table on its way: database -> Kafka -> files, with the load of `seed`, and the proof that nothing is
+//! lost or twice.
 
 use std::collections::BTreeSet;
 use std::ops::AddAssign;
@@ -26,10 +27,17 @@ impl Counts {
     /// As `seed` prints them.
     pub fn parse(out: &str) -> Self {
         let number = |name: &str| {
-            let line = out.lines().find(|line| line.to_lowercase().starts_with(name)).unwrap_or_else(|| panic!("no {name:?} in {out:?}"));
+            let line = out
+                .lines()
+                .find(|line| line.to_lowercase().starts_with(name))
+                .unwrap_or_else(|| panic!("no {name:?} in {out:?}"));
             line.rsplit(' ').next().unwrap().replace([',', '_'], "").parse::<u64>().unwrap()
         };
-        Self { inserted: number("inserted rows"), updated: number("updated rows"), deleted: number("deleted rows") }
+        Self {
+            inserted: number("inserted rows"),
+            updated: number("updated rows"),
+            deleted: number("deleted rows"),
+        }
     }
 
     /// Ends a load after its current transaction; it must have lasted until now.
@@ -54,7 +62,8 @@ impl AddAssign for Counts {
     }
 }
 
-/// Checks that need the servers as they are hold it together; one that kills a broker or changes a server's setting holds it alone.
+/// Checks that need the servers as they are hold it together; one that kills a broker or changes a server's
+/// setting holds it alone.
 static SERVERS: RwLock<()> = RwLock::new(());
 
 /// While it is held, no other check's pipeline runs.
@@ -76,7 +85,8 @@ pub struct Pipeline {
 }
 
 impl Pipeline {
-    /// An empty test table of its own, a configuration with one source and one sink, and a stream that begins now.
+    /// An empty test table of its own, a configuration with one source and one sink, and a stream that begins
+    /// now.
     pub fn new(check: &str, server: Server, direct: bool) -> Self {
         Self::with(Some(together()), check, server, direct)
     }
@@ -91,7 +101,12 @@ impl Pipeline {
         Self::with(None, check, server, true)
     }
 
-    fn with(brokers: Option<RwLockReadGuard<'static, ()>>, check: &str, server: Server, direct: bool) -> Self {
+    fn with(
+        brokers: Option<RwLockReadGuard<'static, ()>>,
+        check: &str,
+        server: Server,
+        direct: bool,
+    ) -> Self {
         let scratch = Scratch::new(&format!("{check}_{}", server.name));
         let table = format!("t_{}", scratch.name);
         let leftovers = server.leftovers(&scratch.name, &[&table]);
@@ -108,19 +123,23 @@ impl Pipeline {
     fn configuration(&self, direct: bool) -> String {
         let Scratch { name, .. } = &self.scratch;
         let brokers: Vec<String> = kafka().split(',').map(|broker| format!("{broker:?}")).collect();
-        let carried = if direct { String::new() } else { format!("[kafka]\nbrokers = [{}]\n", brokers.join(", ")) };
+        let carried =
+            if direct { String::new() } else { format!("[kafka]\nbrokers = [{}]\n", brokers.join(", ")) };
         format!(
             "{carried}[[source]]\nname = {name:?}\nurl = {:?}\ntables = [{:?}]\nsnapshot = \"never\"\n\
-             [[sink]]\nname = {name:?}\ntopics = [\"{name}.*\"]\npath = \"out/{{table}}\"\ncommit_interval_ms = 200\n",
+             [[sink]]\nname = {name:?}\ntopics = [\"{name}.*\"]\npath \
+             = \"out/{{table}}\"\ncommit_interval_ms = 200\n",
             self.server.least(name, &self.table),
             self.table
         )
     }
 
-    /// A configuration in which sources log in as the tables' owner, who makes publications by itself: the least rights are for the one made here.
+    /// A configuration in which sources log in as the tables' owner, who makes publications by itself: the
+    /// least rights are for the one made here.
     pub fn as_owner(&self, text: &str) -> String {
         let url = format!("url = {:?}", self.server.url);
-        let lines: Vec<&str> = text.lines().map(|line| if line.starts_with("url = ") { &url } else { line }).collect();
+        let lines: Vec<&str> =
+            text.lines().map(|line| if line.starts_with("url = ") { &url } else { line }).collect();
         lines.join("\n") + "\n"
     }
 
@@ -141,20 +160,50 @@ impl Pipeline {
     #[track_caller]
     pub fn seed(&self, rows: u64) -> Counts {
         Counts::parse(
-            &self.run(&["seed", "--url", &self.server.url, "--rows", &rows.to_string(), "--batch", "100", "--table", &self.table]).out,
+            &self
+                .run(&[
+                    "seed",
+                    "--url",
+                    &self.server.url,
+                    "--rows",
+                    &rows.to_string(),
+                    "--batch",
+                    "100",
+                    "--table",
+                    &self.table,
+                ])
+                .out,
         )
     }
 
     /// The load as a process beside the check, at a steady rate of changes a second.
     pub fn start_seed(&self, rows: u64, rate: u64) -> Program {
         let (rows, rate) = (rows.to_string(), rate.to_string());
-        self.start("seed", &["seed", "--url", &self.server.url, "--rows", &rows, "--rate", &rate, "--batch", "100", "--table", &self.table])
+        self.start(
+            "seed",
+            &[
+                "seed",
+                "--url",
+                &self.server.url,
+                "--rows",
+                &rows,
+                "--rate",
+                &rate,
+                "--batch",
+                "100",
+                "--table",
+                &self.table,
+            ],
+        )
     }
 
     /// The load in transactions of `batch` changes, as fast as the database goes.
     pub fn start_transactions(&self, rows: u64, batch: u64) -> Program {
         let (rows, batch) = (rows.to_string(), batch.to_string());
-        self.start("seed", &["seed", "--url", &self.server.url, "--rows", &rows, "--batch", &batch, "--table", &self.table])
+        self.start(
+            "seed",
+            &["seed", "--url", &self.server.url, "--rows", &rows, "--batch", &batch, "--table", &self.table],
+        )
     }
 
     /// A load that goes on until [`Counts::of_ended`], so that every kill meets rows in flight.
@@ -170,10 +219,12 @@ impl Pipeline {
         self.scratch.write("list_sync.toml", &text.replace("[kafka]\n", short));
     }
 
-    /// Waits until the files of a kind (see [`Pipeline::files`]) grow: rows flow right now, and what was written last is not committed yet.
+    /// Waits until the files of a kind (see [`Pipeline::files`]) grow: rows flow right now, and what was
+    /// written last is not committed yet.
     #[track_caller]
     pub fn wait_for_growth(&self, kind: &str) {
-        let bytes = || self.files(kind).iter().map(|path| std::fs::metadata(path).unwrap().len()).sum::<u64>();
+        let bytes =
+            || self.files(kind).iter().map(|path| std::fs::metadata(path).unwrap().len()).sum::<u64>();
         let (began, before) = (Instant::now(), bytes());
         while bytes() <= before {
             assert!(began.elapsed() < PATIENCE, "files {kind:?} do not grow: {:?}", self.files(""));
@@ -185,7 +236,10 @@ impl Pipeline {
     pub fn files(&self, kind: &str) -> Vec<PathBuf> {
         let Ok(folder) = std::fs::read_dir(self.scratch.path("out")) else { return Vec::new() };
         let mut files: Vec<_> = folder.map(|entry| entry.unwrap().path()).collect();
-        files.retain(|path| path.extension().is_some_and(|ending| ending == "csv") && path.to_str().unwrap().contains(&format!("_{kind}")));
+        files.retain(|path| {
+            path.extension().is_some_and(|ending| ending == "csv")
+                && path.to_str().unwrap().contains(&format!("_{kind}"))
+        });
         files.sort();
         files
     }
@@ -193,7 +247,10 @@ impl Pipeline {
     /// Records of these files that begin with the action's letter; fields of the load hold no line ends.
     pub fn rows(&self, kind: &str, action: &str) -> u64 {
         let begins = format!("{action},{},", self.table);
-        let count = |path: &PathBuf| std::fs::read_to_string(path).unwrap().lines().filter(|line| line.starts_with(&begins)).count() as u64;
+        let count = |path: &PathBuf| {
+            std::fs::read_to_string(path).unwrap().lines().filter(|line| line.starts_with(&begins)).count()
+                as u64
+        };
         self.files(kind).iter().map(count).sum()
     }
 
@@ -204,14 +261,17 @@ impl Pipeline {
         assert_eq!(self.rows("delete", "D"), counts.deleted + counts.updated, "rows in the delete files");
         let proof = self.run(&["verify"]);
         assert!(
-            proof.out.contains(&format!("{} rows, 0 missing, 0 extra, 0 different", counts.inserted - counts.deleted)),
+            proof.out.contains(&format!(
+                "{} rows, 0 missing, 0 extra, 0 different",
+                counts.inserted - counts.deleted
+            )),
             "{}",
             proof.out
         );
     }
 
-    /// The topic holds each change; what it holds twice after a kill is the same change at the same position, which is how consumers know it.
-    /// Answers how many messages there are.
+    /// The topic holds each change; what it holds twice after a kill is the same change at the same position,
+    /// which is how consumers know it. Answers how many messages there are.
     #[track_caller]
     pub fn prove_topic(&self, counts: Counts) -> u64 {
         let (mut messages, mut changes) = (0_u64, BTreeSet::new());

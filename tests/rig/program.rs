@@ -24,15 +24,18 @@ impl Run {
 
 /// Runs to its end.
 pub fn run(folder: &Path, arguments: &[&str]) -> Run {
-    let output = Command::new(env!("CARGO_BIN_EXE_list_sync")).args(arguments).current_dir(folder).output().unwrap();
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_list_sync")).args(arguments).current_dir(folder).output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
     Run { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
 }
 
-/// Runs to its end on a terminal, which `script` makes: `err` is what is drawn there. `before` is a shell line's beginning, as `timeout 3`.
+/// Runs to its end on a terminal, which `script` makes: `err` is what is drawn there. `before` is a shell
+/// line's beginning, as `timeout 3`.
 pub fn run_on_terminal(folder: &Path, before: &str, arguments: &[&str]) -> Run {
     let words = arguments.join(" ");
-    let line = format!("stty rows 50 cols 200; {before} {} {words} > terminal.out", env!("CARGO_BIN_EXE_list_sync"));
+    let line =
+        format!("stty rows 50 cols 200; {before} {} {words} > terminal.out", env!("CARGO_BIN_EXE_list_sync"));
     let mut command = Command::new("script");
     command.args(["-qec", &line, "/dev/null"]).env("TERM", "xterm").current_dir(folder).stdin(Stdio::null());
     let output = command.output().unwrap();
@@ -56,7 +59,12 @@ impl Program {
         let file = File::options().create(true).append(true).open(&log).unwrap();
         let log_begins = file.metadata().unwrap().len() as usize;
         let mut command = Command::new(env!("CARGO_BIN_EXE_list_sync"));
-        command.args(arguments).current_dir(folder).stdin(Stdio::null()).stdout(file.try_clone().unwrap()).stderr(file);
+        command
+            .args(arguments)
+            .current_dir(folder)
+            .stdin(Stdio::null())
+            .stdout(file.try_clone().unwrap())
+            .stderr(file);
         Self { child: command.spawn().unwrap(), log, log_begins }
     }
 
@@ -108,7 +116,10 @@ impl Program {
 
     /// Sends a signal by its name.
     pub fn signal(&self, signal: &str) {
-        let status = Command::new("kill").args([&format!("-{signal}"), &self.child.id().to_string()]).status().unwrap();
+        let status = Command::new("kill")
+            .args([&format!("-{signal}"), &self.child.id().to_string()])
+            .status()
+            .unwrap();
         assert!(status.success());
     }
 
@@ -136,7 +147,11 @@ impl Drop for Program {
         if std::thread::panicking() {
             let log = self.log();
             let lines: Vec<&str> = log.lines().collect();
-            eprintln!("{} ends with:\n{}", self.log.display(), lines[lines.len().saturating_sub(LINES_SHOWN)..].join("\n"));
+            eprintln!(
+                "{} ends with:\n{}",
+                self.log.display(),
+                lines[lines.len().saturating_sub(LINES_SHOWN)..].join("\n")
+            );
         }
     }
 }

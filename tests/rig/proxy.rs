@@ -1,4 +1,5 @@
-//! A link that can be cut and held: toxiproxy between a program and a server. `scripts/services up proxy` starts it.
+//! A link that can be cut and held: toxiproxy between a program and a server. `scripts/services up proxy`
+//! starts it.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -16,7 +17,8 @@ impl Link {
     /// A link to `upstream` (`host:port`) that is whole.
     pub fn to(name: &str, upstream: &str) -> Self {
         let hint = "start the proxy: scripts/services up proxy && eval \"$(scripts/services env)\"";
-        let control = std::env::var("LIST_SYNC_PROXY").unwrap_or_else(|_| panic!("LIST_SYNC_PROXY is not set; {hint}"));
+        let control =
+            std::env::var("LIST_SYNC_PROXY").unwrap_or_else(|_| panic!("LIST_SYNC_PROXY is not set; {hint}"));
         let wanted = format!("{{\"name\":{name:?},\"listen\":\"127.0.0.1:0\",\"upstream\":{upstream:?}}}");
         let said = ask(&control, "POST", "", &wanted);
         let listen = said.split("\"listen\":\"").nth(1).and_then(|rest| rest.split('"').next());
@@ -49,7 +51,10 @@ fn ask(control: &str, method: &str, path: &str, body: &str) -> String {
     let mut stream = TcpStream::connect(control).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
     let length = body.len();
-    let head = format!("{method} /proxies{path} HTTP/1.1\r\nHost: proxy\r\nConnection: close\r\nContent-Type: application/json\r\n");
+    let head = format!(
+        "{method} /proxies{path} HTTP/1.1\r\nHost: proxy\r\nConnection: close\r\nContent-Type: \
+         application/json\r\n"
+    );
     write!(stream, "{head}Content-Length: {length}\r\n\r\n{body}").unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();

@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 pub struct Scratch {
-    /// Unique among all runs on these servers: for sources, topics, groups and tables. Lower-case letters, digits and `_`.
+    /// Unique among all runs on these servers: for sources, topics, groups and tables. Lower-case letters,
+    /// digits and `_`.
     pub name: String,
     pub folder: PathBuf,
 }

@@ -68,7 +68,9 @@ impl Server {
         let mut database = self.connect();
         for statement in statements.split(";\n").map(str::trim).filter(|statement| !statement.is_empty()) {
             let statement = statement.trim_end_matches(';');
-            database.execute(statement).unwrap_or_else(|error| panic!("{} says to {statement}: {error}", self.name));
+            database
+                .execute(statement)
+                .unwrap_or_else(|error| panic!("{} says to {statement}: {error}", self.name));
         }
     }
 }
@@ -82,11 +84,13 @@ pub struct Leftovers {
 impl Server {
     /// What is to be removed at the end of a check.
     pub fn leftovers(&self, source: &str, tables: &[&str]) -> Leftovers {
-        let mut statements: Vec<String> = tables.iter().map(|table| format!("DROP TABLE IF EXISTS {table}")).collect();
+        let mut statements: Vec<String> =
+            tables.iter().map(|table| format!("DROP TABLE IF EXISTS {table}")).collect();
         if self.name == "postgres" {
             let slot = format!("list_sync_{source}");
-            let of_slot =
-                |what: &str, condition: &str| format!("SELECT {what} FROM pg_replication_slots WHERE slot_name = '{slot}' AND {condition}");
+            let of_slot = |what: &str, condition: &str| {
+                format!("SELECT {what} FROM pg_replication_slots WHERE slot_name = '{slot}' AND {condition}")
+            };
             statements.push(format!("DROP PUBLICATION IF EXISTS {slot}"));
             statements.push(of_slot("pg_terminate_backend(active_pid)", "active"));
             statements.push(of_slot("pg_drop_replication_slot(slot_name)", "NOT active"));

@@ -26,12 +26,21 @@ pub fn ends_of(topic: &str) -> Vec<i64> {
 /// Deletes what each partition holds before an offset, as its retention would.
 pub fn delete_before(scratch: &Scratch, topic: &str, offsets: &[i64]) {
     let partitions = offsets.iter().enumerate();
-    let listed: Vec<String> =
-        partitions.map(|(partition, offset)| format!("{{\"topic\":{topic:?},\"partition\":{partition},\"offset\":{offset}}}")).collect();
+    let listed: Vec<String> = partitions
+        .map(|(partition, offset)| {
+            format!("{{\"topic\":{topic:?},\"partition\":{partition},\"offset\":{offset}}}")
+        })
+        .collect();
     scratch.write("offsets.json", &format!("{{\"version\":1,\"partitions\":[{}]}}", listed.join(",")));
     let jars = format!("{}/*", std::env::var("LIST_SYNC_KAFKA_JARS").unwrap());
     let mut command = Command::new("java");
-    command.args(["-cp", &jars, "org.apache.kafka.tools.DeleteRecordsCommand", "--bootstrap-server", &super::kafka()]);
+    command.args([
+        "-cp",
+        &jars,
+        "org.apache.kafka.tools.DeleteRecordsCommand",
+        "--bootstrap-server",
+        &super::kafka(),
+    ]);
     let output = command.arg("--offset-json-file").arg(scratch.path("offsets.json")).output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success() && said.matches("low_watermark").count() == offsets.len(), "{said}");
@@ -56,7 +65,9 @@ pub fn consume_topic(topic: &str, mut each: impl FnMut(u32, &[u8], &[u8], &[u8])
 /// The messages of a topic as text, partition by partition.
 pub fn messages_in(topic: &str) -> Vec<String> {
     let mut messages: BTreeMap<u32, Vec<String>> = BTreeMap::new();
-    consume_topic(topic, |partition, _, value, _| messages.entry(partition).or_default().push(String::from_utf8(value.to_vec()).unwrap()));
+    consume_topic(topic, |partition, _, value, _| {
+        messages.entry(partition).or_default().push(String::from_utf8(value.to_vec()).unwrap())
+    });
     messages.into_values().flatten().collect()
 }
 

@@ -1,4 +1,5 @@
-//! TLS to the databases: verification of the server's certificate, certificates of ours, and every way in which they fail.
+//! TLS to the databases: verification of the server's certificate, certificates of ours, and every way in
+//! which they fail.
 
 use super::{certificate, expect};
 use crate::rig::{Pipeline, Program, Run, Scratch, Server, all_servers, alone, together};
@@ -15,12 +16,22 @@ const VERIFIED: Tls = Tls { mode: "verify-full", authority: "ca.pem", client: No
 impl Tls {
     fn of(&self, server: &Server) -> String {
         let libpq = server.name == "postgres";
-        let name = |libpq_name: &'static str, mysql_name: &'static str| if libpq { libpq_name } else { mysql_name };
-        let mode = if libpq { self.mode.to_owned() } else { self.mode.replace("verify-full", "verify_identity").replace('-', "_") };
-        let mut options =
-            format!("?{}={mode}&{}={}", name("sslmode", "ssl-mode"), name("sslrootcert", "ssl-ca"), certificate(self.authority));
+        let name =
+            |libpq_name: &'static str, mysql_name: &'static str| if libpq { libpq_name } else { mysql_name };
+        let mode = if libpq {
+            self.mode.to_owned()
+        } else {
+            self.mode.replace("verify-full", "verify_identity").replace('-', "_")
+        };
+        let mut options = format!(
+            "?{}={mode}&{}={}",
+            name("sslmode", "ssl-mode"),
+            name("sslrootcert", "ssl-ca"),
+            certificate(self.authority)
+        );
         if let Some(client) = self.client {
-            for (option, ending) in [(name("sslcert", "ssl-cert"), "pem"), (name("sslkey", "ssl-key"), "key")] {
+            for (option, ending) in [(name("sslcert", "ssl-cert"), "pem"), (name("sslkey", "ssl-key"), "key")]
+            {
                 let file = certificate(&format!("{client}.{ending}"));
                 options = format!("{options}&{option}={file}");
             }
@@ -43,7 +54,8 @@ fn connect(url: &str) -> Run {
 /// A user who must show a certificate, for whom the server knows no other way in.
 fn certified(server: &Server) -> String {
     let create = if server.name == "postgres" {
-        "DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'certified') THEN CREATE ROLE certified LOGIN SUPERUSER; END IF; END $$;\n"
+        "DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'certified') THEN CREATE ROLE \
+         certified LOGIN SUPERUSER; END IF; END $$;\n"
     } else {
         "CREATE USER IF NOT EXISTS 'certified'@'%' REQUIRE X509;\nGRANT ALL ON *.* TO 'certified'@'%';\n"
     };
@@ -62,7 +74,9 @@ fn verified_and_with_a_certificate_it_carries_the_load() {
         let mut counts = pipeline.seed(400);
         let everything = Tls { client: Some("client"), ..VERIFIED };
         for (url_now, tls) in [(url, &VERIFIED), (certified(&server).as_str(), &everything)] {
-            pipeline.scratch.write("list_sync.toml", &text.replace(url, &format!("{url_now}{}", tls.of(&server))));
+            pipeline
+                .scratch
+                .write("list_sync.toml", &text.replace(url, &format!("{url_now}{}", tls.of(&server))));
             pipeline.run(&["run", "--once"]);
             counts += pipeline.seed(400);
         }
@@ -85,11 +99,22 @@ fn wrong_certificates() {
                 &[authority],
             );
         }
-        expect(&to(Tls { authority: "nothing.pem", ..VERIFIED }), 2, &["nothing.pem", authority, "no such file"], &[]);
+        expect(
+            &to(Tls { authority: "nothing.pem", ..VERIFIED }),
+            2,
+            &["nothing.pem", authority, "no such file"],
+            &[],
+        );
         expect(&to(Tls { mode: "verify-everything", ..VERIFIED }), 2, &["verify"], &["write"]);
-        let by_certificate = |client| connect(&format!("{}{}", certified(&server), Tls { client, ..VERIFIED }.of(&server)));
+        let by_certificate =
+            |client| connect(&format!("{}{}", certified(&server), Tls { client, ..VERIFIED }.of(&server)));
         by_certificate(Some("client")).ok();
-        expect(&by_certificate(None), 1, &[], &[option(&server, "sslcert", "ssl-cert"), option(&server, "sslkey", "ssl-key")]);
+        expect(
+            &by_certificate(None),
+            1,
+            &[],
+            &[option(&server, "sslcert", "ssl-cert"), option(&server, "sslkey", "ssl-key")],
+        );
         for client in ["client-expired", "client-stranger"] {
             expect(&by_certificate(Some(client)), 1, &["refuses the client certificate"], &["openssl x509"]);
         }
@@ -103,12 +128,16 @@ fn showing(server: &Server, name: &str, look: impl FnOnce()) {
         let (certificate, key) = (certificate(&format!("{name}.pem")), certificate(&format!("{name}.key")));
         if server.name == "postgres" {
             server.execute(&format!(
-                "ALTER SYSTEM SET ssl_cert_file = '{certificate}';\nALTER SYSTEM SET ssl_key_file = '{key}';\nSELECT pg_reload_conf();\n"
+                "ALTER SYSTEM SET ssl_cert_file = '{certificate}';\nALTER SYSTEM SET ssl_key_file = \
+                 '{key}';\nSELECT pg_reload_conf();\n"
             ));
             // The postmaster reads its files in its own time.
             std::thread::sleep(std::time::Duration::from_millis(500));
         } else {
-            server.execute(&format!("SET GLOBAL ssl_cert = '{certificate}';\nSET GLOBAL ssl_key = '{key}';\nALTER INSTANCE RELOAD TLS;\n"));
+            server.execute(&format!(
+                "SET GLOBAL ssl_cert = '{certificate}';\nSET GLOBAL ssl_key = \
+                '{key}';\nALTER INSTANCE RELOAD TLS;\n"
+            ));
         }
     };
     show(name);
@@ -127,10 +156,17 @@ fn servers_with_wrong_certificates() {
         let to = |mode| connect(&format!("{}{}", server.url, Tls { mode, ..VERIFIED }.of(&server)));
         // MySQL does not take an expired certificate.
         if server.name == "postgres" {
-            showing(&server, "server-expired", || expect(&to("verify-ca"), 1, &["certificate of", "expired"], &["renew"]));
+            showing(&server, "server-expired", || {
+                expect(&to("verify-ca"), 1, &["certificate of", "expired"], &["renew"])
+            });
         }
         showing(&server, "server-elsewhere", || {
-            expect(&to("verify-full"), 1, &["does not name \"127.0.0.1\"", "db.example"], &["subjectAltName"]);
+            expect(
+                &to("verify-full"),
+                1,
+                &["does not name \"127.0.0.1\"", "db.example"],
+                &["subjectAltName"],
+            );
             to("verify-ca").ok();
         });
         to("verify-full").ok();

@@ -24,7 +24,8 @@ impl Login {
 
     /// With a client certificate of `target/services/tls`, if one is named.
     pub fn tls(listener: &'static str, client: Option<&str>) -> Self {
-        let mut properties = vec![("security.protocol", "ssl".to_owned()), ("ssl.ca.location", certificate("ca.pem"))];
+        let mut properties =
+            vec![("security.protocol", "ssl".to_owned()), ("ssl.ca.location", certificate("ca.pem"))];
         if let Some(client) = client {
             properties.push(("ssl.certificate.location", certificate(&format!("{client}.pem"))));
             properties.push(("ssl.key.location", certificate(&format!("{client}.key"))));
@@ -42,13 +43,15 @@ impl Login {
     }
 
     pub fn brokers(&self) -> String {
-        std::env::var(self.listener).unwrap_or_else(|_| panic!("{} is not set; see scripts/services env", self.listener))
+        std::env::var(self.listener)
+            .unwrap_or_else(|_| panic!("{} is not set; see scripts/services env", self.listener))
     }
 
     /// `[kafka]` of a configuration.
     pub fn section(&self) -> String {
         let brokers: Vec<String> = self.brokers().split(',').map(|broker| format!("{broker:?}")).collect();
-        let properties: Vec<String> = self.properties.iter().map(|(name, value)| format!("{name:?} = {value:?}")).collect();
+        let properties: Vec<String> =
+            self.properties.iter().map(|(name, value)| format!("{name:?} = {value:?}")).collect();
         format!("[kafka]\nbrokers = [{}]\nproperties = {{ {} }}\n", brokers.join(", "), properties.join(", "))
     }
 
@@ -91,38 +94,93 @@ fn wrong_passwords_and_mechanisms() {
         &["refuses the login of user \"secret_user\"", "invalid credentials"],
         &["sasl.password", "kafka-configs", "'SCRAM-SHA-256="],
     );
-    expect(&consume(&scram("secret").with("sasl.username", "nobody")), 1, &["refuses the login of user \"nobody\""], &["sasl.username"]);
+    expect(
+        &consume(&scram("secret").with("sasl.username", "nobody")),
+        1,
+        &["refuses the login of user \"nobody\""],
+        &["sasl.username"],
+    );
     let plain = Login::sasl("PLAIN", "secret_user", "geheim");
     expect(&consume(&plain), 1, &["refuses the login", "invalid username or password"], &["jaas"]);
-    expect(&consume(&scram("geheim").with("sasl.mechanisms", "GSSAPI")), 2, &["GSSAPI", "not built in"], &["SCRAM-SHA-512"]);
-    expect(&consume(&scram("geheim").with("sasl.mechanisms", "")), 2, &["sasl.mechanisms", "not set"], &["PLAIN"]);
+    expect(
+        &consume(&scram("geheim").with("sasl.mechanisms", "GSSAPI")),
+        2,
+        &["GSSAPI", "not built in"],
+        &["SCRAM-SHA-512"],
+    );
+    expect(
+        &consume(&scram("geheim").with("sasl.mechanisms", "")),
+        2,
+        &["sasl.mechanisms", "not set"],
+        &["PLAIN"],
+    );
     expect(&consume(&scram("")), 2, &["sasl.password", "not set"], &["${file:"]);
-    expect(&consume(&scram("geheim").with("security.protocol", "")), 2, &["\"plaintext\", which has no login"], &["sasl_ssl"]);
-    expect(&consume(&scram("geheim").with("security.protocol", "tls")), 2, &["security.protocol"], &["sasl_ssl"]);
+    expect(
+        &consume(&scram("geheim").with("security.protocol", "")),
+        2,
+        &["\"plaintext\", which has no login"],
+        &["sasl_ssl"],
+    );
+    expect(
+        &consume(&scram("geheim").with("security.protocol", "tls")),
+        2,
+        &["security.protocol"],
+        &["sasl_ssl"],
+    );
 }
 
 #[test]
 fn wrong_certificates_of_brokers() {
     let sasl = || Login::sasl("PLAIN", "secret_user", "geheim");
     let other = sasl().with("ssl.ca.location", &certificate("other-ca.pem"));
-    expect(&consume(&other), 1, &["certificate of broker", "authority that is not trusted"], &["ssl.ca.location"]);
-    expect(&consume(&Login::tls("LIST_SYNC_KAFKA_EXPIRED", None)), 1, &["certificate of broker", "expired"], &["renew"]);
+    expect(
+        &consume(&other),
+        1,
+        &["certificate of broker", "authority that is not trusted"],
+        &["ssl.ca.location"],
+    );
+    expect(
+        &consume(&Login::tls("LIST_SYNC_KAFKA_EXPIRED", None)),
+        1,
+        &["certificate of broker", "expired"],
+        &["renew"],
+    );
     expect(
         &consume(&Login::tls("LIST_SYNC_KAFKA_ELSEWHERE", None)),
         1,
         &["does not name \"127.0.0.1\"", "db.example"],
         &["subjectAltName"],
     );
-    expect(&consume(&sasl().with("ssl.ca.location", "/no/such.pem")), 2, &["/no/such.pem", "ssl.ca.location", "no such file"], &["path"]);
-    expect(&consume(&sasl().with("ssl.ca.location", &certificate("server.csr"))), 2, &["ssl.ca.location"], &["docs/security.md"]);
+    expect(
+        &consume(&sasl().with("ssl.ca.location", "/no/such.pem")),
+        2,
+        &["/no/such.pem", "ssl.ca.location", "no such file"],
+        &["path"],
+    );
+    expect(
+        &consume(&sasl().with("ssl.ca.location", &certificate("server.csr"))),
+        2,
+        &["ssl.ca.location"],
+        &["docs/security.md"],
+    );
 }
 
 #[test]
 fn wrong_certificates_of_ours() {
     let with = |client| Login::tls("LIST_SYNC_KAFKA_SSL", client);
-    expect(&consume(&with(None)), 1, &["wants a client certificate"], &["ssl.certificate.location", "ssl.key.location"]);
+    expect(
+        &consume(&with(None)),
+        1,
+        &["wants a client certificate"],
+        &["ssl.certificate.location", "ssl.key.location"],
+    );
     for client in ["client-expired", "client-stranger"] {
-        expect(&consume(&with(Some(client))), 1, &["refuses the client certificate"], &["openssl x509", "ssl.certificate.location"]);
+        expect(
+            &consume(&with(Some(client))),
+            1,
+            &["refuses the client certificate"],
+            &["openssl x509", "ssl.certificate.location"],
+        );
     }
     let unpaired = with(Some("client")).with("ssl.key.location", &certificate("client-expired.key"));
     expect(&consume(&unpaired), 2, &["ssl.key.location", "mismatch"], &["docs/security.md"]);
@@ -132,11 +190,27 @@ fn wrong_certificates_of_ours() {
 #[test]
 fn another_protocol_than_the_listener() {
     let plain = Login { listener: "LIST_SYNC_KAFKA_SASL", properties: vec![] };
-    expect(&consume(&plain), 1, &["closes the connection"], &["security.protocol", "\"ssl\" or \"sasl_ssl\""]);
-    expect(&consume(&Login::tls("LIST_SYNC_KAFKA_SASL", None)), 1, &["closes the connection"], &["want a login", "sasl_ssl"]);
-    expect(&consume(&Login::tls("LIST_SYNC_KAFKA", None)), 1, &["does not speak TLS"], &["security.protocol"]);
-    let mut login =
-        Login::sasl("SCRAM-SHA-512", "secret_user", "geheim").with("security.protocol", "sasl_plaintext").with("ssl.ca.location", "");
+    expect(
+        &consume(&plain),
+        1,
+        &["closes the connection"],
+        &["security.protocol", "\"ssl\" or \"sasl_ssl\""],
+    );
+    expect(
+        &consume(&Login::tls("LIST_SYNC_KAFKA_SASL", None)),
+        1,
+        &["closes the connection"],
+        &["want a login", "sasl_ssl"],
+    );
+    expect(
+        &consume(&Login::tls("LIST_SYNC_KAFKA", None)),
+        1,
+        &["does not speak TLS"],
+        &["security.protocol"],
+    );
+    let mut login = Login::sasl("SCRAM-SHA-512", "secret_user", "geheim")
+        .with("security.protocol", "sasl_plaintext")
+        .with("ssl.ca.location", "");
     login.listener = "LIST_SYNC_KAFKA";
     expect(&consume(&login), 1, &["takes no login"], &["security.protocol"]);
 }

@@ -1,5 +1,6 @@
-//! Encryption, logins and rights, opt-in: that each carries the load on the real servers, and that each wrong one ends with its cause and its
-//! mend. What docs/security.md tells a user to type is what these checks type.
+//! Encryption, logins and rights, opt-in: that each carries the load on the real servers, and that each wrong
+//! one ends with its cause and its mend. What docs/security.md tells a user to type is what these checks
+//! type.
 
 mod databases;
 mod kafka;
@@ -33,7 +34,11 @@ fn expect(run: &Run, code: i32, error: &[&str], hint: &[&str]) {
         let found: Vec<&str> = run.err.lines().filter(|line| line.starts_with(name)).collect();
         assert_eq!(found.len(), 1, "one {name:?} line in:\n{}", run.err);
         for word in words {
-            assert!(found[0].to_lowercase().contains(&word.to_lowercase()), "{name:?} line lacks {word:?}:\n{}", run.err);
+            assert!(
+                found[0].to_lowercase().contains(&word.to_lowercase()),
+                "{name:?} line lacks {word:?}:\n{}",
+                run.err
+            );
         }
     }
     assert!(!run.err.contains("geheim"), "a password is printed:\n{}", run.err);
@@ -43,7 +48,9 @@ fn expect(run: &Run, code: i32, error: &[&str], hint: &[&str]) {
 #[test]
 fn the_readme_grants_what_the_page_grants() {
     let readme = include_str!("../../README.md");
-    for statement in ["CREATE ROLE", "CREATE USER", "CREATE PUBLICATION", "GRANT"].into_iter().flat_map(documented) {
+    for statement in
+        ["CREATE ROLE", "CREATE USER", "CREATE PUBLICATION", "GRANT"].into_iter().flat_map(documented)
+    {
         assert!(readme.contains(statement), "README.md lacks: {statement}");
     }
 }

@@ -18,7 +18,8 @@ fn files_hold_the_passwords_and_nothing_prints_them() {
     Login::sasl("SCRAM-SHA-256", "secret_user", "${file:kafka}").apply(scratch);
     let text = scratch.read("list_sync.toml");
     let in_url = text.replace("least:geheim@", "least:${file:database}@");
-    let apart = text.replace("least:geheim@", "least@").replace("tables =", "password_file = \"database\"\ntables =");
+    let apart =
+        text.replace("least:geheim@", "least@").replace("tables =", "password_file = \"database\"\ntables =");
     assert!(in_url != text && apart != text);
     let mut counts = crate::rig::Counts::default();
     for text in [in_url, apart] {
@@ -41,8 +42,10 @@ fn a_password_that_was_typed_leaves_the_list_of_processes() {
     let pipeline = Pipeline::new("typed", server.clone(), true);
     let url = server.least(&pipeline.scratch.name, &pipeline.table);
     assert!(url.contains(":geheim@"));
-    let mut program =
-        pipeline.start("typed", &["run", "--from", &url, "--table", &pipeline.table, "--snapshot", "never", "--to", "csv:typed"]);
+    let mut program = pipeline.start(
+        "typed",
+        &["run", "--from", &url, "--table", &pipeline.table, "--snapshot", "never", "--to", "csv:typed"],
+    );
     program.wait_for("streaming");
     let shown = program.command_line();
     assert!(!shown.contains("geheim") && shown.contains("least:${LIST_SYNC_HIDDEN_1}@"), "{shown}");

@@ -1,4 +1,5 @@
-//! JSON messages to rows of a batch: those of list_sync with any `include`, and those of plain wal2json format-version 2.
+//! JSON messages to rows of a batch: those of list_sync with any `include`, and those of plain wal2json
+//! format-version 2.
 
 use std::sync::Arc;
 
@@ -30,14 +31,17 @@ pub struct Decoder {
 }
 
 impl Decoder {
-    /// Adds the row of a message to `batch`, at `position`. Messages of wal2json that carry no row (`B`, `C`, `M`) add nothing.
+    /// Adds the row of a message to `batch`, at `position`. Messages of wal2json that carry no row (`B`, `C`,
+    /// `M`) add nothing.
     ///
-    /// White space, the order of keys and unknown keys do not matter. A message that is not valid JSON or lacks what its action needs
-    /// is a `Stop` and leaves the batch's rows as they were.
+    /// White space, the order of keys and unknown keys do not matter. A message that is not valid JSON or
+    /// lacks what its action needs is a `Stop` and leaves the batch's rows as they were.
     pub fn decode(&mut self, message: &[u8], position: Position, batch: &mut Batch) -> crate::Result<()> {
         self.add(message, position, batch).map_err(|reason| {
-            Error::stop(format!("a message is no row change in JSON: {reason}"))
-                .hint("check that the topic holds only messages of list_sync or wal2json (format-version 2), and that `format` names their format")
+            Error::stop(format!("a message is no row change in JSON: {reason}")).hint(
+                "check that the topic holds only messages of list_sync or wal2json (format-version \
+                    2), and that `format` names their format",
+            )
         })
     }
 
@@ -46,7 +50,8 @@ impl Decoder {
         self.rows.of_table(table);
     }
 
-    /// The messages that follow are of this topic and name no shape: their tables are guessed from their names.
+    /// The messages that follow are of this topic and name no shape: their tables are guessed from their
+    /// names.
     pub fn of_topic(&mut self, topic: &str) {
         self.rows.of_topic(topic);
     }
@@ -87,10 +92,17 @@ fn value_at(message: &[u8], at: usize) -> Option<(Kind, Span, usize)> {
 fn values(parts: &Parts, skipped: &Skipped) -> Vec<Value> {
     let list = |list: &List, slot: fn(usize) -> Slot| {
         let values = list.fields.iter().enumerate();
-        values.map(|(place, field)| Value { slot: slot(place), whole: whole(field.kind, field.value) }).collect::<Vec<_>>()
+        values
+            .map(|(place, field)| Value { slot: slot(place), whole: whole(field.kind, field.value) })
+            .collect::<Vec<_>>()
     };
-    let skipped = skipped.iter().map(|(kind, value)| Value { slot: Slot::Skipped(*kind), whole: whole(*kind, *value) });
-    list(&parts.columns, Slot::Column).into_iter().chain(list(&parts.identity, Slot::Identity)).chain(skipped).collect()
+    let skipped =
+        skipped.iter().map(|(kind, value)| Value { slot: Slot::Skipped(*kind), whole: whole(*kind, *value) });
+    list(&parts.columns, Slot::Column)
+        .into_iter()
+        .chain(list(&parts.identity, Slot::Identity))
+        .chain(skipped)
+        .collect()
 }
 
 /// Where a scalar begins and ends, quotes and all.

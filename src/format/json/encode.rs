@@ -17,13 +17,15 @@ use crate::format::{Include, Options, Record, Records};
 /// use list_sync::format::{Records, json};
 ///
 /// let id = Column { name: "id".into(), type_name: "bigint".into(), identity: true };
-/// let table = Arc::new(Table { schema: "public".into(), name: "test".into(), columns: vec![id], key: vec![0] });
+/// let (schema, name) = ("public".into(), "test".into());
+/// let table = Arc::new(Table { schema, name, columns: vec![id], key: vec![0] });
 /// let mut batch = Batch::default();
 /// let (table, transaction) = (batch.add_table(&table), batch.add_transaction(Transaction::default()));
 /// let columns = batch.mark();
 /// batch.add_cell(Kind::Literal, b"1");
 /// let identity = batch.mark();
-/// batch.push(RowHead { operation: Operation::Insert, table, transaction, lsn: 76 }, columns, identity, &mut Position::first_of(0, 77));
+/// let head = RowHead { operation: Operation::Insert, table, transaction, lsn: 76 };
+/// batch.push(head, columns, identity, &mut Position::first_of(0, 77));
 ///
 /// let mut records = Records::default();
 /// json::Encoder::new(json::Options::default()).encode(&batch, 0, &mut records);
@@ -54,7 +56,8 @@ struct Shape {
     key: KeyRule,
     /// `,"schema":"public","table":"test"`, the schema only if included.
     name: Vec<u8>,
-    /// For each column `},{"name":"id","value":`; the first one that is printed goes without the first two bytes.
+    /// For each column `},{"name":"id","value":`; the first one that is printed goes without the first two
+    /// bytes.
     columns: Vec<Vec<u8>>,
     /// Which columns `identity` may name.
     identity: Vec<bool>,
@@ -87,7 +90,9 @@ impl Shape {
             }
             piece
         };
-        let columns = (0..table.columns.len()).map(|place| [b"},", &named(place)[..], b",\"value\":"].concat()).collect();
+        let columns = (0..table.columns.len())
+            .map(|place| [b"},", &named(place)[..], b",\"value\":"].concat())
+            .collect();
         let mut key = table.key.clone();
         key.sort_unstable();
         let pk: Vec<_> = key.iter().map(|&place| [&named(place)[..], b"}"].concat()).collect();
@@ -116,7 +121,14 @@ impl Encoder {
     /// An encoder that knows no table yet.
     pub fn new(options: Options) -> Self {
         let (shapes, of_batch) = (HashMap::new(), Vec::new());
-        Self { options, shapes, of_batch, transaction: String::new(), transaction_index: None, lsn: Vec::new() }
+        Self {
+            options,
+            shapes,
+            of_batch,
+            transaction: String::new(),
+            transaction_index: None,
+            lsn: Vec::new(),
+        }
     }
 
     /// Appends one message for each row of `batch` from index `from` on.
@@ -143,8 +155,14 @@ impl Encoder {
         self.transaction_index = None;
         self.of_batch.clear();
         for table in batch.tables() {
-            let shape = self.shapes.entry(Arc::as_ptr(table).addr()).or_insert_with(|| Arc::new(Shape::of(table, self.options)));
-            debug_assert!(Arc::ptr_eq(&shape.table, table), "a shape holds its table, so the address cannot be another's");
+            let shape = self
+                .shapes
+                .entry(Arc::as_ptr(table).addr())
+                .or_insert_with(|| Arc::new(Shape::of(table, self.options)));
+            debug_assert!(
+                Arc::ptr_eq(&shape.table, table),
+                "a shape holds its table, so the address cannot be another's"
+            );
             self.of_batch.push(Arc::clone(shape));
         }
     }
@@ -166,7 +184,12 @@ impl Encoder {
         }
         if row.operation != Operation::Insert {
             out.extend_from_slice(b",\"identity\":");
-            shape.write_cells(batch, batch.identity(row), |place| shape.identity.get(place) == Some(&true), out);
+            shape.write_cells(
+                batch,
+                batch.identity(row),
+                |place| shape.identity.get(place) == Some(&true),
+                out,
+            );
         }
         out.extend_from_slice(&shape.end);
     }
@@ -240,7 +263,8 @@ pub(super) fn write_timestamp(committed_us: i64, out: &mut String) {
 /// `2026-11-23 22:39:45.036865`, the fraction without trailing zeros.
 fn write_time(microseconds: i64, out: &mut String) {
     let (days, rest) = (microseconds.div_euclid(86_400_000_000), microseconds.rem_euclid(86_400_000_000));
-    // Civil date of a day number: years counted from March in eras of 400 years (146,097 days), so that the leap day comes last.
+    // Civil date of a day number: years counted from March in eras of 400 years (146,097 days), so that the
+    // leap day comes last.
     let day = days + 719_468;
     let (era, day_of_era) = (day.div_euclid(146_097), day.rem_euclid(146_097));
     let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;

@@ -1,12 +1,13 @@
-//! A message of another format, taken apart, as the JSON message of the same row. No table is needed: the message itself names its columns.
+//! A message of another format, taken apart, as the JSON message of the same row. No table is needed: the
+//! message itself names its columns.
 
 use super::encode::{opening, write_timestamp, write_xid};
 use super::text::write_string;
 use crate::change::{Kind, Operation};
 use crate::format::parts::{Extras, Field, List, Parts, Span};
 
-/// Appends the JSON message; the bytes are those that the encoder makes of the row, with what `include` asked for where the message holds it. The parts' texts
-/// must be without escapes.
+/// Appends the JSON message; the bytes are those that the encoder makes of the row, with what `include` asked
+/// for where the message holds it. The parts' texts must be without escapes.
 pub(in crate::format) fn write_message(
     operation: Operation,
     message: &[u8],

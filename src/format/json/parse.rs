@@ -1,4 +1,5 @@
-//! One message taken apart, without a copy: which bytes are the action, the names and the values. Strict: what is accepted is valid JSON.
+//! One message taken apart, without a copy: which bytes are the action, the names and the values. Strict:
+//! what is accepted is valid JSON.
 
 use super::text::plain_length;
 use crate::change::Kind;
@@ -26,7 +27,11 @@ pub(super) fn parse(parts: &mut Parts, skipped: &mut Skipped, message: &[u8]) ->
         b"pk" => list(pk, cursor, false),
         _ => {
             cursor.space();
-            if let Some(b'{' | b'[') = cursor.peek() { cursor.skip(0) } else { cursor.scalar().map(|scalar| skipped.push(scalar)) }
+            if let Some(b'{' | b'[') = cursor.peek() {
+                cursor.skip(0)
+            } else {
+                cursor.scalar().map(|scalar| skipped.push(scalar))
+            }
         }
     })?;
     cursor.space();
@@ -127,7 +132,11 @@ impl<'a> Cursor<'a> {
 
     /// `{"key":value,…}`; `each` reads the value.
     #[inline]
-    fn object(&mut self, reason: Reason, mut each: impl FnMut(&mut Self, &[u8]) -> Result<(), Reason>) -> Result<(), Reason> {
+    fn object(
+        &mut self,
+        reason: Reason,
+        mut each: impl FnMut(&mut Self, &[u8]) -> Result<(), Reason>,
+    ) -> Result<(), Reason> {
         if !self.take(b'{') {
             return Err(reason);
         }
@@ -155,7 +164,11 @@ impl<'a> Cursor<'a> {
 
     /// `[item,…]`; `each` reads the item.
     #[inline]
-    fn array(&mut self, reason: Reason, mut each: impl FnMut(&mut Self) -> Result<(), Reason>) -> Result<(), Reason> {
+    fn array(
+        &mut self,
+        reason: Reason,
+        mut each: impl FnMut(&mut Self) -> Result<(), Reason>,
+    ) -> Result<(), Reason> {
         if !self.take(b'[') {
             return Err(reason);
         }
@@ -173,7 +186,8 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// `{"name":"…","value":…}` just as it is usually written, which is most of a message; on anything else nothing is passed.
+    /// `{"name":"…","value":…}` just as it is usually written, which is most of a message; on anything else
+    /// nothing is passed.
     #[inline]
     fn usual_field(&mut self) -> Option<Field> {
         let start = self.at;

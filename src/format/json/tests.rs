@@ -49,7 +49,11 @@ fn wal2json_with_types_comes_out_again() {
 }
 
 fn one_row(transaction: Transaction, options: Options) -> String {
-    let column = |name: &str, type_name: &str| Column { name: name.into(), type_name: type_name.into(), identity: true };
+    let column = |name: &str, type_name: &str| Column {
+        name: name.into(),
+        type_name: type_name.into(),
+        identity: true,
+    };
     let columns = vec![column("id", "bigint"), column("v", "text")];
     let table = Arc::new(Table { schema: "shop".into(), name: "test".into(), columns, key: vec![0] });
     let mut batch = Batch::default();
@@ -68,7 +72,8 @@ fn one_row(transaction: Transaction, options: Options) -> String {
 #[test]
 fn included_keys_stand_where_wal2json_has_them() {
     let include = Include { xid: true, timestamp: true, lsn: true, schema: true, types: true };
-    let postgres = Transaction { xid: "743".into(), log_file: String::new(), committed_us: 1_795_473_585_036_865 };
+    let postgres =
+        Transaction { xid: "743".into(), log_file: String::new(), committed_us: 1_795_473_585_036_865 };
     let row = |options| one_row(postgres.clone(), options);
     assert_eq!(
         row(Options { include, identity_key_only: false }),
@@ -82,24 +87,35 @@ fn included_keys_stand_where_wal2json_has_them() {
     let message = one_row(mysql, Options { include, identity_key_only: false });
     let start = r#"{"action":"U","xid":"0-1-270","timestamp":"1970-01-01 00:00:00+00","lsn":"binlog.000003:4321823656","schema":"shop","#;
     assert!(message.starts_with(start), "{message}");
-    let message = one_row(Transaction::default(), Options { include: Include { xid: true, ..Include::default() }, ..Options::default() });
+    let message = one_row(
+        Transaction::default(),
+        Options { include: Include { xid: true, ..Include::default() }, ..Options::default() },
+    );
     assert!(message.starts_with(r#"{"action":"U","xid":null,"table""#), "{message}");
 }
 
 #[test]
 fn space_order_and_unknown_keys_do_not_matter() {
-    let message = " { \"pk\" : [ { \"type\" : \"int\" , \"name\" : \"i\\u0064\" } ] , \"new\" : [ { } , [ 1e3 , null ] , { \"a\" : \"\\ud83d\\ude00\" } ] ,\n \
-        \"columns\" : [ { \"value\" : -0.5E+3 , \"name\" : \"id\" , \"optional\" : false } , { \"name\" : \"\\u00e9\" , \"value\" : \"\\ud83d\\ude00\" } ] , \
+    let message = " { \"pk\" : [ { \"type\" : \"int\" , \"name\" : \"i\\u0064\" } ] , \"new\" : [ { } , [ \
+        1e3 , null ] , { \"a\" : \"\\ud83d\\ude00\" } ] ,\n \
+        \"columns\" : [ { \"value\" : -0.5E+3 , \"name\" : \"id\" , \"optional\" : false } , { \"name\" \
+        : \"\\u00e9\" , \"value\" : \"\\ud83d\\ude00\" } ] , \
         \"t\\u0061ble\" : \"a\\\"b\" , \"action\" : \"I\" } \r\n";
     assert_eq!(
         encode(&decode(&[message]), Options::default()),
-        [r#"{"action":"I","table":"a\"b","columns":[{"name":"id","value":-0.5E+3},{"name":"é","value":"😀"}],"pk":[{"name":"id"}]}"#]
+        [
+            r#"{"action":"I","table":"a\"b","columns":[{"name":"id","value":-0.5E+3},{"name":"é","value":"😀"}],"pk":[{"name":"id"}]}"#
+        ]
     );
 }
 
 #[test]
 fn messages_without_a_row_add_nothing() {
-    let batch = decode(&[r#"{"action":"B","xid":7}"#, r#"{"action":"C"}"#, r#"{"action":"M","prefix":"p","content":"x"}"#]);
+    let batch = decode(&[
+        r#"{"action":"B","xid":7}"#,
+        r#"{"action":"C"}"#,
+        r#"{"action":"M","prefix":"p","content":"x"}"#,
+    ]);
     assert!(batch.rows().is_empty() && batch.tables().is_empty());
 }
 
@@ -114,7 +130,10 @@ fn an_update_without_an_unchanged_value_keeps_the_tables_shape() {
     let row = &batch.rows()[2];
     let kinds: Vec<_> = batch.columns(row).iter().map(|cell| cell.kind).collect();
     assert_eq!(kinds, [Kind::Literal, Kind::Missing, Kind::Literal]);
-    assert_eq!(batch.table(row).columns.iter().map(|column| column.identity).collect::<Vec<_>>(), [true, false, false]);
+    assert_eq!(
+        batch.table(row).columns.iter().map(|column| column.identity).collect::<Vec<_>>(),
+        [true, false, false]
+    );
     assert!(Arc::ptr_eq(batch.table(&batch.rows()[2]), batch.table(&batch.rows()[3])));
     assert_eq!(encode(&batch, Options::default())[5], update);
 }
@@ -132,10 +151,19 @@ fn what_is_missing_is_said() {
         (r#"{"action":"D","table":"t","columns":[]}"#, "it has no identity"),
         (r#"{"action":"D","table":"t","identity":[{"name":"a"}]}"#, "a column has no value"),
         (r#"{"action":"D","table":"t","identity":[{"value":1}]}"#, "a column has no name"),
-        (r#"{"action":"D","table":"t","identity":[{"name":"a","value":[1]}]}"#, "a column's value is an object or array"),
-        (r#"{"action":"D","table":"t","identity":[{"name":"a","value":1},{"name":"\u0061","value":1}]}"#, "a column is named twice"),
+        (
+            r#"{"action":"D","table":"t","identity":[{"name":"a","value":[1]}]}"#,
+            "a column's value is an object or array",
+        ),
+        (
+            r#"{"action":"D","table":"t","identity":[{"name":"a","value":1},{"name":"\u0061","value":1}]}"#,
+            "a column is named twice",
+        ),
         (r#"{"action":"D","table":"t","identity":[{"name":"a","value":01}]}"#, "a number is malformed"),
-        (r#"{"action":"D","table":"t","identity":[{"name":"a","value":"\ud800"}]}"#, "a string holds a malformed escape"),
+        (
+            r#"{"action":"D","table":"t","identity":[{"name":"a","value":"\ud800"}]}"#,
+            "a string holds a malformed escape",
+        ),
         (r#"{"action":"T","table":"t"} x"#, "something follows the JSON object"),
     ];
     let columns: Vec<_> = (0..5000).map(|place| format!(r#"{{"name":"c{place}","value":1}}"#)).collect();
@@ -146,7 +174,9 @@ fn what_is_missing_is_said() {
         assert_eq!(error.to_string(), format!("a message is no row change in JSON: {reason}"), "{message}");
         assert!(batch.rows().is_empty());
     }
-    assert!(Decoder::default().decode(b"{\"action\":\"\xff\"}", Position::START, &mut Batch::default()).is_err());
+    assert!(
+        Decoder::default().decode(b"{\"action\":\"\xff\"}", Position::START, &mut Batch::default()).is_err()
+    );
 }
 
 fn value() -> impl Strategy<Value = (Kind, String)> {
@@ -166,13 +196,18 @@ prop_compose! {
         key_width in 0_usize..3,
         rows in prop::collection::vec((0_usize..4, prop::collection::vec(value(), 10)), 1..6),
     ) -> Batch {
-        let columns: Vec<_> = names.iter().map(|name| Column { name: name.clone(), type_name: String::new(), identity: true }).collect();
+        let columns: Vec<_> = names
+            .iter()
+            .map(|name| Column { name: name.clone(), type_name: String::new(), identity: true })
+            .collect();
         let width = columns.len();
-        let table = Arc::new(Table { schema: String::new(), name: table_name, key: (0..key_width.min(width)).collect(), columns });
+        let key = (0..key_width.min(width)).collect();
+        let table = Arc::new(Table { schema: String::new(), name: table_name, key, columns });
         let mut batch = Batch::default();
         let (index, transaction) = (batch.add_table(&table), batch.add_transaction(Transaction::default()));
         for (operation, values) in rows {
-            let operation = [Operation::Insert, Operation::Update, Operation::Delete, Operation::Truncate][operation];
+            let operation =
+                [Operation::Insert, Operation::Update, Operation::Delete, Operation::Truncate][operation];
             let columns = batch.mark();
             if matches!(operation, Operation::Insert | Operation::Update) {
                 for (kind, text) in &values[..width] {
@@ -185,7 +220,8 @@ prop_compose! {
                     batch.add_cell(*kind, text.as_bytes());
                 }
             }
-            batch.push_one(RowHead { operation, table: index, transaction, lsn: 0 }, columns, identity, Position::START);
+            let head = RowHead { operation, table: index, transaction, lsn: 0 };
+            batch.push_one(head, columns, identity, Position::START);
         }
         batch
     }
@@ -195,17 +231,22 @@ prop_compose! {
 #[test]
 fn what_is_guessed_of_one_topic_says_nothing_of_another() {
     let (mut decoder, mut batch) = (Decoder::default(), Batch::default());
-    let insert = |columns: &str| format!("{{\"action\":\"I\",\"table\":\"t\",\"columns\":[{columns}],\"pk\":[{{\"name\":\"id\"}}]}}");
+    let insert = |columns: &str| {
+        format!("{{\"action\":\"I\",\"table\":\"t\",\"columns\":[{columns}],\"pk\":[{{\"name\":\"id\"}}]}}")
+    };
     let update = |columns: &str| {
         format!(
             "{{\"action\":\"U\",\"table\":\"t\",\"columns\":[{columns}],\"identity\":[{{\"name\":\"id\",\"value\":1}}],\"pk\":[{{\"name\":\"id\"}}]}}"
         )
     };
-    let (id, x, note) = (r#"{"name":"id","value":1}"#, r#"{"name":"x","value":1}"#, r#"{"name":"note","value":"a"}"#);
+    let (id, x, note) =
+        (r#"{"name":"id","value":1}"#, r#"{"name":"x","value":1}"#, r#"{"name":"note","value":"a"}"#);
     for _ in 0..3 {
-        for (topic, message) in
-            [("one", insert(&[id, x, note].join(","))), ("two", insert(&[id, x].join(","))), ("two", update(&[id, x].join(",")))]
-        {
+        for (topic, message) in [
+            ("one", insert(&[id, x, note].join(","))),
+            ("two", insert(&[id, x].join(","))),
+            ("two", update(&[id, x].join(","))),
+        ] {
             decoder.of_topic(topic);
             decoder.decode(message.as_bytes(), Position::START, &mut batch).unwrap();
         }
@@ -214,13 +255,15 @@ fn what_is_guessed_of_one_topic_says_nothing_of_another() {
     assert_eq!(widths, [3, 2, 2, 3, 2, 2, 3, 2, 2]);
 }
 
-/// A message with a shape: the table is the shape's, whatever the message leaves out and whatever came before.
+/// A message with a shape: the table is the shape's, whatever the message leaves out and whatever came
+/// before.
 #[test]
 fn a_shape_says_which_table_a_message_is_of() {
     let (mut decoder, mut batch) = (Decoder::default(), Batch::default());
     let column = |name: &str, identity| Column { name: name.into(), type_name: "text".into(), identity };
     let whole = [column("id", true), column("large", false), column("n", false)];
-    let wide = Arc::new(Table { schema: "s".into(), name: "t".into(), columns: whole.to_vec(), key: vec![0] });
+    let wide =
+        Arc::new(Table { schema: "s".into(), name: "t".into(), columns: whole.to_vec(), key: vec![0] });
     let narrow = Arc::new(Table { columns: vec![column("id", true), column("n", false)], ..(*wide).clone() });
     let update = br#"{"action":"U","table":"t","columns":[{"name":"id","value":1},{"name":"n","value":2}],"identity":[{"name":"id","value":1}],"pk":[{"name":"id"}]}"#;
     for table in [&wide, &wide, &wide, &narrow, &wide, &narrow] {
@@ -229,8 +272,11 @@ fn a_shape_says_which_table_a_message_is_of() {
         let row = batch.rows().last().unwrap();
         assert!(Arc::ptr_eq(batch.table(row), table));
         let kinds: Vec<Kind> = batch.columns(row).iter().map(|cell| cell.kind).collect();
-        let expected: &[Kind] =
-            if Arc::ptr_eq(table, &wide) { &[Kind::Literal, Kind::Missing, Kind::Literal] } else { &[Kind::Literal, Kind::Literal] };
+        let expected: &[Kind] = if Arc::ptr_eq(table, &wide) {
+            &[Kind::Literal, Kind::Missing, Kind::Literal]
+        } else {
+            &[Kind::Literal, Kind::Literal]
+        };
         assert_eq!(kinds, expected);
     }
     decoder.of_table(&narrow);
@@ -250,7 +296,12 @@ proptest! {
     }
 
     #[test]
-    fn broken_messages_are_refused_and_leave_the_batch(batch in batch(), cut: prop::sample::Index, put: prop::sample::Index, byte: u8) {
+    fn broken_messages_are_refused_and_leave_the_batch(
+        batch in batch(),
+        cut: prop::sample::Index,
+        put: prop::sample::Index,
+        byte: u8,
+    ) {
         let mut decoder = Decoder::default();
         for message in encode(&batch, Options::default()) {
             let mut changed = message.clone().into_bytes();
@@ -262,13 +313,16 @@ proptest! {
             changed[put.index(message.len())] = byte;
             let ours = decoder.decode(&changed, Position::START, &mut into);
             if ours.is_ok() {
-                prop_assert!(serde_json::from_slice::<serde_json::Value>(&changed).is_ok() || has_huge_number(&changed));
+                prop_assert!(
+                    serde_json::from_slice::<serde_json::Value>(&changed).is_ok() || has_huge_number(&changed)
+                );
                 prop_assert!(into.rows().len() <= 1);
             }
         }
     }
 
-    /// A message that fits the one before it is taken apart by another way than the first of its kind, and with the same result.
+    /// A message that fits the one before it is taken apart by another way than the first of its kind, and
+    /// with the same result.
     #[test]
     fn messages_like_those_before_are_read_as_if_they_were_the_first(
         batches in prop::collection::vec(batch(), 1..3),
@@ -276,13 +330,16 @@ proptest! {
         changes in prop::collection::vec((any::<prop::sample::Index>(), "[{}\\[\\]\",:a-z0-9\\\\ é\n]"), 1..4),
     ) {
         let include = Include { types, xid: types, schema: types, ..Include::default() };
-        let messages = batches.iter().flat_map(|batch| encode(batch, Options { include, ..Options::default() }));
+        let messages =
+            batches.iter().flat_map(|batch| encode(batch, Options { include, ..Options::default() }));
         let (mut one, mut other) = (Decoder::default(), Decoder::default());
         for message in messages {
             let changed = changes.iter().map(|(place, with)| {
                 let letters = message.chars().enumerate();
                 let place = place.index(message.chars().count());
-                letters.map(|(at, letter)| if at == place { with.clone() } else { letter.to_string() }).collect::<String>()
+                letters
+                        .map(|(at, letter)| if at == place { with.clone() } else { letter.to_string() })
+                        .collect::<String>()
             });
             for message in [message.clone(), message.clone(), message.clone()].into_iter().chain(changed) {
                 let (mut learned, mut fresh) = (Batch::default(), Batch::default());
@@ -308,7 +365,8 @@ proptest! {
 
 /// serde_json refuses numbers beyond a double's range, which JSON allows and `numeric` has.
 fn has_huge_number(message: &[u8]) -> bool {
-    serde_json::from_slice::<serde_json::Value>(message).is_err_and(|error| error.to_string().contains("number out of range"))
+    serde_json::from_slice::<serde_json::Value>(message)
+        .is_err_and(|error| error.to_string().contains("number out of range"))
 }
 
 fn psql(url: &str, statements: &[String]) -> String {
@@ -331,10 +389,14 @@ fn live_wal2json_comes_out_again() {
             format!("SELECT pg_create_logical_replication_slot('{name}', 'wal2json') IS NULL"),
             format!("CREATE SCHEMA {name}"),
             format!(
-                "CREATE TABLE {name}.\"o\"\"dd é\"(a int, \"b\\\" text, c numeric, d boolean, e float8, f bytea, PRIMARY KEY (\"b\\\", a))"
+                "CREATE TABLE {name}.\"o\"\"dd é\"(a int, \"b\\\" text, c numeric, d boolean, e float8, f \
+                 bytea, PRIMARY KEY (\"b\\\", a))"
             ),
             format!("ALTER TABLE {name}.\"o\"\"dd é\" REPLICA IDENTITY FULL"),
-            format!("INSERT INTO {name}.\"o\"\"dd é\" VALUES (1, {odd}, 1.50, true, 1e300, '\\x00ff'), (2, '', NULL, false, 'NaN', NULL)"),
+            format!(
+                "INSERT INTO {name}.\"o\"\"dd é\" VALUES (1, {odd}, 1.50, true, 1e300, '\\x00ff'), (2, '', \
+                 NULL, false, 'NaN', NULL)"
+            ),
             format!("UPDATE {name}.\"o\"\"dd é\" SET c = 0.00001"),
             format!("DELETE FROM {name}.\"o\"\"dd é\""),
             format!("CREATE TABLE {name}.bare(x int, big text)"),
@@ -344,13 +406,18 @@ fn live_wal2json_comes_out_again() {
     );
     let peek = |types: u8| {
         let changes = format!(
-            "SELECT data FROM pg_logical_slot_peek_changes('{name}', NULL, NULL, 'format-version', '2', 'include-transaction', '0', \
-             'include-pk', '1', 'include-types', '{types}', 'include-schemas', '{types}', 'add-tables', '{name}.*')"
+            "SELECT data FROM pg_logical_slot_peek_changes('{name}', NULL, NULL, 'format-version', '2', \
+             'include-transaction', '0', \
+             'include-pk', '1', 'include-types', '{types}', 'include-schemas', '{types}', 'add-tables', \
+             '{name}.*')"
         );
         psql(&url, &[changes]).lines().map(str::to_owned).collect::<Vec<_>>()
     };
     let (plain, typed) = (peek(0), peek(1));
-    psql(&url, &[format!("SELECT pg_drop_replication_slot('{name}')"), format!("DROP SCHEMA {name} CASCADE")]);
+    psql(
+        &url,
+        &[format!("SELECT pg_drop_replication_slot('{name}')"), format!("DROP SCHEMA {name} CASCADE")],
+    );
     assert_eq!(plain.len(), 8);
     assert_eq!(encode(&decode(&plain), Options::default()), plain);
     let include = Include { schema: true, types: true, ..Include::default() };

@@ -5,10 +5,11 @@ use crate::change::{Batch, Cell, Kind};
 const ONES: u64 = 0x0101_0101_0101_0101;
 const HIGH: u64 = 0x8080_8080_8080_8080;
 
-/// The number of bytes before the first that JSON does not let stand in a string: `"`, `\` or a control character below 0x20.
+/// The number of bytes before the first that JSON does not let stand in a string: `"`, `\` or a control
+/// character below 0x20.
 ///
-/// Eight bytes at a time. In the subtraction a byte that is hit may raise a false alarm in the byte above it, never below, so the lowest
-/// alarm is always a true one.
+/// Eight bytes at a time. In the subtraction a byte that is hit may raise a false alarm in the byte above it,
+/// never below, so the lowest alarm is always a true one.
 pub(super) fn plain_length(text: &[u8]) -> usize {
     let mut at = 0;
     while let Some(chunk) = text.get(at..).and_then(<[u8]>::first_chunk::<8>) {
@@ -25,8 +26,8 @@ pub(super) fn plain_length(text: &[u8]) -> usize {
     at + rest.iter().position(|&byte| byte < 0x20 || byte == b'"' || byte == b'\\').unwrap_or(rest.len())
 }
 
-/// Writes a string with its quotes, escaped as PostgreSQL's `escape_json` does it: the five short escapes, `\u00XX` for other
-/// control characters, all else (DEL, `/`, non-ASCII) as it stands.
+/// Writes a string with its quotes, escaped as PostgreSQL's `escape_json` does it: the five short escapes,
+/// `\u00XX` for other control characters, all else (DEL, `/`, non-ASCII) as it stands.
 pub(super) fn write_string(text: &[u8], out: &mut Vec<u8>) {
     out.push(b'"');
     let mut rest = text;
@@ -63,13 +64,16 @@ pub(in crate::format) fn write_value(batch: &Batch, cell: &Cell, out: &mut Vec<u
     }
 }
 
-/// Appends what the inside of a JSON string stands for. `None` if an escape is malformed or a surrogate stands alone; then `out` holds a part.
+/// Appends what the inside of a JSON string stands for. `None` if an escape is malformed or a surrogate
+/// stands alone; then `out` holds a part.
 pub(in crate::format) fn unescape(raw: &[u8], out: &mut Vec<u8>) -> Option<()> {
     let mut rest = raw;
     loop {
         let plain = memchr::memchr(b'\\', rest).unwrap_or(rest.len());
         out.extend_from_slice(rest.get(..plain)?);
-        let Some(escape) = rest.get(plain + 1) else { return if plain == rest.len() { Some(()) } else { None } };
+        let Some(escape) = rest.get(plain + 1) else {
+            return if plain == rest.len() { Some(()) } else { None };
+        };
         rest = rest.get(plain + 2..)?;
         let byte = match escape {
             b'"' | b'\\' | b'/' => *escape,
@@ -128,7 +132,8 @@ mod tests {
         #[test]
         fn the_word_scan_finds_what_a_byte_scan_finds(text: Vec<u8>, ascii in "[ -~\\x00-\\x22]{0,40}") {
             for text in [&text[..], ascii.as_bytes()] {
-                let plain = text.iter().position(|byte| *byte < 0x20 || b"\"\\".contains(byte)).unwrap_or(text.len());
+                let plain =
+                    text.iter().position(|byte| *byte < 0x20 || b"\"\\".contains(byte)).unwrap_or(text.len());
                 prop_assert_eq!(plain_length(text), plain);
             }
         }

@@ -38,18 +38,21 @@ struct Values {
 impl Decoder {
     /// Adds the row of a message to `batch`, at `position`.
     ///
-    /// Fields may come in any order, and unknown ones do not matter. A message that is no `Change` or lacks what its action needs is a `Stop` and leaves the
-    /// batch's rows as they were.
+    /// Fields may come in any order, and unknown ones do not matter. A message that is no `Change` or lacks
+    /// what its action needs is a `Stop` and leaves the batch's rows as they were.
     pub fn decode(&mut self, message: &[u8], position: Position, batch: &mut Batch) -> crate::Result<()> {
         self.add(message, position, batch).map_err(refused)
     }
 
     fn add(&mut self, message: &[u8], position: Position, batch: &mut Batch) -> Result<(), Reason> {
-        let action = message.first_chunk::<2>().filter(|start| u32::from(start[0]) == change::ACTION << 3 | VARINT);
-        if let Some(template) = action.and_then(|start| self.templates.get(operation_of(start[1].into()).ok()?))
+        let action =
+            message.first_chunk::<2>().filter(|start| u32::from(start[0]) == change::ACTION << 3 | VARINT);
+        if let Some(template) =
+            action.and_then(|start| self.templates.get(operation_of(start[1].into()).ok()?))
             && message.len() <= BYTES_MAX
             && template.known.origin == self.rows.origin()
-            && template.fit(message, &mut self.parts, |field, slot, at| value_at(message, field.kind, slot, at))
+            && template
+                .fit(message, &mut self.parts, |field, slot, at| value_at(message, field.kind, slot, at))
             && self.rows.add_known(template.known, message, &self.parts, position, batch)
         {
             return Ok(());
@@ -58,8 +61,12 @@ impl Decoder {
         let Self { rows, parts, columns, identity, skipped, templates, .. } = self;
         let known = rows.add(operation, message, parts, position, batch)?;
         templates.learn(message, parts, known, || {
-            let skipped = skipped.iter().map(|(kind, whole)| Value { slot: Slot::Skipped(*kind), whole: *whole });
-            values(&parts.columns, columns, Slot::Column).chain(values(&parts.identity, identity, Slot::Identity)).chain(skipped).collect()
+            let skipped =
+                skipped.iter().map(|(kind, whole)| Value { slot: Slot::Skipped(*kind), whole: *whole });
+            values(&parts.columns, columns, Slot::Column)
+                .chain(values(&parts.identity, identity, Slot::Identity))
+                .chain(skipped)
+                .collect()
         });
         Ok(())
     }
@@ -69,7 +76,8 @@ impl Decoder {
         self.rows.of_table(table);
     }
 
-    /// The messages that follow are of this topic and name no shape: their tables are guessed from their names.
+    /// The messages that follow are of this topic and name no shape: their tables are guessed from their
+    /// names.
     pub fn of_topic(&mut self, topic: &str) {
         self.rows.of_topic(topic);
     }
@@ -80,8 +88,9 @@ impl Decoder {
         self.templates = Templates::default();
     }
 
-    /// Appends what JSON would have written of the same row, byte for byte, with the extras that the message holds. (JSON's `"xid":null` of a change without a
-    /// GTID is left out, as the message leaves it out.) A message that is no `Change` is a `Stop`; then nothing is appended.
+    /// Appends what JSON would have written of the same row, byte for byte, with the extras that the message
+    /// holds. (JSON's `"xid":null` of a change without a GTID is left out, as the message leaves it out.) A
+    /// message that is no `Change` is a `Stop`; then nothing is appended.
     pub fn to_json(&mut self, message: &[u8], out: &mut Vec<u8>) -> crate::Result<()> {
         let operation = self.parse(message).map_err(refused)?;
         let table = self.parts.table.ok_or_else(|| refused(NO_TABLE))?;
@@ -145,19 +154,24 @@ impl Decoder {
         if !types.is_empty() && types.len() != names.len() {
             return Err("it has not as many types as names");
         }
-        let name_of = |place: usize| names.get(place).map(|name| (*name, types.get(place).copied().unwrap_or_default()));
+        let name_of = |place: usize| {
+            names.get(place).map(|name| (*name, types.get(place).copied().unwrap_or_default()))
+        };
         let (new, old) = match operation {
             Operation::Insert => (true, false),
             Operation::Update => (true, true),
             Operation::Delete => (false, true),
             Operation::Truncate => (false, false),
         };
-        for (list, values, given) in [(&mut parts.columns, columns, new), (&mut parts.identity, identity, old)] {
+        for (list, values, given) in
+            [(&mut parts.columns, columns, new), (&mut parts.identity, identity, old)]
+        {
             list.given = given;
             fill(list, values, message, name_of)?;
         }
         for place in key {
-            let (name, type_name) = usize::try_from(*place).ok().and_then(name_of).ok_or("its key is in no column")?;
+            let (name, type_name) =
+                usize::try_from(*place).ok().and_then(name_of).ok_or("its key is in no column")?;
             parts.pk.fields.push(Field { name, type_name, kind: Kind::Missing, value: Span::default() });
         }
         Ok(())
@@ -185,9 +199,13 @@ fn operation_of(action: u64) -> Result<Operation, Reason> {
 
 /// The texts that may be others in another message of the same table. A kind is part of what must be equal.
 fn values(list: &List, values: &Values, slot: fn(usize) -> Slot) -> impl Iterator<Item = Value> {
-    let have_text = list.fields.iter().enumerate().filter(|(_, field)| matches!(field.kind, Kind::Literal | Kind::Text));
+    let have_text =
+        list.fields.iter().enumerate().filter(|(_, field)| matches!(field.kind, Kind::Literal | Kind::Text));
     let starts = have_text.zip(&values.starts);
-    starts.map(move |((place, field), start)| Value { slot: slot(place), whole: (*start, field.value.end as usize) })
+    starts.map(move |((place, field), start)| Value {
+        slot: slot(place),
+        whole: (*start, field.value.end as usize),
+    })
 }
 
 /// The value at a place, if it is one of this kind.
@@ -211,7 +229,12 @@ fn refused(reason: Reason) -> Error {
 }
 
 /// Makes fields of kinds and texts, without those that were not sent.
-fn fill(list: &mut List, values: &Values, message: &[u8], name_of: impl Fn(usize) -> Option<(Span, Span)>) -> Result<(), Reason> {
+fn fill(
+    list: &mut List,
+    values: &Values,
+    message: &[u8],
+    name_of: impl Fn(usize) -> Option<(Span, Span)>,
+) -> Result<(), Reason> {
     let mut texts = values.texts.iter().copied();
     for (place, number) in values.kinds.iter().enumerate() {
         let (name, type_name) = name_of(place).ok_or("it has more values than names")?;
@@ -222,7 +245,11 @@ fn fill(list: &mut List, values: &Values, message: &[u8], name_of: impl Fn(usize
             Ok(kind::TEXT) => (Kind::Text, true),
             _ => return Err("the kind of a value is unknown"),
         };
-        let value = if has_text { texts.next().ok_or("it has fewer texts than its kinds say")? } else { Span::default() };
+        let value = if has_text {
+            texts.next().ok_or("it has fewer texts than its kinds say")?
+        } else {
+            Span::default()
+        };
         if kind == Kind::Literal && !is_literal(value.raw(message)) {
             return Err("a literal is no number, true or false");
         }

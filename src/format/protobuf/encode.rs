@@ -1,4 +1,5 @@
-//! Batches to messages: the bytes of a table's name, columns and key are made once, a row copies them and adds its values.
+//! Batches to messages: the bytes of a table's name, columns and key are made once, a row copies them and
+//! adds its values.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -51,7 +52,8 @@ impl Shape {
             write_bytes(change::SCHEMA, table.schema.as_bytes(), &mut name);
         }
         write_bytes(change::TABLE, table.name.as_bytes(), &mut name);
-        let (mut names, mut name_ends, mut types, mut type_ends) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let (mut names, mut name_ends, mut types, mut type_ends) =
+            (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for column in &table.columns {
             write_bytes(change::NAME, column.name.as_bytes(), &mut names);
             name_ends.push(names.len());
@@ -72,7 +74,18 @@ impl Shape {
         let whole = !options.identity_key_only || table.key.is_empty();
         let identity = (0..table.columns.len()).map(|place| whole || table.key.contains(&place)).collect();
         let named_min = key.last().map_or(0, |place| place + 1);
-        Self { table: Arc::clone(table), key: KeyRule::of(table), name, names, name_ends, types, type_ends, pk, named_min, identity }
+        Self {
+            table: Arc::clone(table),
+            key: KeyRule::of(table),
+            name,
+            names,
+            name_ends,
+            types,
+            type_ends,
+            pk,
+            named_min,
+            identity,
+        }
     }
 
     /// Whether `identity` holds this cell of the old row.
@@ -117,8 +130,14 @@ impl Encoder {
         }
         self.of_batch.clear();
         for table in batch.tables() {
-            let shape = self.shapes.entry(Arc::as_ptr(table).addr()).or_insert_with(|| Arc::new(Shape::of(table, self.options)));
-            debug_assert!(Arc::ptr_eq(&shape.table, table), "a shape holds its table, so the address cannot be another's");
+            let shape = self
+                .shapes
+                .entry(Arc::as_ptr(table).addr())
+                .or_insert_with(|| Arc::new(Shape::of(table, self.options)));
+            debug_assert!(
+                Arc::ptr_eq(&shape.table, table),
+                "a shape holds its table, so the address cannot be another's"
+            );
             self.of_batch.push(Arc::clone(shape));
         }
     }
@@ -141,23 +160,35 @@ impl Encoder {
             return;
         }
         let (columns, identity) = (batch.columns(row), batch.identity(row));
-        let old = identity.iter().enumerate().rev().find(|(place, cell)| shape.names_old(*place, cell)).map_or(0, |(place, _)| place + 1);
+        let old = identity
+            .iter()
+            .enumerate()
+            .rev()
+            .find(|(place, cell)| shape.names_old(*place, cell))
+            .map_or(0, |(place, _)| place + 1);
         let new = columns.iter().rposition(|cell| cell.kind != Kind::Missing).map_or(0, |place| place + 1);
         shape.write_names(new.max(old).max(shape.named_min), out);
         // Kinds are alike from row to row: behind the names they are one long repeat to a compressor.
         write_kinds(change::COLUMN_KINDS, columns.iter().take(new).map(kind_of), new, out);
-        let old_kind = |(place, cell): (usize, &Cell)| if shape.names_old(place, cell) { kind_of(cell) } else { kind::NOT_SENT };
+        let old_kind = |(place, cell): (usize, &Cell)| {
+            if shape.names_old(place, cell) { kind_of(cell) } else { kind::NOT_SENT }
+        };
         write_kinds(change::IDENTITY_KINDS, identity.iter().enumerate().take(old).map(old_kind), old, out);
         for cell in columns.iter().filter(|cell| has_text(cell)) {
             write_bytes(change::COLUMNS, batch.text(cell), out);
         }
-        for (_, cell) in identity.iter().enumerate().filter(|(place, cell)| has_text(cell) && shape.names_old(*place, cell)) {
+        for (_, cell) in identity
+            .iter()
+            .enumerate()
+            .filter(|(place, cell)| has_text(cell) && shape.names_old(*place, cell))
+        {
             write_bytes(change::IDENTITY, batch.text(cell), out);
         }
     }
 
     fn write_log_place(&mut self, batch: &Batch, row: &Row, out: &mut Vec<u8>) {
-        let (transaction, Include { xid, timestamp, lsn, .. }) = (batch.transaction(row), self.options.include);
+        let (transaction, Include { xid, timestamp, lsn, .. }) =
+            (batch.transaction(row), self.options.include);
         if xid && !transaction.xid.is_empty() {
             write_bytes(change::XID, transaction.xid.as_bytes(), out);
         }

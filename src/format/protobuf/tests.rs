@@ -1,4 +1,5 @@
-//! Golden bytes, read by protoc as well; JSON as the judge of what a message says; and messages that are broken on purpose.
+//! Golden bytes, read by protoc as well; JSON as the judge of what a message says; and messages that are
+//! broken on purpose.
 
 use std::io::Write as _;
 use std::process::{Command, Stdio};
@@ -21,14 +22,21 @@ fn encode(batch: &Batch, options: Options) -> Vec<Vec<u8>> {
 fn to_json(batch: &Batch, options: Options) -> Vec<(Vec<u8>, String)> {
     let mut records = Records::default();
     json::Encoder::new(options).encode(batch, 0, &mut records);
-    let message = |record| (records.key(record).to_vec(), String::from_utf8(records.value(record).to_vec()).unwrap());
+    let message =
+        |record| (records.key(record).to_vec(), String::from_utf8(records.value(record).to_vec()).unwrap());
     records.records.iter().map(message).collect()
 }
 
-/// An update of a table with a key, an out-of-line value that was not sent, a NULL, and every extra that can be asked for.
+/// An update of a table with a key, an out-of-line value that was not sent, a NULL, and every extra that can
+/// be asked for.
 fn sample() -> Batch {
-    let column = |name: &str, type_name: &str| Column { name: name.into(), type_name: type_name.into(), identity: true };
-    let columns = vec![column("id", "bigint"), column("big", "text"), column("n", "numeric"), column("ok", "boolean")];
+    let column = |name: &str, type_name: &str| Column {
+        name: name.into(),
+        type_name: type_name.into(),
+        identity: true,
+    };
+    let columns =
+        vec![column("id", "bigint"), column("big", "text"), column("n", "numeric"), column("ok", "boolean")];
     let table = Arc::new(Table { schema: "public".into(), name: "test".into(), columns, key: vec![0] });
     let mut batch = Batch::default();
     let transaction = Transaction { xid: "743".into(), log_file: String::new(), committed_us: 1_000_000 };
@@ -79,7 +87,10 @@ identity: \"\\303\\251\"
 ";
 
 fn everything() -> Options {
-    Options { include: Include { xid: true, timestamp: true, lsn: true, schema: true, types: true }, identity_key_only: false }
+    Options {
+        include: Include { xid: true, timestamp: true, lsn: true, schema: true, types: true },
+        identity_key_only: false,
+    }
 }
 
 #[test]
@@ -87,7 +98,10 @@ fn protoc_reads_it_by_the_published_description() {
     let message = encode(&sample(), everything()).remove(0);
     let docs = concat!(env!("CARGO_MANIFEST_DIR"), "/docs");
     let mut command = Command::new("protoc");
-    command.args(["--decode=list_sync.Change", "-I", docs, "change.proto"]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    command
+        .args(["--decode=list_sync.Change", "-I", docs, "change.proto"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped());
     let mut protoc = command.spawn().expect("protoc is missing: apt-get install protobuf-compiler");
     protoc.stdin.take().unwrap().write_all(&message).unwrap();
     let output = protoc.wait_with_output().unwrap();
@@ -123,8 +137,16 @@ fn a_delete_is_short() {
     let mark = batch.mark();
     batch.add_cell(Kind::Literal, b"7");
     batch.add_cell(Kind::Missing, b"");
-    batch.push(RowHead { operation: Operation::Delete, table, transaction, lsn: 0 }, mark, mark, &mut Position::first_of(0, 1));
-    assert_eq!(encode(&batch, Options::default()), [b"\x08\x03\x32\x01t\x3a\x02id\x4a\x01\x00\x62\x01\x02\x6a\x017".to_vec()]);
+    batch.push(
+        RowHead { operation: Operation::Delete, table, transaction, lsn: 0 },
+        mark,
+        mark,
+        &mut Position::first_of(0, 1),
+    );
+    assert_eq!(
+        encode(&batch, Options::default()),
+        [b"\x08\x03\x32\x01t\x3a\x02id\x4a\x01\x00\x62\x01\x02\x6a\x017".to_vec()]
+    );
 }
 
 /// What our decoder puts into JSON of each message.
@@ -149,7 +171,14 @@ fn every_extra_is_put_into_json() {
 proptest! {
     /// A message put into JSON is the JSON message, byte for byte.
     #[test]
-    fn it_is_put_into_json(batch in batch(), key_only: bool, timestamp: bool, lsn: bool, schema: bool, types: bool) {
+    fn it_is_put_into_json(
+        batch in batch(),
+        key_only: bool,
+        timestamp: bool,
+        lsn: bool,
+        schema: bool,
+        types: bool,
+    ) {
         // Without a GTID, JSON's `xid` is null and protobuf's is left out.
         let include = Include { xid: false, timestamp, lsn, schema, types };
         let options = Options { include, identity_key_only: key_only };
@@ -157,7 +186,8 @@ proptest! {
         prop_assert_eq!(transcoded(&encode(&batch, options)), expected);
     }
 
-    /// Whatever JSON says of a change, protobuf says, under the same key; and what is read of both is the same batch.
+    /// Whatever JSON says of a change, protobuf says, under the same key; and what is read of both is the
+    /// same batch.
     #[test]
     fn it_says_what_json_says(batch in batch(), key_only: bool) {
         let options = Options { identity_key_only: key_only, ..Options::default() };
@@ -176,7 +206,8 @@ proptest! {
         prop_assert_eq!(to_json(&ours, Options::default()), to_json(&theirs, Options::default()));
     }
 
-    /// A message that fits the one before it is taken apart by another way than the first of its kind, and with the same result.
+    /// A message that fits the one before it is taken apart by another way than the first of its kind, and
+    /// with the same result.
     #[test]
     fn messages_like_those_before_are_read_as_if_they_were_the_first(
         batches in prop::collection::vec(batch(), 1..3),
@@ -185,7 +216,8 @@ proptest! {
     ) {
         let include = Include { xid: all, timestamp: all, lsn: all, schema: all, types: all };
         let (mut one, mut other) = (Decoder::default(), Decoder::default());
-        for message in batches.iter().flat_map(|batch| encode(batch, Options { include, ..Options::default() })) {
+        let options = Options { include, ..Options::default() };
+        for message in batches.iter().flat_map(|batch| encode(batch, options)) {
             let changed = changes.iter().map(|(place, byte)| {
                 let mut changed = message.clone();
                 changed[place.index(message.len())] = *byte;
@@ -194,7 +226,10 @@ proptest! {
             for message in [message.clone(), message.clone(), message.clone()].into_iter().chain(changed) {
                 let (mut learned, mut fresh) = (Batch::default(), Batch::default());
                 other.forget_templates();
-                let answers = [one.decode(&message, Position::START, &mut learned), other.decode(&message, Position::START, &mut fresh)];
+                let answers = [
+                    one.decode(&message, Position::START, &mut learned),
+                    other.decode(&message, Position::START, &mut fresh),
+                ];
                 let [ours, theirs] = answers.map(|answer| answer.map_err(|error| error.to_string()));
                 prop_assert_eq!(ours, theirs, "{:?}", &message);
                 prop_assert_eq!(format!("{learned:?}"), format!("{fresh:?}"), "{:?}", &message);
@@ -203,7 +238,12 @@ proptest! {
     }
 
     #[test]
-    fn broken_messages_leave_the_batch(batch in batch(), cut: prop::sample::Index, put: prop::sample::Index, byte: u8) {
+    fn broken_messages_leave_the_batch(
+        batch in batch(),
+        cut: prop::sample::Index,
+        put: prop::sample::Index,
+        byte: u8,
+    ) {
         let mut decoder = Decoder::default();
         for message in encode(&batch, Options::default()) {
             for changed in [message[..cut.index(message.len())].to_vec(), {
@@ -219,7 +259,11 @@ proptest! {
                 let put = decoder.to_json(&changed, &mut text).is_ok();
                 prop_assert!(put || text.is_empty(), "a part of a message that was refused");
                 // Not a `Value`: 1e1000 is JSON, but no `f64`.
-                prop_assert!(!put || serde_json::from_slice::<IgnoredAny>(&text).is_ok(), "{:?}", String::from_utf8_lossy(&text));
+                prop_assert!(
+                    !put || serde_json::from_slice::<IgnoredAny>(&text).is_ok(),
+                    "{:?}",
+                    String::from_utf8_lossy(&text)
+                );
             }
         }
     }
@@ -254,7 +298,11 @@ fn what_is_wrong_is_said() {
     ];
     for (message, reason) in cases {
         let error = Decoder::default().decode(message, Position::START, &mut Batch::default()).unwrap_err();
-        assert_eq!(error.to_string(), format!("a message is no row change in protobuf: {reason}"), "{message:?}");
+        assert_eq!(
+            error.to_string(),
+            format!("a message is no row change in protobuf: {reason}"),
+            "{message:?}"
+        );
     }
     // What a later version adds is passed over.
     let mut batch = Batch::default();

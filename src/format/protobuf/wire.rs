@@ -1,4 +1,5 @@
-//! The wire format of protocol buffers, as far as `docs/change.proto` needs it: <https://protobuf.dev/programming-guides/encoding/>.
+//! The wire format of protocol buffers, as far as `docs/change.proto` needs it:
+//! <https://protobuf.dev/programming-guides/encoding/>.
 
 use crate::format::parts::Reason;
 
@@ -100,7 +101,8 @@ impl<'a> Reader<'a> {
     pub fn varint(&mut self) -> Result<u64, Reason> {
         let mut number = 0;
         for shift in (0..64).step_by(7) {
-            let byte = *self.bytes.get(self.at).filter(|_| self.at < self.end).ok_or("it ends within a number")?;
+            let byte =
+                *self.bytes.get(self.at).filter(|_| self.at < self.end).ok_or("it ends within a number")?;
             self.at += 1;
             number |= u64::from(byte & 0x7f) << shift;
             if byte < 0x80 {

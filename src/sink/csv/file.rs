@@ -1,7 +1,9 @@
-//! One file that is appended to: its buffer, its length, its lock. It is locked (`flock`) as long as it is open.
+//! One file that is appended to: its buffer, its length, its lock. It is locked (`flock`) as long as it is
+//! open.
 //!
-//! Somebody may move, remove or truncate it meanwhile. So before bytes go to it, and after each sync, its path must still lead to the open file,
-//! and the file must be as long as we wrote it. If not it is lost: the next file takes over what no marks name yet (`succeed`).
+//! Somebody may move, remove or truncate it meanwhile. So before bytes go to it, and after each sync, its
+//! path must still lead to the open file, and the file must be as long as we wrote it. If not it is lost: the
+//! next file takes over what no marks name yet (`succeed`).
 
 use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
@@ -28,7 +30,8 @@ pub(super) struct Appended {
     /// Bytes that the last marks named.
     marked: u64,
     handle: Option<File>,
-    /// Whether the path led to the open file when it was opened: some network file systems number files anew all the time.
+    /// Whether the path led to the open file when it was opened: some network file systems number files anew
+    /// all the time.
     has_number: bool,
     /// What became of the file in other hands.
     lost: Option<Lost>,
@@ -69,7 +72,8 @@ impl Appended {
         }
     }
 
-    /// Locks a file that lies there and cuts what lies behind its mark. `patient`: waits a moment for one that is held.
+    /// Locks a file that lies there and cuts what lies behind its mark. `patient`: waits a moment for one
+    /// that is held.
     pub fn take_over(path: &str, mark: u64, patient: bool) -> Result<Taken> {
         let file = match OpenOptions::new().read(true).append(true).open(path) {
             Ok(file) => file,
@@ -84,7 +88,9 @@ impl Appended {
             return Ok(Taken::Short(length));
         }
         if length > mark {
-            file.set_len(mark).and_then(|()| file.sync_data()).map_err(|cause| failure("cut", path, cause))?;
+            file.set_len(mark)
+                .and_then(|()| file.sync_data())
+                .map_err(|cause| failure("cut", path, cause))?;
             tracing::info!(file = path, bytes = length - mark, "cut what no saved position vouches for");
         }
         let has_number = look(path, &file, mark, true)?.is_none();
@@ -133,8 +139,8 @@ impl Appended {
         self.handle.as_ref().map(|_| self.used)
     }
 
-    /// Writes the buffer to the file, which is made or opened if need be; its folders are added to `folders` if it is made. The buffer of a file
-    /// that is lost stays.
+    /// Writes the buffer to the file, which is made or opened if need be; its folders are added to `folders`
+    /// if it is made. The buffer of a file that is lost stays.
     pub fn spill(&mut self, used: u64, folders: &mut BTreeSet<PathBuf>) -> Result<()> {
         self.used = used;
         if !self.has_unwritten() || self.is_lost() {
@@ -165,8 +171,11 @@ impl Appended {
         if self.buffer.len() <= LOST_BYTES_MAX {
             return Ok(());
         }
-        Err(Error::link(format!("file {:?} was taken away, and too much waits for the next commit", self.path))
-            .hint("set a shorter commit_interval_ms, or take away finished files only"))
+        Err(Error::link(format!(
+            "file {:?} was taken away, and too much waits for the next commit",
+            self.path
+        ))
+        .hint("set a shorter commit_interval_ms, or take away finished files only"))
     }
 
     /// Looks whether somebody else changed the file.
@@ -177,7 +186,8 @@ impl Appended {
         Ok(())
     }
 
-    /// Brings what was written to the disk; after it the file is looked at, so that what was taken away before is noticed now.
+    /// Brings what was written to the disk; after it the file is looked at, so that what was taken away
+    /// before is noticed now.
     pub fn sync(&mut self) -> Result<()> {
         if let (true, Some(file)) = (self.dirty, &self.handle) {
             file.sync_data().map_err(|cause| failure("sync", &self.path, cause))?;
@@ -187,8 +197,8 @@ impl Appended {
         Ok(())
     }
 
-    /// Gives its descriptor, its lock and its memory back, after a sync: an error of a later sync would not reach us. False: it is lost, and kept
-    /// open for its rows.
+    /// Gives its descriptor, its lock and its memory back, after a sync: an error of a later sync would not
+    /// reach us. False: it is lost, and kept open for its rows.
     pub fn close(&mut self) -> Result<bool> {
         self.sync()?;
         if self.is_lost() {
@@ -199,13 +209,19 @@ impl Appended {
         Ok(true)
     }
 
-    /// Takes over what a lost file held behind its last marks. `header` is written before it, if it goes to a file of its own.
+    /// Takes over what a lost file held behind its last marks. `header` is written before it, if it goes to a
+    /// file of its own.
     pub fn succeed(&mut self, lost: &mut Self, header: impl FnOnce(&mut Vec<u8>)) -> Result<()> {
         let Some(how) = lost.lost else { return Ok(()) };
-        tracing::warn!(file = lost.path, next = self.path, "the file {how}; its next rows go to the next file");
+        tracing::warn!(
+            file = lost.path,
+            next = self.path,
+            "the file {how}; its next rows go to the next file"
+        );
         let rows = std::mem::take(&mut lost.buffer);
         // Without a descriptor: they were in the file before it was taken away.
-        let behind = lost.handle.take().map(|file| (file, lost.written - lost.marked)).filter(|(_, bytes)| *bytes > 0);
+        let behind =
+            lost.handle.take().map(|file| (file, lost.written - lost.marked)).filter(|(_, bytes)| *bytes > 0);
         if behind.is_none() && rows.is_empty() {
             return Ok(());
         }
@@ -216,7 +232,13 @@ impl Appended {
             if let Lost::Shorter(length) = how {
                 return Err(super::lost::cut_off(&lost.path, length, lost.written));
             }
-            self.carried = Some(Carried { path: lost.path.clone(), file, from: lost.marked, bytes, after: self.buffer.len() });
+            self.carried = Some(Carried {
+                path: lost.path.clone(),
+                file,
+                from: lost.marked,
+                bytes,
+                after: self.buffer.len(),
+            });
         }
         self.buffer.extend_from_slice(&rows);
         Ok(())
@@ -251,7 +273,8 @@ fn make_folders(path: &str, folders: &mut BTreeSet<PathBuf>) -> Result<()> {
     let folder = folder_of(path);
     let mut changed = vec![folder.clone()];
     while let Some(last) = changed.last().filter(|last| !last.exists()) {
-        let above = last.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned();
+        let above =
+            last.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned();
         changed.push(above);
     }
     std::fs::create_dir_all(&folder).map_err(|cause| failure("make the folder of", path, cause))?;
@@ -269,11 +292,15 @@ pub(super) fn sync_folders(folders: &mut BTreeSet<PathBuf>) -> Result<()> {
 }
 
 fn folder_of(path: &str) -> PathBuf {
-    Path::new(path).parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned()
+    Path::new(path)
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."))
+        .to_owned()
 }
 
-/// False if another process holds the file. A process that is just being started from this one shares our locks until its program
-/// runs, even those that we have given back: hence the patience.
+/// False if another process holds the file. A process that is just being started from this one shares our
+/// locks until its program runs, even those that we have given back: hence the patience.
 fn lock(file: &File, path: &str, patient: bool) -> Result<bool> {
     for _ in 0..LOCK_TRIES {
         match flock(file, FlockOperation::NonBlockingLockExclusive) {
@@ -294,11 +321,12 @@ const LOCK_PAUSE: Duration = Duration::from_millis(50);
 
 /// A file that lies where one shall be made, and no mark names it.
 pub(super) fn foreign(path: &str) -> Error {
-    Error::stop(format!("file {path:?} exists, but the saved state does not know it"))
-        .hint(
-            "it was written under a place that is not saved any more (the topic was made again, offsets were reset, the state file was removed), \
-             by another consumer group, or by another program: move it away, or choose another `path` or `id` for this sink",
-        )
+    Error::stop(format!("file {path:?} exists, but the saved state does not know it")).hint(
+        "it was written under a place that is not saved any more (the topic was made again, offsets \
+             were reset, the state file was removed), \
+             by another consumer group, or by another program: move it away, or choose another `path` or \
+             `id` for this sink",
+    )
 }
 
 /// A file that another process writes.
@@ -316,11 +344,21 @@ pub(super) fn short(path: &str, length: u64, mark: u64) -> Error {
 /// A failed step on a file.
 pub(super) fn failure(step: &str, path: &str, cause: io::Error) -> Error {
     let hint = match cause.kind() {
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "make room on the disk, then start again: nothing is lost",
-        ErrorKind::FileTooLarge => "raise the limit of file sizes (ulimit -f) or set rotate_bytes, then start again: nothing is lost",
-        ErrorKind::PermissionDenied => "let this user write there (chown, chmod) or choose another `path`, then start again",
-        ErrorKind::ReadOnlyFilesystem => "mount the file system for writing or choose another `path`, then start again: nothing is lost",
-        ErrorKind::InvalidFilename => "choose a `path` without {table}: the table's name is too long for a file's name",
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+            "make room on the disk, then start again: nothing is lost"
+        }
+        ErrorKind::FileTooLarge => {
+            "raise the limit of file sizes (ulimit -f) or set rotate_bytes, then start again: nothing is lost"
+        }
+        ErrorKind::PermissionDenied => {
+            "let this user write there (chown, chmod) or choose another `path`, then start again"
+        }
+        ErrorKind::ReadOnlyFilesystem => {
+            "mount the file system for writing or choose another `path`, then start again: nothing is lost"
+        }
+        ErrorKind::InvalidFilename => {
+            "choose a `path` without {table}: the table's name is too long for a file's name"
+        }
         _ => "check the disk (dmesg), then start again: what no saved position vouches for is written again",
     };
     Error::stop(format!("cannot {step} {path:?}")).cause(cause).hint(hint)

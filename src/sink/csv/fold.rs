@@ -17,17 +17,21 @@
 //! ```
 //!
 //! The rules:
-//! - A *chain* is the files of one writer id, in the order of their generations. Where a generation begins with a truncate, all that the
-//!   chain held before is gone. Files with a `position` column tell more: nothing from before the newest truncate of any chain counts.
-//!   (Without positions, a truncate says nothing about the other chains: if a partition went from one writer to another round a truncate, only
-//!   positions tell.)
-//! - Per key, inserts minus deletes over all files is 0 or 1, anything else is a problem. A key column that is NULL or not in a file is one too.
-//! - If it is 1, the row is the last insert of the key. With positions that is the greatest one. Without, each chain has a last insert, and which
-//!   of them is the newest is not to be told: all are candidates, and the table's row must be one of them.
-//! - A field that holds the placeholder, or has no column in its file, has the value of the key's insert before: with positions that of any chain, without
-//!   them the one of the same chain.
-//! - A table without a key: the whole row is the key, and it may be there more than once. Of a row that was written before a column was added or dropped,
-//!   only the columns that the table has now count, and one that it lacks is NULL.
+//! - A *chain* is the files of one writer id, in the order of their generations. Where a generation begins
+//!   with a truncate, all that the chain held before is gone. Files with a `position` column tell more:
+//!   nothing from before the newest truncate of any chain counts. (Without positions, a truncate says nothing
+//!   about the other chains: if a partition went from one writer to another round a truncate, only positions
+//!   tell.)
+//! - Per key, inserts minus deletes over all files is 0 or 1, anything else is a problem. A key column that
+//!   is NULL or not in a file is one too.
+//! - If it is 1, the row is the last insert of the key. With positions that is the greatest one. Without,
+//!   each chain has a last insert, and which of them is the newest is not to be told: all are candidates, and
+//!   the table's row must be one of them.
+//! - A field that holds the placeholder, or has no column in its file, has the value of the key's insert
+//!   before: with positions that of any chain, without them the one of the same chain.
+//! - A table without a key: the whole row is the key, and it may be there more than once. Of a row that was
+//!   written before a column was added or dropped, only the columns that the table has now count, and one
+//!   that it lacks is NULL.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -56,15 +60,17 @@ pub struct Fold {
 struct Entry {
     /// Inserts minus deletes.
     count: i64,
-    /// Without positions the last insert of each chain. With them the newest insert first, and behind it older ones as long as they tell a field that none
-    /// before them tells.
+    /// Without positions the last insert of each chain. With them the newest insert first, and behind it
+    /// older ones as long as they tell a field that none before them tells.
     rows: Vec<Stored>,
 }
 
 impl Fold {
-    /// Reads all files of the stem `PATH`, of all ids and generations; for a path that several tables share see [`Fold::read_table`].
+    /// Reads all files of the stem `PATH`, of all ids and generations; for a path that several tables share
+    /// see [`Fold::read_table`].
     ///
-    /// `key`: names of the key columns, empty for a table without; `unchanged`: the placeholder the files were written with.
+    /// `key`: names of the key columns, empty for a table without; `unchanged`: the placeholder the files
+    /// were written with.
     pub fn read(stem: &Path, key: &[String], unchanged: &str) -> Result<Self> {
         Self::build(stem, None, key, key.is_empty(), unchanged)
     }
@@ -74,7 +80,8 @@ impl Fold {
         Self::build(stem, Some(table), key, key.is_empty(), unchanged)
     }
 
-    /// As [`Fold::read_table`] for a table without a key that has these columns now: `take` gets the values of all of them.
+    /// As [`Fold::read_table`] for a table without a key that has these columns now: `take` gets the values
+    /// of all of them.
     pub fn read_without_key(stem: &Path, table: &str, columns: &[String], unchanged: &str) -> Result<Self> {
         Self::build(stem, Some(table), columns, true, unchanged)
     }
@@ -101,8 +108,8 @@ impl Fold {
         self.problems.iter().cloned().chain(rest)
     }
 
-    /// Takes the row with this key out (values in the order of the key's columns; for a table without a key all columns'). More than one
-    /// candidate: the row is one of them.
+    /// Takes the row with this key out (values in the order of the key's columns; for a table without a key
+    /// all columns'). More than one candidate: the row is one of them.
     pub fn take(&mut self, key: &[Option<&[u8]>]) -> Option<Vec<FoldRow>> {
         let key = key_of(key.iter().copied());
         let entry = self.entries.get_mut(&key[..])?;
@@ -133,12 +140,20 @@ impl Fold {
             if chains.last() != Some(&part.id.as_str()) {
                 chains.push(&part.id);
             }
-            let truncated_later =
-                |(later, first): (&Part, &Option<Position>)| later.id == part.id && later.number > part.number && first.is_some();
+            let truncated_later = |(later, first): (&Part, &Option<Position>)| {
+                later.id == part.id && later.number > part.number && first.is_some()
+            };
             if parts.iter().zip(&firsts).skip(place).any(truncated_later) {
                 continue;
             }
-            let input = Input { table, key, whole, unchanged, chain: chains.len() as u32 - 1, newest_truncate: newest };
+            let input = Input {
+                table,
+                key,
+                whole,
+                unchanged,
+                chain: chains.len() as u32 - 1,
+                newest_truncate: newest,
+            };
             fold.read_file(&part.path, &input)?;
         }
         fold.settle();
@@ -157,8 +172,11 @@ impl Fold {
                 shape = Some(self.file_shape(&names, &row, input));
             }
             let Some(shape) = &shape else { continue };
-            let position = shape.positioned.then(|| row.value(shape.width).and_then(Position::from_digits)).flatten();
-            if matches!(row.action, Action::Truncate(_)) || position.is_some_and(|position| Some(position) < input.newest_truncate) {
+            let position =
+                shape.positioned.then(|| row.value(shape.width).and_then(Position::from_digits)).flatten();
+            if matches!(row.action, Action::Truncate(_))
+                || position.is_some_and(|position| Some(position) < input.newest_truncate)
+            {
                 continue;
             }
             if let Some(lacking) = shape.lacking(input) {
@@ -176,15 +194,27 @@ impl Fold {
 
     fn file_shape(&mut self, names: &[String], row: &FileRow, input: &Input) -> FileShape {
         let last = names.len().wrapping_sub(1);
-        let positioned = names.last().is_some_and(|name| name == "position") && row.value(last).and_then(Position::from_digits).is_some();
+        let positioned = names.last().is_some_and(|name| name == "position")
+            && row.value(last).and_then(Position::from_digits).is_some();
         let width = names.len() - usize::from(positioned);
         let columns = &names[..width];
         let place = |name: &String| columns.iter().position(|column| column == name);
-        let key = if input.key.is_empty() { (0..width).map(Some).collect() } else { input.key.iter().map(place).collect() };
+        let key = if input.key.is_empty() {
+            (0..width).map(Some).collect()
+        } else {
+            input.key.iter().map(place).collect()
+        };
         FileShape { shape: self.shapes.index(columns), width, positioned, key, whole: input.whole }
     }
 
-    fn count(&mut self, row: &FileRow, key: Box<[u8]>, shape: &FileShape, position: Option<Position>, input: &Input) {
+    fn count(
+        &mut self,
+        row: &FileRow,
+        key: Box<[u8]>,
+        shape: &FileShape,
+        position: Option<Position>,
+        input: &Input,
+    ) {
         let Self { entries, shapes, .. } = self;
         let entry = entries.entry(key).or_default();
         if row.action == Action::Delete {
@@ -192,7 +222,12 @@ impl Fold {
             return;
         }
         entry.count += 1;
-        let mut stored = Stored { chain: input.chain, shape: shape.shape, position, fields: pack(row, shape.width, input.unchanged) };
+        let mut stored = Stored {
+            chain: input.chain,
+            shape: shape.shape,
+            position,
+            fields: pack(row, shape.width, input.unchanged),
+        };
         if position.is_some() {
             entry.place(stored, shapes);
             return;
@@ -209,7 +244,11 @@ impl Fold {
     /// Looks at the counts and keeps the rows that are there.
     fn settle(&mut self) {
         let without_key = self.without_key;
-        let wrong: Vec<_> = self.entries.iter().filter(|(_, entry)| entry.count < 0 || entry.count > 1 && !without_key).collect();
+        let wrong: Vec<_> = self
+            .entries
+            .iter()
+            .filter(|(_, entry)| entry.count < 0 || entry.count > 1 && !without_key)
+            .collect();
         let words: Vec<_> = wrong
             .iter()
             .take(PROBLEMS_MAX)
@@ -234,9 +273,11 @@ impl Fold {
 }
 
 impl Entry {
-    /// Puts an insert that has a position among the others. Those that nobody needs any more go: each field is told by a newer one.
+    /// Puts an insert that has a position among the others. Those that nobody needs any more go: each field
+    /// is told by a newer one.
     fn place(&mut self, row: Stored, shapes: &Shapes) {
-        let place = self.rows.iter().position(|other| other.position < row.position).unwrap_or(self.rows.len());
+        let place =
+            self.rows.iter().position(|other| other.position < row.position).unwrap_or(self.rows.len());
         self.rows.insert(place, row);
         let positioned = self.rows.iter().take_while(|row| row.position.is_some()).count();
         let mut told = Told::default();
@@ -287,7 +328,8 @@ impl FileShape {
 
     /// The key of a row; `None` if it has none.
     fn key(&self, row: &FileRow) -> Option<Box<[u8]>> {
-        let complete = |place: &Option<usize>| self.whole || place.is_some_and(|place| row.value(place).is_some());
+        let complete =
+            |place: &Option<usize>| self.whole || place.is_some_and(|place| row.value(place).is_some());
         if !self.key.iter().all(complete) {
             return None;
         }
@@ -297,7 +339,8 @@ impl FileShape {
 
 fn lacks_key(path: &Path, column: &str) -> String {
     format!(
-        "file \"{}\" has no column {column:?}, which is in the table's key now: the key was changed, or its column renamed, after the file was \
+        "file \"{}\" has no column {column:?}, which is in the table's key now: the key was changed, or its \
+         column renamed, after the file was \
          begun, and its rows cannot be compared",
         path.display()
     )
@@ -309,7 +352,9 @@ fn first_truncates(parts: &[Part], table: Option<&str>) -> Result<Vec<Option<Pos
         let Some(mut reader) = Reader::open(&part.path)? else { return Ok(None) };
         let Some(row) = reader.next_row()? else { return Ok(None) };
         Ok(match row.action {
-            Action::Truncate(position) if table.is_none_or(|table| table.as_bytes() == row.table) => Some(position),
+            Action::Truncate(position) if table.is_none_or(|table| table.as_bytes() == row.table) => {
+                Some(position)
+            }
             _ => None,
         })
     };

@@ -15,7 +15,10 @@ pub(crate) fn rows_come_back(batch: &Batch) {
         let (columns, identity) = (batch.columns(row), batch.identity(row));
         if matches!(row.operation, Operation::Insert | Operation::Update) {
             let old = |place: usize| identity.get(place).filter(|old| old.kind != Kind::Missing);
-            let sent = columns.iter().enumerate().map(|(place, cell)| if cell.kind == Kind::Missing { old(place) } else { Some(cell) });
+            let sent = columns
+                .iter()
+                .enumerate()
+                .map(|(place, cell)| if cell.kind == Kind::Missing { old(place) } else { Some(cell) });
             check(batch, row, &style, b"I", sent, |out| style.write_insert(batch, row, out));
         }
         if matches!(row.operation, Operation::Update | Operation::Delete) {
@@ -50,7 +53,8 @@ fn check<'a>(
             Some(cell) => Some(batch.text(cell)),
         };
         assert_eq!(record.field(place), expected, "field {place}");
-        let is_placeholder = expected == Some(&style.unchanged) && record.quoted.binary_search(&place).is_err();
+        let is_placeholder =
+            expected == Some(&style.unchanged) && record.quoted.binary_search(&place).is_err();
         assert_eq!(is_placeholder, cell.is_none(), "a value is never taken for the placeholder");
         place += 1;
     }
@@ -64,7 +68,11 @@ fn read(write: impl Fn(&mut Vec<u8>)) -> Record {
     // The reader takes lines until their quotes are even: only the last line end may be one.
     let quotes = |bytes: &[u8]| memchr::memchr_iter(b'"', bytes).count();
     for end in memchr::memchr_iter(b'\n', &record.raw) {
-        assert_eq!(quotes(&record.raw[..end]) % 2 == 0, end + 1 == record.raw.len(), "a record ends at its last line end");
+        assert_eq!(
+            quotes(&record.raw[..end]) % 2 == 0,
+            end + 1 == record.raw.len(),
+            "a record ends at its last line end"
+        );
     }
     assert_eq!(record.split(), Some(()), "a record that was written is read");
     record

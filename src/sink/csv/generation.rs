@@ -1,11 +1,14 @@
-//! The files of one table: generations, each a pair of files (or one file of both sides) with one set of columns.
+//! The files of one table: generations, each a pair of files (or one file of both sides) with one set of
+//! columns.
 //!
-//! A row goes to the newest generation that starts at or before its position. Rows of one key come in the order of their positions,
-//! so they never step back to an older generation, while a partition that lags behind a change of columns goes on in the
-//! generation of its time instead of starting another. If that generation has other columns, the next one starts with this row.
+//! A row goes to the newest generation that starts at or before its position. Rows of one key come in the
+//! order of their positions, so they never step back to an older generation, while a partition that lags
+//! behind a change of columns goes on in the generation of its time instead of starting another. If that
+//! generation has other columns, the next one starts with this row.
 //!
-//! A truncate starts a generation with a `T` row. What comes later from before its position is emptied by it: it may go to an older
-//! generation, never to a newer one; if none fits it is left out. The connector sends a truncate to each partition: only the first one counts.
+//! A truncate starts a generation with a `T` row. What comes later from before its position is emptied by it:
+//! it may go to an older generation, never to a newer one; if none fits it is left out. The connector sends a
+//! truncate to each partition: only the first one counts.
 
 use std::time::Instant;
 
@@ -68,8 +71,12 @@ impl Generation {
         let (new, old) = sides(operation);
         let delete = if split { &self.delete } else { &self.insert };
         let fits_new = |slot: &Slot| slot.columns.iter().eq(table.columns.iter().map(|column| &column.name));
-        let fits_old =
-            |slot: &Slot| table.columns.iter().all(|column| !names_old(table, column.identity) || slot.columns.contains(&column.name));
+        let fits_old = |slot: &Slot| {
+            table
+                .columns
+                .iter()
+                .all(|column| !names_old(table, column.identity) || slot.columns.contains(&column.name))
+        };
         (!new || self.insert.as_ref().is_none_or(fits_new)) && (!old || delete.as_ref().is_none_or(fits_old))
     }
 
@@ -79,7 +86,9 @@ impl Generation {
         let age = self.started.map_or(0, |started| started.elapsed().as_secs());
         let reached = |limit: Option<u64>, value: u64| limit.is_some_and(|limit| value >= limit);
         self.full |= bytes > 0
-            && (reached(settings.rotate_bytes, bytes) || reached(settings.rotate_rows, self.rows) || reached(settings.rotate_secs, age));
+            && (reached(settings.rotate_bytes, bytes)
+                || reached(settings.rotate_rows, self.rows)
+                || reached(settings.rotate_secs, age));
     }
 }
 
@@ -126,8 +135,15 @@ pub(super) enum Place {
 }
 
 impl Chain {
-    /// Chooses a place for a row that is no truncate, and for which positions beside its own the choice is the same.
-    pub fn choose(&self, table: &Table, operation: Operation, position: Position, split: bool) -> (Place, std::ops::Range<Position>) {
+    /// Chooses a place for a row that is no truncate, and for which positions beside its own the choice is
+    /// the same.
+    pub fn choose(
+        &self,
+        table: &Table,
+        operation: Operation,
+        position: Position,
+        split: bool,
+    ) -> (Place, std::ops::Range<Position>) {
         let alone = position..position;
         if let Some(index) = self.generations.iter().rposition(|generation| generation.start <= position) {
             let (generation, newer) = (&self.generations[index], &self.generations[index + 1..]);
@@ -140,10 +156,15 @@ impl Chain {
                 return (Place::Old(index), generation.start..end);
             }
         }
-        if self.truncated.is_some_and(|truncated| position < truncated) { (Place::Nowhere, alone) } else { (Place::Next(position), alone) }
+        if self.truncated.is_some_and(|truncated| position < truncated) {
+            (Place::Nowhere, alone)
+        } else {
+            (Place::Next(position), alone)
+        }
     }
 
-    /// Takes out the generations that no row can go to any more, because a newer one starts no later, and those that lie too far back.
+    /// Takes out the generations that no row can go to any more, because a newer one starts no later, and
+    /// those that lie too far back.
     pub fn take_finished(&mut self) -> Vec<Generation> {
         let mut newer = LAST;
         let mut kept = Vec::new();
@@ -161,15 +182,19 @@ impl Chain {
         finished
     }
 
-    /// Makes sure that the generation has files for this operation; those that are new wait for a mark. `old` are the columns that the row's old
-    /// row has values for: an empty field for another one would say NULL of a value that is merely not known.
+    /// Makes sure that the generation has files for this operation; those that are new wait for a mark. `old`
+    /// are the columns that the row's old row has values for: an empty field for another one would say NULL
+    /// of a value that is merely not known.
     pub fn plan(&mut self, index: usize, table: &Table, operation: Operation, split: bool, old: Vec<String>) {
-        let last = |side: fn(&Generation) -> &Option<Slot>| self.generations.iter().rev().find_map(|known| side(known).as_ref());
+        let last = |side: fn(&Generation) -> &Option<Slot>| {
+            self.generations.iter().rev().find_map(|known| side(known).as_ref())
+        };
         let own: Vec<_> = table.columns.iter().map(|column| column.name.clone()).collect();
         let (insert, delete) = if operation == Operation::Truncate {
             // A truncate names no columns; the files before it did.
             let insert = last(|known| &known.insert).map_or(own, |slot| slot.columns.clone());
-            let delete = last(|known| &known.delete).map_or_else(|| insert.clone(), |slot| slot.columns.clone());
+            let delete =
+                last(|known| &known.delete).map_or_else(|| insert.clone(), |slot| slot.columns.clone());
             (Some(insert), Some(delete))
         } else {
             let (new, has_old) = sides(operation);

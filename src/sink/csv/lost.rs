@@ -1,4 +1,5 @@
-//! Files that somebody else moved, removed or truncated while they were written, and the rows of theirs that no marks name yet.
+//! Files that somebody else moved, removed or truncated while they were written, and the rows of theirs that
+//! no marks name yet.
 
 use std::fmt;
 use std::fs::File;
@@ -34,29 +35,33 @@ pub(super) fn look(path: &str, file: &File, written: u64, has_number: bool) -> R
     match Path::new(path).metadata() {
         Err(cause) if cause.kind() == ErrorKind::NotFound => return Ok(Some(Lost::Away)),
         Err(cause) => return Err(failed(cause)),
-        Ok(there) if has_number && (there.dev(), there.ino()) != (own.dev(), own.ino()) => return Ok(Some(Lost::Away)),
+        Ok(there) if has_number && (there.dev(), there.ino()) != (own.dev(), own.ino()) => {
+            return Ok(Some(Lost::Away));
+        }
         // A device has no length.
         Ok(_) if !own.is_file() => return Ok(None),
         Ok(_) => {}
     }
     match own.len() {
         length if length < written => Ok(Some(Lost::Shorter(length))),
-        length if length > written => {
-            Err(Error::stop(format!("file {path:?} has {length} bytes instead of {written}: something else wrote to it"))
-                .hint("stop what writes to it, then start again"))
-        }
+        length if length > written => Err(Error::stop(format!(
+            "file {path:?} has {length} bytes instead of {written}: something else wrote to it"
+        ))
+        .hint("stop what writes to it, then start again")),
         _ => Ok(None),
     }
 }
 
 /// Rows that were in a file beyond its last marks are gone from the disk.
 pub(super) fn cut_off(path: &str, length: u64, written: u64) -> Error {
-    Error::stop(format!("file {path:?} was truncated to {length} bytes by something else; {written} were written"))
-        .hint("stop what truncates it and move it away, then start again: what was not committed is read again")
+    Error::stop(format!(
+        "file {path:?} was truncated to {length} bytes by something else; {written} were written"
+    ))
+    .hint("stop what truncates it and move it away, then start again: what was not committed is read again")
 }
 
-/// The rows of a lost file from its last mark on. Once they are copied, or if they never are, the file is cut at the mark: they are in the next
-/// file then, or come again.
+/// The rows of a lost file from its last mark on. Once they are copied, or if they never are, the file is cut
+/// at the mark: they are in the next file then, or come again.
 #[derive(Debug)]
 pub(super) struct Carried {
     pub path: String,
@@ -79,7 +84,10 @@ impl Carried {
 impl Drop for Carried {
     fn drop(&mut self) {
         if let Err(cause) = self.file.set_len(self.from).and_then(|()| self.file.sync_data()) {
-            tracing::warn!(file = self.path, "rows that no saved position covers stay in a file that was moved: {cause}");
+            tracing::warn!(
+                file = self.path,
+                "rows that no saved position covers stay in a file that was moved: {cause}"
+            );
         }
     }
 }

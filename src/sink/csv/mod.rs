@@ -1,14 +1,19 @@
 //! CSV files: rolling, one row a change, exactly once whatever crashes.
 //!
 //! What stands in them (the fold of `fold.rs` reads it so):
-//! - `PATH[_ID]_insert.csv` and `PATH[_ID]_delete.csv`, or one `PATH[_ID].csv`; the next generations end in `.0002.csv`, `.0003.csv`, …
-//! - The header is `action,table,<columns>`, with `position` at the end if asked for. `I` is a new row, `D` an old one; an update is both.
-//! - `T@<position>,<table>` with empty fields is a truncate: the first row of its generation, in both files; it empties all generations
-//!   before. The position is in it so that the truncate that another partition brings later, even after a restart, is known to be the same.
-//! - A value that the database did not send and the old row does not hold is written as the placeholder `unchanged`.
+//! - `PATH[_ID]_insert.csv` and `PATH[_ID]_delete.csv`, or one `PATH[_ID].csv`; the next generations end in
+//!   `.0002.csv`, `.0003.csv`, …
+//! - The header is `action,table,<columns>`, with `position` at the end if asked for. `I` is a new row, `D`
+//!   an old one; an update is both.
+//! - `T@<position>,<table>` with empty fields is a truncate: the first row of its generation, in both files;
+//!   it empties all generations before. The position is in it so that the truncate that another partition
+//!   brings later, even after a restart, is known to be the same.
+//! - A value that the database did not send and the old row does not hold is written as the placeholder
+//!   `unchanged`.
 //!
-//! Bytes go to a buffer a file, from there to the file, and with a flush to the disk. Marks say how long the files were then;
-//! recovery cuts what lies behind. So after any crash the files are what they would be without it.
+//! Bytes go to a buffer a file, from there to the file, and with a flush to the disk. Marks say how long the
+//! files were then; recovery cuts what lies behind. So after any crash the files are what they would be
+//! without it.
 
 mod file;
 mod fold;
@@ -47,7 +52,8 @@ pub const UNCHANGED: &str = "__list_sync_unchanged__";
 /// How files are named and written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
-    /// Path without `_insert.csv`; `{table}`, `{schema}`, `{topic}` and `{source}` (the topic's part before the first dot) stand for names.
+    /// Path without `_insert.csv`; `{table}`, `{schema}`, `{topic}` and `{source}` (the topic's part before
+    /// the first dot) stand for names.
     pub path: String,
     /// Told from other writers of the same path by this; behind the path.
     pub id: Option<String>,
@@ -61,7 +67,8 @@ pub struct Settings {
     pub rotate_bytes: Option<u64>,
     /// A generation with so many rows after a flush is finished; counted from a restart anew.
     pub rotate_rows: Option<u64>,
-    /// A generation so many seconds after its first row is finished at the next flush; counted from a restart anew.
+    /// A generation so many seconds after its first row is finished at the next flush; counted from a restart
+    /// anew.
     pub rotate_secs: Option<u64>,
 }
 
@@ -88,7 +95,9 @@ impl Default for Settings {
 ///
 /// let mut sink = CsvSink::new(Settings { path: "out/{table}".into(), ..Settings::default() })?;
 /// sink.recover(&BTreeMap::new())?;
-/// // for each batch: if sink.prepare(channel, &batch)? { save(sink.flush()?) }; sink.write(channel, &batch)?;
+/// // for each batch:
+/// //     if sink.prepare(channel, &batch)? { save(sink.flush()?) };
+/// //     sink.write(channel, &batch)?;
 /// // from time to time: save(sink.flush()?)
 /// # Ok::<(), list_sync::Error>(())
 /// ```
@@ -107,7 +116,8 @@ pub struct CsvSink {
     prepared: HashMap<String, plan::Plan>,
     /// Generations whose files were taken away; they go when their rows are in the next ones.
     replaced: Vec<(usize, generation::Generation)>,
-    /// Files that were written before and are not there any more, by channel: they keep their number from being used again.
+    /// Files that were written before and are not there any more, by channel: they keep their number from
+    /// being used again.
     gone: BTreeMap<String, Marks>,
     /// Folders whose entries changed since the last flush.
     folders: BTreeSet<PathBuf>,

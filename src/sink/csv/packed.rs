@@ -10,7 +10,8 @@ pub(super) struct Stored {
     pub chain: u32,
     pub shape: u32,
     pub position: Option<Position>,
-    /// For each column a byte that tells NULL, text and unknown apart; before a text its length, behind that the text.
+    /// For each column a byte that tells NULL, text and unknown apart; before a text its length, behind that
+    /// the text.
     pub fields: Box<[u8]>,
 }
 
@@ -164,7 +165,8 @@ impl Told {
         let Some(columns) = shapes.get(row.shape) else { return false };
         let told = columns.iter().zip(fields(&row.fields)).filter(|(_, field)| *field != Field::Unknown);
         let before = self.columns.len();
-        let added: Vec<String> = told.map(|(name, _)| name).filter(|name| !self.columns.contains(name)).cloned().collect();
+        let added: Vec<String> =
+            told.map(|(name, _)| name).filter(|name| !self.columns.contains(name)).cloned().collect();
         self.columns.extend(added);
         self.columns.len() > before
     }
@@ -177,7 +179,9 @@ pub(super) fn complete(row: &mut Stored, previous: &Stored, shapes: &mut Shapes)
         return;
     }
     let (Some(own), Some(old)) = (shapes.get(row.shape), shapes.get(previous.shape)) else { return };
-    let before = |name: &String| old.iter().position(|other| other == name).and_then(|place| fields(&previous.fields).nth(place));
+    let before = |name: &String| {
+        old.iter().position(|other| other == name).and_then(|place| fields(&previous.fields).nth(place))
+    };
     let mut out = Vec::new();
     for (name, field) in own.iter().zip(fields(&row.fields)) {
         put(if field == Field::Unknown { before(name).unwrap_or(field) } else { field }, &mut out);

@@ -42,7 +42,8 @@ impl Template {
         let mut rest = path;
         while let Some((text, tail)) = rest.split_once('{') {
             let Some((name, tail)) = tail.split_once('}') else {
-                return Err(Error::usage(format!("the path {path:?} has a brace that is not closed")).hint(PLACEHOLDERS));
+                return Err(Error::usage(format!("the path {path:?} has a brace that is not closed"))
+                    .hint(PLACEHOLDERS));
             };
             pieces.push(Piece::Text(text.to_owned()));
             pieces.push(match name {
@@ -50,7 +51,12 @@ impl Template {
                 "schema" => Piece::Schema,
                 "topic" => Piece::Topic,
                 "source" => Piece::Source,
-                _ => return Err(Error::usage(format!("the path {path:?} has an unknown placeholder {{{name}}}")).hint(PLACEHOLDERS)),
+                _ => {
+                    return Err(Error::usage(format!(
+                        "the path {path:?} has an unknown placeholder {{{name}}}"
+                    ))
+                    .hint(PLACEHOLDERS));
+                }
             });
             rest = tail;
         }
@@ -80,7 +86,8 @@ impl Template {
         out + &self.suffix
     }
 
-    /// Whether a file with this stem, in which the rows of `table` stand, is one of ours. The file does not tell the schema.
+    /// Whether a file with this stem, in which the rows of `table` stand, is one of ours. The file does not
+    /// tell the schema.
     pub fn is_stem_of(&self, stem: &str, channel: &str, table: &str) -> bool {
         if self.pieces.iter().any(|piece| matches!(piece, Piece::Schema)) {
             return stem.ends_with(&self.suffix);
@@ -128,7 +135,9 @@ pub(super) fn file_name(stem: &str, side: Side, number: u32) -> String {
 pub(super) fn parse_file_name(path: &str) -> Option<(&str, Side, u32)> {
     let name = path.strip_suffix(".csv")?;
     let (name, number) = match name.rsplit_once('.') {
-        Some((name, digits)) if digits.len() >= 4 && digits.bytes().all(|byte| byte.is_ascii_digit()) => (name, digits.parse().ok()?),
+        Some((name, digits)) if digits.len() >= 4 && digits.bytes().all(|byte| byte.is_ascii_digit()) => {
+            (name, digits.parse().ok()?)
+        }
         _ => (name, 1),
     };
     if let Some(stem) = name.strip_suffix("_insert") {
@@ -150,13 +159,19 @@ pub struct Part {
     pub path: PathBuf,
 }
 
-/// The files of `PATH`, of all ids and generations: by id, then generation, inserts before deletes. A folder that is not there has none.
+/// The files of `PATH`, of all ids and generations: by id, then generation, inserts before deletes. A folder
+/// that is not there has none.
 pub fn list(stem: &Path) -> Result<Vec<Part>> {
     // A path may end in "/": then the files have no name before `_insert`.
-    let whole = stem.to_str().ok_or_else(|| Error::stop(format!("the path \"{}\" is not UTF-8", stem.display())))?;
-    let (folder, name) = whole.rsplit_once('/').map_or((".", whole), |(folder, name)| (if folder.is_empty() { "/" } else { folder }, name));
+    let whole =
+        stem.to_str().ok_or_else(|| Error::stop(format!("the path \"{}\" is not UTF-8", stem.display())))?;
+    let (folder, name) = whole
+        .rsplit_once('/')
+        .map_or((".", whole), |(folder, name)| (if folder.is_empty() { "/" } else { folder }, name));
     let folder = Path::new(folder);
-    let unreadable = |cause: std::io::Error| Error::stop(format!("cannot read the folder \"{}\"", folder.display())).cause(cause);
+    let unreadable = |cause: std::io::Error| {
+        Error::stop(format!("cannot read the folder \"{}\"", folder.display())).cause(cause)
+    };
     let entries = match std::fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -181,7 +196,8 @@ pub fn list(stem: &Path) -> Result<Vec<Part>> {
     Ok(parts)
 }
 
-/// `PATH` of a table's files as a sink with this `path` names them, without a writer's id: what [`list`] looks for.
+/// `PATH` of a table's files as a sink with this `path` names them, without a writer's id: what [`list`]
+/// looks for.
 pub fn stem(path: &str, channel: &str, table: &Table) -> Result<PathBuf> {
     Template::parse(path, None).map(|template| PathBuf::from(template.stem(channel, table)))
 }
@@ -195,7 +211,10 @@ mod tests {
     fn templates() {
         let table = Table { schema: "public".into(), name: "../a/b\0é".into(), ..Table::default() };
         let template = Template::parse("out/{source}/{schema}.{table}-{topic}", Some("7")).unwrap();
-        assert_eq!(template.stem("shop.public.x", &table), "out/shop/public.%2E%2E%2Fa%2Fb%00é-shop.public.x_7");
+        assert_eq!(
+            template.stem("shop.public.x", &table),
+            "out/shop/public.%2E%2E%2Fa%2Fb%00é-shop.public.x_7"
+        );
         for path in ["out/{tabel}", "out/{table"] {
             let error = Template::parse(path, None).unwrap_err();
             assert_eq!(error.exit_code(), 2, "{error}");
@@ -206,7 +225,10 @@ mod tests {
     fn names_there_and_back() {
         for side in [Side::Insert, Side::Delete, Side::Both] {
             for number in [1, 2, 9_999, 10_000] {
-                assert_eq!(parse_file_name(&file_name("out/a.b_1", side, number)), Some(("out/a.b_1", side, number)));
+                assert_eq!(
+                    parse_file_name(&file_name("out/a.b_1", side, number)),
+                    Some(("out/a.b_1", side, number))
+                );
             }
         }
         assert_eq!(file_name("out/test", Side::Insert, 2), "out/test_insert.0002.csv");

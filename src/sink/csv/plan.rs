@@ -83,7 +83,11 @@ impl CsvSink {
             self.plan.routes.push(route);
         }
         if left_out > 0 {
-            tracing::warn!(channel, rows = left_out, "left out rows that a truncate in the files already empties");
+            tracing::warn!(
+                channel,
+                rows = left_out,
+                "left out rows that a truncate in the files already empties"
+            );
         }
         Ok(waits)
     }
@@ -141,8 +145,15 @@ impl CsvSink {
             .hint("set include = [\"schema\"] in the source, or write {topic} in the path"));
         }
         // Rows of two tables could not be told apart in the files.
-        if let Some(other) = self.chains.iter().find(|other| other.stem == *stem && other.table == table.name && other.channel != channel) {
-            let fact = format!("tables {:?} of {channel:?} and of {:?} would share the files \"{stem}\"", table.name, other.channel);
+        if let Some(other) = self
+            .chains
+            .iter()
+            .find(|other| other.stem == *stem && other.table == table.name && other.channel != channel)
+        {
+            let fact = format!(
+                "tables {:?} of {channel:?} and of {:?} would share the files \"{stem}\"",
+                table.name, other.channel
+            );
             return Err(Error::stop(fact).hint("write {source}, {schema} or {topic} in the sink's path"));
         }
         self.keep_schemas_apart(chain, channel, table)?;
@@ -159,8 +170,13 @@ impl CsvSink {
             return Ok(());
         }
         let (first, second) = (format!("{schema}.{}", table.name), table.qualified_name());
-        Err(Error::stop(format!("tables {first:?} and {second:?} of topic {channel:?} would share the files \"{stem}\"")).hint(
-            "write {schema} in the sink's path, and give the sink a new group, so that it writes all files from the start of the topic",
+        Err(Error::stop(format!(
+            "tables {first:?} and {second:?} of topic {channel:?} would share the \
+            files \"{stem}\""
+        ))
+        .hint(
+            "write {schema} in the sink's path, and give the sink a new group, so that it writes all files \
+             from the start of the topic",
         ))
     }
 
@@ -191,7 +207,8 @@ impl CsvSink {
         let chain = &mut self.chains[chain];
         let number = self.numbers.entry(chain.stem.clone()).or_insert(0);
         *number += 1;
-        // The first one takes all rows, also those of partitions that lag behind the one whose row came first.
+        // The first one takes all rows, also those of partitions that lag behind the one whose row came
+        // first.
         let is_first = chain.generations.is_empty() && chain.truncated.is_none();
         let start = if is_first { Position::START } else { start };
         chain.generations.push(Generation::new(*number, start));
@@ -201,7 +218,8 @@ impl CsvSink {
     /// Makes sure that the generation has the files this operation needs, and that none of them is another's.
     fn plan_files(&mut self, chain: usize, generation: usize, batch: &Batch, row: &Row) -> Result<()> {
         let table = batch.table(row);
-        let sent = table.columns.iter().zip(batch.identity(row)).filter(|(_, cell)| cell.kind != Kind::Missing);
+        let sent =
+            table.columns.iter().zip(batch.identity(row)).filter(|(_, cell)| cell.kind != Kind::Missing);
         let old = sent.map(|(column, _)| column.name.clone()).collect();
         let chain = &mut self.chains[chain];
         let before = chain.generations[generation].slots().count();

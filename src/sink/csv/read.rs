@@ -78,16 +78,20 @@ impl Reader {
 
     /// As [`Reader::open`], but reads no more than `bytes`.
     pub fn open_part(path: &Path, bytes: u64) -> Result<Option<Self>> {
-        let file = File::open(path).map_err(|cause| Error::stop(format!("cannot open \"{}\"", path.display())).cause(cause))?;
+        let file = File::open(path)
+            .map_err(|cause| Error::stop(format!("cannot open \"{}\"", path.display())).cause(cause))?;
         let input = BufReader::with_capacity(128 * 1024, file.take(bytes));
-        let mut reader = Self { path: path.to_owned(), input, columns: Vec::new(), record: Record::default() };
+        let mut reader =
+            Self { path: path.to_owned(), input, columns: Vec::new(), record: Record::default() };
         if !reader.read()? {
             return Ok(None);
         }
-        let names =
-            (0..reader.record.fields.len()).map(|place| reader.record.field(place).map(|name| String::from_utf8_lossy(name).into_owned()));
+        let names = (0..reader.record.fields.len())
+            .map(|place| reader.record.field(place).map(|name| String::from_utf8_lossy(name).into_owned()));
         match names.collect::<Option<Vec<_>>>().as_deref() {
-            Some([action, table, columns @ ..]) if action == "action" && table == "table" => reader.columns = columns.to_vec(),
+            Some([action, table, columns @ ..]) if action == "action" && table == "table" => {
+                reader.columns = columns.to_vec()
+            }
             _ => return Err(reader.malformed("it does not begin with the header action,table,…")),
         }
         Ok(Some(reader))
@@ -125,7 +129,9 @@ impl Reader {
         loop {
             let start = raw.len();
             let read = self.input.read_until(b'\n', raw);
-            let bytes = read.map_err(|cause| Error::stop(format!("cannot read \"{}\"", self.path.display())).cause(cause))?;
+            let bytes = read.map_err(|cause| {
+                Error::stop(format!("cannot read \"{}\"", self.path.display())).cause(cause)
+            })?;
             if bytes == 0 && start == 0 {
                 return Ok(false);
             }
@@ -218,7 +224,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn there_and_back(fields in prop::collection::vec(prop::option::of("[a-c\",\\r\\n]{0,6}"), 1..6), any: Vec<u8>) {
+        fn there_and_back(
+            fields in prop::collection::vec(prop::option::of("[a-c\",\\r\\n]{0,6}"), 1..6),
+            any: Vec<u8>,
+        ) {
             let mut raw = Vec::new();
             for (place, field) in fields.iter().enumerate() {
                 if place > 0 {
@@ -229,7 +238,8 @@ mod tests {
                 }
             }
             raw.push(b'\n');
-            let expected: Vec<_> = fields.iter().map(|field| field.as_ref().map(|text| text.as_bytes().to_vec())).collect();
+            let expected: Vec<_> =
+                fields.iter().map(|field| field.as_ref().map(|text| text.as_bytes().to_vec())).collect();
             prop_assert_eq!(split(&raw), Some(expected));
             split(&any);
         }

@@ -1,4 +1,5 @@
-//! Taking files over at a start: what lies behind a mark is cut, and what is open for more rows is read off the files themselves.
+//! Taking files over at a start: what lies behind a mark is cut, and what is open for more rows is read off
+//! the files themselves.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -103,7 +104,10 @@ fn take_over(sink: &mut CsvSink, marked: &Marked) -> Result<Step> {
         (Taken::Held, _) => Err(held(path)),
         (Taken::Short(bytes), _) => Err(short(path, bytes, length)),
         (Taken::Absent, _) if length > 0 => {
-            tracing::info!(file = path, "a file that was written before is not there any more; the next one is started");
+            tracing::info!(
+                file = path,
+                "a file that was written before is not there any more; the next one is started"
+            );
             // Named until one with a higher number holds rows: numbers are never used twice.
             sink.gone.entry(channel.to_owned()).or_default().insert(path.to_owned(), length);
             Ok(Step::Gone)
@@ -113,7 +117,8 @@ fn take_over(sink: &mut CsvSink, marked: &Marked) -> Result<Step> {
             adopt(sink, marked, file, described)?;
             Ok(Step::Done)
         }
-        // The crash came between the first bytes and the flush after them: the file goes, so that no later marks must name it.
+        // The crash came between the first bytes and the flush after them: the file goes, so that no later
+        // marks must name it.
         (Taken::Locked(_), None) if length == 0 => {
             std::fs::remove_file(path).map_err(|cause| failure("remove", path, cause))?;
             Ok(Step::Done)
@@ -134,7 +139,9 @@ fn describe(path: &str, length: u64) -> Result<Option<Described>> {
 /// Makes the file part of its table's generations.
 fn adopt(sink: &mut CsvSink, marked: &Marked, mut file: Appended, described: Described) -> Result<()> {
     let Described { table, mut columns, truncated } = described;
-    if sink.settings.split == (marked.side == Side::Both) || sink.settings.position && columns.pop().as_deref() != Some("position") {
+    if sink.settings.split == (marked.side == Side::Both)
+        || sink.settings.position && columns.pop().as_deref() != Some("position")
+    {
         // Written with other settings: it is finished as it is.
         return Ok(());
     }
@@ -146,10 +153,13 @@ fn adopt(sink: &mut CsvSink, marked: &Marked, mut file: Appended, described: Des
     let chain = sink.chain_of_stem(marked.channel, marked.stem.to_owned(), &table);
     let chain = &mut sink.chains[chain];
     chain.truncated = chain.truncated.max(truncated);
-    let place = chain.generations.binary_search_by_key(&marked.number, |generation| generation.number).unwrap_or_else(|place| {
-        chain.generations.insert(place, Generation::new(marked.number, Position::START));
-        place
-    });
+    let place = chain
+        .generations
+        .binary_search_by_key(&marked.number, |generation| generation.number)
+        .unwrap_or_else(|place| {
+            chain.generations.insert(place, Generation::new(marked.number, Position::START));
+            place
+        });
     let generation = &mut chain.generations[place];
     generation.start = generation.start.max(truncated.unwrap_or(Position::START));
     let slot = Some(Slot { columns, file, marked: true });
@@ -161,7 +171,8 @@ fn adopt(sink: &mut CsvSink, marked: &Marked, mut file: Appended, described: Des
     Ok(())
 }
 
-/// Generations behind a truncate start at its position at the earliest; and what lies in the folders counts as used.
+/// Generations behind a truncate start at its position at the earliest; and what lies in the folders counts
+/// as used.
 fn order(sink: &mut CsvSink) -> Result<()> {
     let mut parts: HashMap<String, Vec<Part>> = HashMap::new();
     for (stem, number) in &mut sink.numbers {
@@ -181,15 +192,16 @@ fn order(sink: &mut CsvSink) -> Result<()> {
     Ok(())
 }
 
-/// The newest truncate of a chain, in a file that is open for more or in one that is finished, and its generation. Truncates come
-/// in rising order, so the first one from the end is the newest.
+/// The newest truncate of a chain, in a file that is open for more or in one that is finished, and its
+/// generation. Truncates come in rising order, so the first one from the end is the newest.
 fn newest_truncate(chain: &Chain, parts: &[Part]) -> Option<(u32, Position)> {
     let open = chain.generations.iter().filter(|generation| generation.start > Position::START);
     let open = open.map(|generation| (generation.number, generation.start)).max();
     let newest = chain.generations.last().map_or(0, |generation| generation.number);
     let after = open.map_or(0, |(number, _)| number);
     for part in parts.iter().rev().filter(|part| part.number > after && part.number < newest) {
-        if let Ok(Some(Described { table, truncated: Some(truncated), .. })) = describe(&part.path.to_string_lossy(), u64::MAX)
+        if let Ok(Some(Described { table, truncated: Some(truncated), .. })) =
+            describe(&part.path.to_string_lossy(), u64::MAX)
             && table == chain.table
         {
             return Some((part.number, truncated));

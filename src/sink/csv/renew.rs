@@ -1,7 +1,9 @@
-//! Files that were taken away while they were written: the next generation goes on with what no marks name yet.
+//! Files that were taken away while they were written: the next generation goes on with what no marks name
+//! yet.
 //!
-//! A new file must be named by saved marks before it is made. So this takes two flushes: the first names the next files, beside the lengths that
-//! were saved last; the second writes what waits. In between nothing counts that was not saved before.
+//! A new file must be named by saved marks before it is made. So this takes two flushes: the first names the
+//! next files, beside the lengths that were saved last; the second writes what waits. In between nothing
+//! counts that was not saved before.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -15,7 +17,8 @@ use crate::Result;
 use crate::sink::Marks;
 
 impl CsvSink {
-    /// Begins the next generation for each one with a file that is lost, and for those behind it, so that their order stays; true if there is one.
+    /// Begins the next generation for each one with a file that is lost, and for those behind it, so that
+    /// their order stays; true if there is one.
     pub(super) fn replace_lost(&mut self) -> Result<bool> {
         for chain in 0..self.chains.len() {
             let is_lost = |generation: &Generation| generation.slots().any(|slot| slot.file.is_lost());
@@ -66,7 +69,12 @@ impl CsvSink {
         let mut marks = self.marks_of_the_gone();
         for (place, generation) in &self.replaced {
             let files = marks.entry(self.chains[*place].channel.clone()).or_default();
-            files.extend(generation.slots().filter(|slot| slot.marked).map(|slot| (slot.file.path.clone(), slot.file.marked())));
+            files.extend(
+                generation
+                    .slots()
+                    .filter(|slot| slot.marked)
+                    .map(|slot| (slot.file.path.clone(), slot.file.marked())),
+            );
         }
         for chain in &mut self.chains {
             let files = marks.entry(chain.channel.clone()).or_default();
@@ -89,13 +97,16 @@ impl CsvSink {
     pub(super) fn marks_of_the_gone(&mut self) -> BTreeMap<String, Marks> {
         let mut highest: BTreeMap<&str, u32> = BTreeMap::new();
         for chain in &self.chains {
-            let with_rows = chain.generations.iter().filter(|known| known.slots().any(|slot| slot.file.marked() > 0));
+            let with_rows =
+                chain.generations.iter().filter(|known| known.slots().any(|slot| slot.file.marked() > 0));
             let number = with_rows.map(|generation| generation.number).max().unwrap_or(0);
             let known = highest.entry(chain.stem.as_str()).or_insert(0);
             *known = number.max(*known);
         }
-        let is_needed =
-            |path: &String| parse_file_name(path).is_some_and(|(stem, _, number)| highest.get(stem).is_none_or(|known| *known < number));
+        let is_needed = |path: &String| {
+            parse_file_name(path)
+                .is_some_and(|(stem, _, number)| highest.get(stem).is_none_or(|known| *known < number))
+        };
         for files in self.gone.values_mut() {
             files.retain(|path, _| is_needed(path));
         }

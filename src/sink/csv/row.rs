@@ -1,8 +1,10 @@
-//! Rows as CSV: RFC 4180 with `\n`, NULL an empty unquoted field, an empty string `""`, as PostgreSQL's `COPY … CSV` reads and writes it.
+//! Rows as CSV: RFC 4180 with `\n`, NULL an empty unquoted field, an empty string `""`, as PostgreSQL's `COPY
+//! … CSV` reads and writes it.
 
 use crate::change::{Batch, Cell, Kind, Position, Row};
 
-/// Appends a text as a field: in quotes if it is empty or holds a comma, quote or line end. Spaces are part of a field and need none.
+/// Appends a text as a field: in quotes if it is empty or holds a comma, quote or line end. Spaces are part
+/// of a field and need none.
 pub(super) fn write_field(text: &[u8], out: &mut Vec<u8>) {
     if text.is_empty() {
         out.extend_from_slice(b"\"\"");
@@ -60,7 +62,8 @@ pub(super) fn write_header(columns: &[String], position: bool, out: &mut Vec<u8>
 pub(super) struct RowStyle {
     /// The table's name as a field.
     pub table: Vec<u8>,
-    /// What stands for a value that is not known; without quotes, which tells it from a value of the same text.
+    /// What stands for a value that is not known; without quotes, which tells it from a value of the same
+    /// text.
     pub unchanged: Vec<u8>,
     /// Whether the row's position is its last field.
     pub position: bool,
@@ -86,7 +89,8 @@ impl RowStyle {
         self.end(row, out);
     }
 
-    /// The old row; for each column of the file its place in the table, `None` where the table has no such column.
+    /// The old row; for each column of the file its place in the table, `None` where the table has no such
+    /// column.
     pub fn write_delete(&self, batch: &Batch, row: &Row, places: &[Option<u32>], out: &mut Vec<u8>) {
         out.extend_from_slice(b"D,");
         out.extend_from_slice(&self.table);
@@ -115,7 +119,9 @@ impl RowStyle {
         let text = batch.text(cell);
         match cell.kind {
             Kind::Missing | Kind::Null => {}
-            Kind::Literal | Kind::Text if text.len() == self.unchanged.len() => self.write_same_length(text, cell.kind, out),
+            Kind::Literal | Kind::Text if text.len() == self.unchanged.len() => {
+                self.write_same_length(text, cell.kind, out)
+            }
             // Digits, `true` or `false`: nothing to quote.
             Kind::Literal => out.extend_from_slice(text),
             Kind::Text => write_field(text, out),

@@ -21,7 +21,8 @@ impl CsvSink {
     /// Writes the rows of the batch that was prepared.
     pub(super) fn write_batch(&mut self, batch: &Batch) -> Result<()> {
         if self.plan.routes.len() != batch.rows().len() {
-            return Err(Error::stop("a batch was to be written that was not prepared").hint("report this: it is a fault of list_sync"));
+            return Err(Error::stop("a batch was to be written that was not prepared")
+                .hint("report this: it is a fault of list_sync"));
         }
         let before = self.buffered_by_plan();
         let split = self.settings.split;
@@ -31,7 +32,14 @@ impl CsvSink {
             }
             let target = &self.plan.targets[route as usize];
             let chain = &mut self.chains[target.chain];
-            write_row(&chain.style, &mut chain.generations[target.generation], batch, row, &target.places, split)?;
+            write_row(
+                &chain.style,
+                &mut chain.generations[target.generation],
+                batch,
+                row,
+                &target.places,
+                split,
+            )?;
         }
         let grown = self.buffered_by_plan().saturating_sub(before);
         self.buffered += grown;
@@ -48,7 +56,8 @@ impl CsvSink {
     }
 
     fn buffered_by_plan(&self) -> usize {
-        let generations = self.plan.touched.iter().map(|&(chain, generation)| &self.chains[chain].generations[generation]);
+        let generations =
+            self.plan.touched.iter().map(|&(chain, generation)| &self.chains[chain].generations[generation]);
         generations.flat_map(Generation::slots).map(|slot| slot.file.buffered()).sum()
     }
 
@@ -79,8 +88,9 @@ impl CsvSink {
         if self.open + 2 > OPEN_MAX {
             self.close_oldest()?;
         }
-        for slot in
-            self.chains[chain].generations[generation].slots_mut().filter(|slot| slot.file.has_unwritten() && slot.file.buffered() >= bytes)
+        for slot in self.chains[chain].generations[generation]
+            .slots_mut()
+            .filter(|slot| slot.file.has_unwritten() && slot.file.buffered() >= bytes)
         {
             let (buffered, was_open) = (slot.file.buffered(), slot.file.open_since().is_some());
             slot.file.spill(self.clock, &mut self.folders)?;
@@ -110,7 +120,9 @@ impl CsvSink {
     pub(super) fn sync_all(&mut self) -> Result<()> {
         self.clock += 1;
         self.spill_all()?;
-        for slot in self.chains.iter_mut().flat_map(|chain| &mut chain.generations).flat_map(Generation::slots_mut) {
+        for slot in
+            self.chains.iter_mut().flat_map(|chain| &mut chain.generations).flat_map(Generation::slots_mut)
+        {
             slot.file.sync()?;
         }
         sync_folders(&mut self.folders)
@@ -118,7 +130,14 @@ impl CsvSink {
 }
 
 #[inline]
-fn write_row(style: &RowStyle, generation: &mut Generation, batch: &Batch, row: &Row, places: &[Option<u32>], split: bool) -> Result<()> {
+fn write_row(
+    style: &RowStyle,
+    generation: &mut Generation,
+    batch: &Batch,
+    row: &Row,
+    places: &[Option<u32>],
+    split: bool,
+) -> Result<()> {
     generation.rows += 1;
     generation.started.get_or_insert_with(std::time::Instant::now);
     match row.operation {
@@ -161,5 +180,6 @@ fn slot_buffer<'a>(slot: &'a mut Slot, style: &RowStyle) -> Result<&'a mut Vec<u
 }
 
 fn unmarked() -> Error {
-    Error::stop("a row was to be written to a file that no mark names").hint("report this: it is a fault of list_sync")
+    Error::stop("a row was to be written to a file that no mark names")
+        .hint("report this: it is a fault of list_sync")
 }

@@ -72,7 +72,8 @@ impl Catalog {
     /// Name and type of a table's columns, as the catalog holds them now.
     pub fn columns(&mut self, schema: &str, table: &str) -> Result<Vec<CatalogColumn>> {
         let rows = self.query(&format!(
-            "SELECT COLUMN_NAME, DATA_TYPE, COLUMN_TYPE, GENERATION_EXPRESSION FROM information_schema.COLUMNS \
+            "SELECT COLUMN_NAME, DATA_TYPE, COLUMN_TYPE, GENERATION_EXPRESSION FROM \
+             information_schema.COLUMNS \
              WHERE TABLE_SCHEMA = {} AND TABLE_NAME = {} ORDER BY ORDINAL_POSITION",
             quote(schema),
             quote(table)
@@ -89,7 +90,8 @@ impl Catalog {
     pub fn table(&mut self, schema: &str, name: &str) -> Result<Table> {
         let columns = self.columns(schema, name)?;
         let key_names = self.query(&format!(
-            "SELECT COLUMN_NAME FROM information_schema.STATISTICS WHERE TABLE_SCHEMA = {} AND TABLE_NAME = {} \
+            "SELECT COLUMN_NAME FROM information_schema.STATISTICS WHERE TABLE_SCHEMA = {} AND TABLE_NAME = \
+             {} \
              AND INDEX_NAME = 'PRIMARY' ORDER BY SEQ_IN_INDEX",
             quote(schema),
             quote(name)
@@ -98,7 +100,9 @@ impl Catalog {
             .into_iter()
             .flatten()
             .flatten()
-            .filter_map(|name| columns.iter().position(|column| column.name == name && column.generation != "ROW END"))
+            .filter_map(|name| {
+                columns.iter().position(|column| column.name == name && column.generation != "ROW END")
+            })
             .collect();
         key.sort_unstable();
         let columns = columns.into_iter().map(CatalogColumn::into_column).collect();
@@ -127,7 +131,10 @@ pub(super) struct CatalogColumn {
 impl CatalogColumn {
     /// Integers lose the width that MariaDB and older MySQL print, so that both databases and the log agree.
     fn into_column(self) -> Column {
-        let width = matches!(self.data_type.as_str(), "tinyint" | "smallint" | "mediumint" | "int" | "bigint" | "year");
+        let width = matches!(
+            self.data_type.as_str(),
+            "tinyint" | "smallint" | "mediumint" | "int" | "bigint" | "year"
+        );
         let mut type_name = self.column_type.replace(" zerofill", "");
         if width
             && let (Some(start), Some(end)) = (type_name.find('('), type_name.find(')'))

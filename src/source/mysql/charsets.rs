@@ -28,7 +28,8 @@ impl Charsets {
         let select = |table: &str| {
             format!(
                 "SELECT c.ID, c.CHARACTER_SET_NAME, s.MAXLEN FROM information_schema.{table} c \
-                 JOIN information_schema.CHARACTER_SETS s ON s.CHARACTER_SET_NAME = c.CHARACTER_SET_NAME WHERE c.ID IS NOT NULL"
+                 JOIN information_schema.CHARACTER_SETS s ON s.CHARACTER_SET_NAME = c.CHARACTER_SET_NAME \
+                 WHERE c.ID IS NOT NULL"
             )
         };
         // MariaDB numbers its newer collations in this table alone, as of 10.10.
@@ -59,9 +60,18 @@ impl Charsets {
 
     /// For fuzzing: what a server would have told.
     #[cfg(any(test, feature = "fuzzing"))]
-    pub fn without_server<const N: usize>(names: &[(u64, &str, u16)], converters: [(&str, Charset); N]) -> Self {
-        let names = names.iter().map(|(collation, name, length)| (*collation, ((*name).to_owned(), *length))).collect();
-        Self { names, converters: converters.into_iter().map(|(name, charset)| (name.to_owned(), charset)).collect() }
+    pub fn without_server<const N: usize>(
+        names: &[(u64, &str, u16)],
+        converters: [(&str, Charset); N],
+    ) -> Self {
+        let names = names
+            .iter()
+            .map(|(collation, name, length)| (*collation, ((*name).to_owned(), *length)))
+            .collect();
+        Self {
+            names,
+            converters: converters.into_iter().map(|(name, charset)| (name.to_owned(), charset)).collect(),
+        }
     }
 
     /// How a character set becomes UTF-8, if the server need not be asked.
@@ -75,7 +85,8 @@ impl Charsets {
         }
     }
 
-    /// Lets the server tell how a character set that is not [`Charsets::known`] becomes UTF-8; `None` if that is not built.
+    /// Lets the server tell how a character set that is not [`Charsets::known`] becomes UTF-8; `None` if that
+    /// is not built.
     pub fn converter(&mut self, conn: &mut Conn, address: &Address, name: &str) -> Result<Option<Charset>> {
         let converter = match self.names.values().find(|(known, _)| known == name) {
             Some((_, 1)) => one_byte(conn, address, name)?,
@@ -95,7 +106,8 @@ fn one_byte(conn: &mut Conn, address: &Address, name: &str) -> Result<Option<Cha
     let statement = format!("SELECT HEX(CONVERT(_{name} x'{bytes}' USING utf32))");
     let hex = query(conn, address, &statement)?.into_iter().flatten().next().flatten().unwrap_or_default();
     let (units, _) = hex.as_bytes().as_chunks::<8>();
-    let characters: Option<Vec<char>> = units.iter().map(|unit| character(std::str::from_utf8(unit).ok()?)).collect();
+    let characters: Option<Vec<char>> =
+        units.iter().map(|unit| character(std::str::from_utf8(unit).ok()?)).collect();
     let table: Option<[char; 256]> = characters.and_then(|characters| characters.try_into().ok());
     Ok(table.map(|characters| {
         let low_is_ascii = (0..128).all(|byte| characters[usize::from(byte)] == char::from(byte));
@@ -106,17 +118,25 @@ fn one_byte(conn: &mut Conn, address: &Address, name: &str) -> Result<Option<Cha
 /// Lets the server convert every sequence of up to `length_max` bytes that is one character.
 fn many_bytes(conn: &mut Conn, address: &Address, name: &str, length_max: u16) -> Result<Charset> {
     let bytes = |arguments: &str| format!("CHAR({arguments} USING binary)");
-    let to_utf32 = |from: &str| format!("CAST(CONVERT(CAST({from} AS CHAR CHARACTER SET {name}) USING utf32) AS BINARY)");
+    let to_utf32 = |from: &str| {
+        format!("CAST(CONVERT(CAST({from} AS CHAR CHARACTER SET {name}) USING utf32) AS BINARY)")
+    };
     let mut ask = |from: &str, to: &str, tables: &str| -> Result<Vec<(u32, u32)>> {
         let statement = format!(
             "WITH RECURSIVE d(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM d WHERE n < 255) \
-             SELECT HEX(f), HEX(t) FROM (SELECT {from} AS f, {to} AS t FROM {tables}) AS pairs WHERE LENGTH(t) = 4"
+             SELECT HEX(f), HEX(t) FROM (SELECT {from} AS f, {to} AS t FROM {tables}) AS pairs WHERE \
+             LENGTH(t) = 4"
         );
         let rows = query(conn, address, &statement)?;
         let number = |text: &Option<String>| u32::from_str_radix(text.as_deref()?, 16).ok();
         Ok(rows.iter().filter_map(|row| Some((number(row.first()?)?, number(row.get(1)?)?))).collect())
     };
-    let mut table = ManyBytes { singles: ['\0'; 256], pairs: vec!['\0'; ManyBytes::PAIRS], longer: HashMap::new(), counts_on: false };
+    let mut table = ManyBytes {
+        singles: ['\0'; 256],
+        pairs: vec!['\0'; ManyBytes::PAIRS],
+        longer: HashMap::new(),
+        counts_on: false,
+    };
     let single = bytes("a.n");
     for (byte, code) in ask(&single, &to_utf32(&single), "d a")? {
         // MariaDB makes a question mark of what is no character.
@@ -132,13 +152,15 @@ fn many_bytes(conn: &mut Conn, address: &Address, name: &str, length_max: u16) -
     if length_max == 3 {
         let three = bytes("143, a.n, b.n");
         let found = ask(&three, &to_utf32(&three), "d a CROSS JOIN d b WHERE a.n > 127 AND b.n > 127")?;
-        table.longer = found.into_iter().filter_map(|(bytes, code)| Some((bytes, char::from_u32(code)?))).collect();
+        table.longer =
+            found.into_iter().filter_map(|(bytes, code)| Some((bytes, char::from_u32(code)?))).collect();
     } else if length_max == 4 {
         // The other way round, since there are fewer characters than sequences.
         let utf32 = bytes("0, 0, a.n, b.n");
         let back = format!("CAST(CONVERT(CAST({utf32} AS CHAR CHARACTER SET utf32) USING {name}) AS BINARY)");
         let found = ask(&utf32, &back, "d a CROSS JOIN d b")?;
-        table.longer = found.into_iter().filter_map(|(code, bytes)| Some((bytes, char::from_u32(code)?))).collect();
+        table.longer =
+            found.into_iter().filter_map(|(code, bytes)| Some((bytes, char::from_u32(code)?))).collect();
         table.counts_on = true;
     }
     Ok(Charset::Many(Arc::new(table)))

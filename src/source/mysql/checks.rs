@@ -19,8 +19,10 @@ pub(super) struct Settings {
 impl Settings {
     pub fn read(catalog: &mut Catalog) -> Result<Self> {
         let rows = catalog.query(
-            "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('log_bin', 'binlog_format', 'binlog_row_image', 'binlog_row_metadata', \
-             'binlog_row_value_options', 'gtid_mode', 'server_uuid', 'server_id', 'gtid_binlog_pos', 'version', 'lower_case_table_names', 'log_replica_updates', 'log_slave_updates')",
+            "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('log_bin', 'binlog_format', 'binlog_row_image', \
+             'binlog_row_metadata', \
+             'binlog_row_value_options', 'gtid_mode', 'server_uuid', 'server_id', 'gtid_binlog_pos', \
+             'version', 'lower_case_table_names', 'log_replica_updates', 'log_slave_updates')",
         )?;
         let pairs = rows.into_iter().filter_map(|row| match &row[..] {
             [Some(name), Some(value), ..] => Some((name.to_ascii_lowercase(), value.clone())),
@@ -59,8 +61,8 @@ impl Settings {
             return Ok(());
         }
         let found = if found.is_empty() { "not known to this server" } else { found };
-        let failure =
-            Error::stop(format!("binlog_row_metadata is {found}; the log must name its columns")).hint(metadata_hint(self.dialect));
+        let failure = Error::stop(format!("binlog_row_metadata is {found}; the log must name its columns"))
+            .hint(metadata_hint(self.dialect));
         Err(failure.mended_by(format!("SET {} binlog_row_metadata = FULL", self.scope())))
     }
 
@@ -82,7 +84,9 @@ impl Settings {
         }
         let statement = format!("SET {} {name} = {wanted}", self.scope());
         Err(Error::stop(format!("{name} is {found}, and {wanted} is needed"))
-            .hint(format!("{statement}, put it into my.cnf too, and let the sessions that write connect again"))
+            .hint(format!(
+                "{statement}, put it into my.cnf too, and let the sessions that write connect again"
+            ))
             .mended_by(statement))
     }
 
@@ -111,7 +115,8 @@ impl Settings {
         self.dialect == Dialect::Mariadb || self.get("gtid_mode").eq_ignore_ascii_case("on")
     }
 
-    /// MySQL: `server_uuid`. MariaDB, which has none: `server_id`, which differs between all servers that replicate from one another.
+    /// MySQL: `server_uuid`. MariaDB, which has none: `server_id`, which differs between all servers that
+    /// replicate from one another.
     pub fn identity(&self) -> Identity {
         let name = if self.dialect == Dialect::Mariadb { "server_id" } else { "server_uuid" };
         let product = self.dialect.product().to_ascii_lowercase();
@@ -148,17 +153,26 @@ pub(super) fn log_end(catalog: &mut Catalog) -> Result<End> {
         catalog.query("SHOW MASTER STATUS")?
     } else {
         match catalog.query("SHOW BINARY LOG STATUS") {
-            Err(error) if error.kind() == Kind::Stop => catalog.query("SHOW MASTER STATUS").map_err(|_| error)?,
+            Err(error) if error.kind() == Kind::Stop => {
+                catalog.query("SHOW MASTER STATUS").map_err(|_| error)?
+            }
             answer => answer?,
         }
     };
     let mut values = rows.into_iter().next().unwrap_or_default().into_iter().map(Option::unwrap_or_default);
     let (Some(file), Some(Ok(offset))) = (values.next(), values.next().map(|offset| offset.parse())) else {
-        return Err(
-            Error::stop("the server writes no binary log").hint("put log_bin = binlog under [mysqld] in my.cnf, and restart the server")
-        );
+        return Err(Error::stop("the server writes no binary log")
+            .hint("put log_bin = binlog under [mysqld] in my.cnf, and restart the server"));
     };
-    let mut schemas = || values.next().unwrap_or_default().split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect();
+    let mut schemas = || {
+        values
+            .next()
+            .unwrap_or_default()
+            .split(',')
+            .filter(|name| !name.is_empty())
+            .map(str::to_owned)
+            .collect()
+    };
     let (logged, ignored) = (schemas(), schemas());
     let gtids = if mariadb {
         catalog.text(&format!("SELECT BINLOG_GTID_POS({}, {offset})", quote(&file)))?.unwrap_or_default()
@@ -171,36 +185,67 @@ pub(super) fn log_end(catalog: &mut Catalog) -> Result<End> {
 impl End {
     /// The log holds the schemas of these tables.
     pub fn check_filters(&self, tables: &[(String, String)]) -> Result<()> {
-        let is_logged = |schema: &String| (self.logged.is_empty() || self.logged.contains(schema)) && !self.ignored.contains(schema);
+        let is_logged = |schema: &String| {
+            (self.logged.is_empty() || self.logged.contains(schema)) && !self.ignored.contains(schema)
+        };
         let Some((schema, _)) = tables.iter().find(|(schema, _)| !is_logged(schema)) else { return Ok(()) };
         let option = if self.ignored.contains(schema) { "binlog-ignore-db" } else { "binlog-do-db" };
-        Err(Error::stop(format!("the server does not log database {schema:?} ({option}): its rows would never come"))
-            .hint(format!("correct {option} in my.cnf and restart the server, or leave the tables out with \"!{schema}.*\"")))
+        Err(Error::stop(format!(
+            "the server does not log database {schema:?} ({option}): its rows would never come"
+        ))
+        .hint(format!(
+            "correct {option} in my.cnf and restart the server, or leave the tables out with \"!{schema}.*\""
+        )))
     }
 }
 
-/// A replica logs what it takes over from its source. Who may not ask whether it is one goes without this answer.
+/// A replica logs what it takes over from its source. Who may not ask whether it is one goes without this
+/// answer.
 pub(super) fn check_replica(catalog: &mut Catalog, settings: &Settings) -> Result<()> {
-    let option = if catalog.address.dialect == Dialect::Mariadb { "log_slave_updates" } else { "log_replica_updates" };
-    let ask = if catalog.address.dialect == Dialect::Mariadb { "SHOW ALL SLAVES STATUS" } else { "SHOW REPLICA STATUS" };
+    let option =
+        if catalog.address.dialect == Dialect::Mariadb { "log_slave_updates" } else { "log_replica_updates" };
+    let ask = if catalog.address.dialect == Dialect::Mariadb {
+        "SHOW ALL SLAVES STATUS"
+    } else {
+        "SHOW REPLICA STATUS"
+    };
     let is_off = matches!(settings.get(option).to_ascii_lowercase().as_str(), "off" | "0");
     if !is_off || catalog.query(ask).unwrap_or_default().is_empty() {
         return Ok(());
     }
-    Err(Error::stop(format!("the server is a replica with {option} off: rows that it takes over from its source are not in its log")).hint(
-        format!("put {option} = ON under [mysqld] in my.cnf and restart the server, or read from the server that it replicates from"),
+    Err(Error::stop(format!(
+        "the server is a replica with {option} off: rows that it takes over from its \
+        source are not in its log"
     ))
+    .hint(format!(
+        "put {option} = ON under [mysqld] in my.cnf and restart the server, or read from the server \
+            that it replicates from"
+    )))
 }
 
-/// The user may read the log and the tables. Asked of the grants themselves where they are given directly; roles are the server's to check.
+/// The user may read the log and the tables. Asked of the grants themselves where they are given directly;
+/// roles are the server's to check.
 pub(super) fn check_privileges(catalog: &mut Catalog) -> Result<()> {
-    let grants: String = catalog.query("SHOW GRANTS")?.into_iter().flatten().flatten().collect::<Vec<_>>().join("\n").to_ascii_uppercase();
-    let everywhere = |privilege: &str| grants.lines().any(|grant| grant.contains(privilege) && grant.contains(" ON *.* "));
+    let grants: String = catalog
+        .query("SHOW GRANTS")?
+        .into_iter()
+        .flatten()
+        .flatten()
+        .collect::<Vec<_>>()
+        .join("\n")
+        .to_ascii_uppercase();
+    let everywhere =
+        |privilege: &str| grants.lines().any(|grant| grant.contains(privilege) && grant.contains(" ON *.* "));
     let by_role = grants.lines().any(|grant| !grant.contains(" ON "));
-    if by_role || everywhere("ALL PRIVILEGES") || everywhere("REPLICATION SLAVE") || everywhere("REPLICATION REPLICA") {
+    if by_role
+        || everywhere("ALL PRIVILEGES")
+        || everywhere("REPLICATION SLAVE")
+        || everywhere("REPLICATION REPLICA")
+    {
         return Ok(());
     }
-    let failure = Error::stop(format!("user {:?} lacks the privilege REPLICATION SLAVE", catalog.address.user));
+    let failure =
+        Error::stop(format!("user {:?} lacks the privilege REPLICATION SLAVE", catalog.address.user));
     let account = account(catalog)?;
     let grant = privileges(&catalog.address, &account);
     Err(failure.hint(&grant).mended_by(grant))
@@ -220,7 +265,8 @@ pub(super) fn matching_tables(catalog: &mut Catalog, wanted: &Tables) -> Result<
 
 fn all_tables(catalog: &mut Catalog) -> Result<Vec<(String, String)>> {
     let rows = catalog.query(
-        "SELECT TABLE_SCHEMA, TABLE_NAME FROM information_schema.TABLES WHERE TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED') \
+        "SELECT TABLE_SCHEMA, TABLE_NAME FROM information_schema.TABLES WHERE TABLE_TYPE IN ('BASE TABLE', \
+         'SYSTEM VERSIONED') \
          AND TABLE_SCHEMA NOT IN ('mysql', 'sys', 'information_schema', 'performance_schema') ORDER BY 1, 2",
     )?;
     let pairs = rows.into_iter().filter_map(|row| {
@@ -239,8 +285,10 @@ pub(super) fn check_tables(catalog: &mut Catalog, wanted: &Tables) -> Result<Vec
         return Ok(found);
     }
     let written = wanted.written.join("\", \"");
-    let all: Vec<String> = all_tables(catalog)?.into_iter().map(|(schema, name)| format!("{schema}.{name}")).collect();
-    let near = all.iter().map(|name| (nearness(name, &wanted.written), name)).max_by(|a, b| a.0.total_cmp(&b.0));
+    let all: Vec<String> =
+        all_tables(catalog)?.into_iter().map(|(schema, name)| format!("{schema}.{name}")).collect();
+    let near =
+        all.iter().map(|name| (nearness(name, &wanted.written), name)).max_by(|a, b| a.0.total_cmp(&b.0));
     let hint = match near {
         Some((score, name)) if score > 0.6 => format!("did you mean {name:?}?"),
         _ => format!("create the table, or give user {:?} SELECT on it", catalog.address.user),
@@ -248,28 +296,40 @@ pub(super) fn check_tables(catalog: &mut Catalog, wanted: &Tables) -> Result<Vec
     Err(Error::stop(format!("no table matches \"{written}\"")).hint(hint))
 }
 
-/// MariaDB logs the changes of a table whose row versions are numbered by transactions as statements, whatever `binlog_format` says.
+/// MariaDB logs the changes of a table whose row versions are numbered by transactions as statements,
+/// whatever `binlog_format` says.
 pub(super) fn check_versioning(catalog: &mut Catalog, tables: &[(String, String)]) -> Result<()> {
     if catalog.address.dialect != Dialect::Mariadb {
         return Ok(());
     }
-    let versioned =
-        catalog.query("SELECT TABLE_SCHEMA, TABLE_NAME FROM information_schema.TABLES WHERE TABLE_TYPE = 'SYSTEM VERSIONED'")?;
-    let versioned: Vec<Vec<String>> = versioned.into_iter().map(|row| row.into_iter().flatten().collect()).collect();
-    for (schema, table) in tables.iter().filter(|(schema, table)| versioned.iter().any(|pair| pair[..] == [schema.clone(), table.clone()]))
+    let versioned = catalog.query(
+        "SELECT TABLE_SCHEMA, TABLE_NAME FROM information_schema.TABLES WHERE TABLE_TYPE = \
+            'SYSTEM VERSIONED'",
+    )?;
+    let versioned: Vec<Vec<String>> =
+        versioned.into_iter().map(|row| row.into_iter().flatten().collect()).collect();
+    for (schema, table) in tables
+        .iter()
+        .filter(|(schema, table)| versioned.iter().any(|pair| pair[..] == [schema.clone(), table.clone()]))
     {
         let columns = catalog.columns(schema, table)?;
-        let by_number = |which: &str| columns.iter().find(|column| column.generation == which && column.data_type == "bigint");
+        let by_number = |which: &str| {
+            columns.iter().find(|column| column.generation == which && column.data_type == "bigint")
+        };
         let (Some(start), Some(end)) = (by_number("ROW START"), by_number("ROW END")) else { continue };
         let [name, start, end] = [table, &start.name, &end.name].map(|name| quote_name(name));
         let name = format!("{}.{name}", quote_name(schema));
         return Err(Error::stop(format!(
-            "table \"{schema}.{table}\" is versioned by transaction numbers: MariaDB logs its statements instead of its rows"
+            "table \"{schema}.{table}\" is versioned by transaction numbers: MariaDB logs its statements \
+             instead of its rows"
         ))
         .hint(format!(
-            "leave the table out with \"!{schema}.{table}\", and the source goes on with the others. To take it in again, version it by time, \
-             which removes the earlier rows: SET system_versioning_alter_history = KEEP; ALTER TABLE {name} DROP SYSTEM VERSIONING, DROP PERIOD \
-             FOR SYSTEM_TIME, DROP COLUMN {start}, DROP COLUMN {end}; ALTER TABLE {name} ADD SYSTEM VERSIONING"
+            "leave the table out with \"!{schema}.{table}\", and the source goes on with the others. To \
+             take it in again, version it by time, \
+             which removes the earlier rows: SET system_versioning_alter_history = KEEP; ALTER TABLE {name} \
+             DROP SYSTEM VERSIONING, DROP PERIOD \
+             FOR SYSTEM_TIME, DROP COLUMN {start}, DROP COLUMN {end}; ALTER TABLE {name} ADD SYSTEM \
+             VERSIONING"
         )));
     }
     Ok(())
@@ -277,19 +337,29 @@ pub(super) fn check_versioning(catalog: &mut Catalog, tables: &[(String, String)
 
 fn nearness(name: &str, patterns: &[String]) -> f64 {
     let bare = name.split_once('.').map_or(name, |(_, table)| table);
-    let score = |pattern: &String| strsim::jaro_winkler(if pattern.contains('.') { name } else { bare }, pattern);
+    let score =
+        |pattern: &String| strsim::jaro_winkler(if pattern.contains('.') { name } else { bare }, pattern);
     patterns.iter().map(score).fold(0.0, f64::max)
 }
 
 /// A snapshot is wished for, and a table holds rows already.
-pub(super) fn check_snapshot(catalog: &mut Catalog, tables: &[(String, String)], snapshot: Snapshot) -> Result<()> {
+pub(super) fn check_snapshot(
+    catalog: &mut Catalog,
+    tables: &[(String, String)],
+    snapshot: Snapshot,
+) -> Result<()> {
     if snapshot == Snapshot::Never {
         return Ok(());
     }
     for (schema, name) in tables {
-        if catalog.text(&format!("SELECT 1 FROM {}.{} LIMIT 1", quote_name(schema), quote_name(name)))?.is_some() {
-            return Err(Error::stop(format!("table \"{schema}.{name}\" already holds rows, and snapshots are not built yet"))
-                .hint("set snapshot = \"never\" to stream from now on"));
+        if catalog
+            .text(&format!("SELECT 1 FROM {}.{} LIMIT 1", quote_name(schema), quote_name(name)))?
+            .is_some()
+        {
+            return Err(Error::stop(format!(
+                "table \"{schema}.{name}\" already holds rows, and snapshots are not built yet"
+            ))
+            .hint("set snapshot = \"never\" to stream from now on"));
         }
     }
     Ok(())

@@ -1,4 +1,5 @@
-//! Compressed events: MySQL's `TRANSACTION_PAYLOAD` (zstd) holds events; MariaDB's row and query events (zlib) hold their own last part.
+//! Compressed events: MySQL's `TRANSACTION_PAYLOAD` (zstd) holds events; MariaDB's row and query events
+//! (zlib) hold their own last part.
 
 use std::io::{self, Cursor as Bytes, Read};
 
@@ -59,8 +60,8 @@ fn read_exactly(reader: &mut dyn Read, length: usize, out: &mut Vec<u8>) -> Pars
     if read == length { Ok(()) } else { Err(Malformed) }
 }
 
-/// MariaDB: one byte (1, algorithm, count of length bytes), the length with its highest byte first, then a zlib stream.
-/// <https://mariadb.com/kb/en/query_compressed_event/>
+/// MariaDB: one byte (1, algorithm, count of length bytes), the length with its highest byte first, then a
+/// zlib stream. <https://mariadb.com/kb/en/query_compressed_event/>
 pub(super) fn inflate(bytes: &[u8]) -> Parsed<Vec<u8>> {
     let mut cursor = Cursor::new(bytes);
     let head = cursor.u8()?;
@@ -82,7 +83,8 @@ mod tests {
 
     #[test]
     fn mariadb_compression_is_undone() {
-        let mut zlib = flate2::write::ZlibEncoder::new(vec![0x82, 0x01, 0x2c], flate2::Compression::default());
+        let mut zlib =
+            flate2::write::ZlibEncoder::new(vec![0x82, 0x01, 0x2c], flate2::Compression::default());
         zlib.write_all(&[b'a'; 300]).unwrap();
         assert_eq!(inflate(&zlib.finish().unwrap()), Ok(vec![b'a'; 300]));
     }

@@ -19,7 +19,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const WRITE_TIMEOUT: Duration = Duration::from_mins(1);
 /// Idle time before the kernel asks whether the server is still there, milliseconds.
 const KEEP_ALIVE_MS: u32 = 30_000;
-/// The largest packet that the protocol knows, bytes: a row event can be this long whatever the server's `max_allowed_packet` says.
+/// The largest packet that the protocol knows, bytes: a row event can be this long whatever the server's
+/// `max_allowed_packet` says.
 const PACKET_BYTES_MAX: usize = 1 << 30;
 
 /// Seconds that the server waits for us to take a packet, or to ask: as long as the slowest sink may block.
@@ -28,14 +29,19 @@ const SERVER_WAIT_SECONDS: u32 = 24 * 3600;
 /// How long the server may think about an answer of plain SQL.
 pub(super) const SQL_TIMEOUT: Duration = Duration::from_mins(10);
 
-/// Opens a session in UTC and utf8mb4. `read_timeout`: the longest silence once it is open; until then a server has the time of a connection.
+/// Opens a session in UTC and utf8mb4. `read_timeout`: the longest silence once it is open; until then a
+/// server has the time of a connection.
 pub(super) fn connect(address: &Address, read_timeout: Duration) -> Result<Conn> {
     tls::options_are_known(address)?;
     let mode = Mode::of(address)?;
-    let ssl = if mode == Mode::Disabled || address.is_socket() { None } else { Some(tls::options(address, mode)?) };
+    let ssl =
+        if mode == Mode::Disabled || address.is_socket() { None } else { Some(tls::options(address, mode)?) };
     let wanted = ssl.is_some();
     let mut opened = tls::guarded(address, mode, || Conn::new(options(address, ssl)))?;
-    if wanted && mode == Mode::Preferred && matches!(opened, Err(mysql::Error::DriverError(DriverError::TlsNotSupported))) {
+    if wanted
+        && mode == Mode::Preferred
+        && matches!(opened, Err(mysql::Error::DriverError(DriverError::TlsNotSupported)))
+    {
         opened = Conn::new(options(address, None));
     }
     let conn = opened.map_err(|error| explain(address, error))?;
@@ -43,17 +49,26 @@ pub(super) fn connect(address: &Address, read_timeout: Duration) -> Result<Conn>
     Ok(conn)
 }
 
-/// What our statements rely on, whatever the server's defaults are: how text is written and read, and that no limit ends a long read.
+/// What our statements rely on, whatever the server's defaults are: how text is written and read, and that no
+/// limit ends a long read.
 fn session_settings(dialect: Dialect) -> Vec<String> {
     let limits = match dialect {
-        Dialect::Mariadb => "max_statement_time = 0, idle_transaction_timeout = 0, idle_readonly_transaction_timeout = 0",
+        Dialect::Mariadb => {
+            "max_statement_time = 0, idle_transaction_timeout = 0, idle_readonly_transaction_timeout = 0"
+        }
         _ => "max_execution_time = 0, information_schema_stats_expiry = 0, cte_max_recursion_depth = 1000",
     };
     vec![
         "SET NAMES utf8mb4".to_owned(),
-        "SET SESSION time_zone = '+00:00', sql_mode = 'STRICT_TRANS_TABLES,NO_ENGINE_SUBSTITUTION', autocommit = 1".to_owned(),
-        "SET SESSION sql_select_limit = 18446744073709551615, sql_big_selects = 1, sql_safe_updates = 0".to_owned(),
-        format!("SET SESSION wait_timeout = {SERVER_WAIT_SECONDS}, net_write_timeout = {SERVER_WAIT_SECONDS}, net_read_timeout = 600"),
+        "SET SESSION time_zone = '+00:00', sql_mode = 'STRICT_TRANS_TABLES,NO_ENGINE_SUBSTITUTION', \
+         autocommit = 1"
+            .to_owned(),
+        "SET SESSION sql_select_limit = 18446744073709551615, sql_big_selects = 1, sql_safe_updates = 0"
+            .to_owned(),
+        format!(
+            "SET SESSION wait_timeout = {SERVER_WAIT_SECONDS}, net_write_timeout = \
+            {SERVER_WAIT_SECONDS}, net_read_timeout = 600"
+        ),
         format!("SET SESSION {limits}"),
     ]
 }
@@ -94,19 +109,23 @@ pub(super) fn explain(address: &Address, error: mysql::Error) -> Error {
     }
     let product = address.dialect.product();
     if is_time_out(&error) {
-        return Error::link(format!("{product} at \"{address}\" does not answer"))
-            .hint(format!("check that it is {product} that listens there, and that the network between lets answers through"));
+        return Error::link(format!("{product} at \"{address}\" does not answer")).hint(format!(
+            "check that it is {product} that listens there, and that the network between lets answers through"
+        ));
     }
     match error {
         mysql::Error::MySqlError(server) => explain_server(address, &server),
         mysql::Error::IoError(cause) => unreachable_server(address).cause(cause),
-        mysql::Error::DriverError(cause @ (DriverError::CouldNotConnect(_) | DriverError::ConnectTimeout)) => {
-            unreachable_server(address).cause(cause)
-        }
+        mysql::Error::DriverError(
+            cause @ (DriverError::CouldNotConnect(_) | DriverError::ConnectTimeout),
+        ) => unreachable_server(address).cause(cause),
         mysql::Error::DriverError(DriverError::UnknownAuthPlugin(plugin)) => refused_plugin(address, &plugin),
-        mysql::Error::DriverError(DriverError::TlsNotSupported) => Error::stop(format!("{product} at \"{address}\" offers no TLS"))
-            .hint("set ssl-ca, ssl-cert and ssl-key on the server, or write ?ssl-mode=preferred in the URL"),
-        other => Error::link(format!("the connection to {product} at \"{address}\" broke")).cause(other.to_string()),
+        mysql::Error::DriverError(DriverError::TlsNotSupported) => Error::stop(format!(
+            "{product} at \"{address}\" offers no TLS"
+        ))
+        .hint("set ssl-ca, ssl-cert and ssl-key on the server, or write ?ssl-mode=preferred in the URL"),
+        other => Error::link(format!("the connection to {product} at \"{address}\" broke"))
+            .cause(other.to_string()),
     }
 }
 
@@ -143,11 +162,14 @@ fn explain_tls(address: &Address, failure: &rustls::Error) -> Option<Error> {
 
 fn unreachable_server(address: &Address) -> Error {
     let product = address.dialect.product();
-    Error::link(format!("{product} at \"{address}\" cannot be reached"))
-        .hint(format!("check that {product} listens on {}:{} and that no firewall is in between", address.host, address.port))
+    Error::link(format!("{product} at \"{address}\" cannot be reached")).hint(format!(
+        "check that {product} listens on {}:{} and that no firewall is in between",
+        address.host, address.port
+    ))
 }
 
-/// MySQL asks a user that it does not know for a plugin picked at random, so that nobody learns which users there are.
+/// MySQL asks a user that it does not know for a plugin picked at random, so that nobody learns which users
+/// there are.
 fn refused_plugin(address: &Address, plugin: &str) -> Error {
     let (product, user) = (address.dialect.product(), &address.user);
     let (wanted, known) = match address.dialect {
@@ -158,8 +180,14 @@ fn refused_plugin(address: &Address, plugin: &str) -> Error {
         Dialect::Mariadb => format!("ALTER USER '{user}'@'%' IDENTIFIED VIA {wanted} USING PASSWORD('…')"),
         _ => format!("ALTER USER '{user}'@'%' IDENTIFIED WITH {wanted} BY '…'"),
     };
-    Error::stop(format!("{product} does not know user {user:?}, or asks it for the plugin {plugin:?}, and list_sync knows {known}"))
-        .hint(format!("check the user's name in the URL, and SELECT user, host, plugin FROM mysql.user; then: {change}"))
+    Error::stop(format!(
+        "{product} does not know user {user:?}, or asks it for the plugin {plugin:?}, and \
+        list_sync knows {known}"
+    ))
+    .hint(format!(
+        "check the user's name in the URL, and SELECT user, host, plugin FROM mysql.user; \
+            then: {change}"
+    ))
 }
 
 /// The error that a server ends a stream of its log with.
@@ -168,15 +196,23 @@ pub(super) const LOG_REFUSED: u16 = 1236;
 /// What error 1236 says: the server cannot send its log.
 fn explain_log(address: &Address, message: &str, said: String) -> Error {
     let says = |words: &[&str]| words.iter().any(|word| message.to_ascii_lowercase().contains(word));
-    if says(&["purged", "could not find first log", "could not find gtid state", "not in the master's binlog"]) {
+    if says(&[
+        "purged",
+        "could not find first log",
+        "could not find gtid state",
+        "not in the master's binlog",
+    ]) {
         return Error::stop("the server's binary log no longer holds what comes next")
             .hint(format!("{PURGED}; next time keep the log longer: {}", keep_longer(address.dialect)))
             .cause(said);
     }
     if says(&["impossible position", "position > file size"]) {
-        return Error::stop("the server's binary log is shorter than the saved position: it was reset, or lost its end in a crash")
-            .hint(PURGED)
-            .cause(said);
+        return Error::stop(
+            "the server's binary log is shorter than the saved position: it was reset, or \
+            lost its end in a crash",
+        )
+        .hint(PURGED)
+        .cause(said);
     }
     let hint = if says(&["max_allowed_packet"]) {
         "SET GLOBAL max_allowed_packet = 1073741824 on the server, and start the source again"
@@ -194,29 +230,35 @@ fn explain_server(address: &Address, server: &mysql::MySqlError) -> Error {
     let said = format!("{} says: {}", address.dialect.product(), server.message);
     // MySQL says it under the number of all that ends its log, MariaDB under one of its own.
     if server.message.contains("same server_uuid/server_id") {
-        return Error::stop("another reader has the same server id").hint("give each [[source]] its own name or server_id").cause(said);
+        return Error::stop("another reader has the same server id")
+            .hint("give each [[source]] its own name or server_id")
+            .cause(said);
     }
     match server.code {
-        1045 | 1698 => Error::stop(format!("{} refuses the password of user {user:?}", address.dialect.product()))
-            .hint(format!(
-                "check the URL or password_file; to set it: ALTER USER '{user}'@'%' IDENTIFIED BY '…'; SHOW CREATE USER '{user}'@'%' tells whether \
+        1045 | 1698 => Error::stop(format!(
+            "{} refuses the password of user {user:?}",
+            address.dialect.product()
+        ))
+        .hint(format!(
+            "check the URL or password_file; to set it: ALTER USER '{user}'@'%' IDENTIFIED BY '…'; SHOW \
+                 CREATE USER '{user}'@'%' tells whether \
                  it must come with TLS or a certificate (ssl-cert, ssl-key)"
-            ))
-            .cause(said),
+        ))
+        .cause(said),
         1049 => Error::stop(format!("database {:?} does not exist", address.database))
             .hint(format!("CREATE DATABASE `{}`, or name another one in the URL", address.database)),
-        1044 | 1142 | 1143 | 1227 => {
-            Error::stop(format!("user {user:?} lacks a privilege")).hint(privileges(address, &format!("{}@'%'", quote(user)))).cause(said)
-        }
+        1044 | 1142 | 1143 | 1227 => Error::stop(format!("user {user:?} lacks a privilege"))
+            .hint(privileges(address, &format!("{}@'%'", quote(user))))
+            .cause(said),
         1146 => Error::stop("a table does not exist").cause(said),
         LOG_REFUSED => explain_log(address, &server.message, said),
         // The password has expired; the account is locked.
         1820 | 1862 => Error::stop(format!("the password of user {user:?} has expired"))
             .hint(format!("ALTER USER '{user}'@'%' IDENTIFIED BY '…' PASSWORD EXPIRE NEVER"))
             .cause(said),
-        3118 | 4151 => {
-            Error::stop(format!("the account of user {user:?} is locked")).hint(format!("ALTER USER '{user}'@'%' ACCOUNT UNLOCK")).cause(said)
-        }
+        3118 | 4151 => Error::stop(format!("the account of user {user:?} is locked"))
+            .hint(format!("ALTER USER '{user}'@'%' ACCOUNT UNLOCK"))
+            .cause(said),
         1129 | 1130 => Error::stop(format!("{} lets nobody in from this host", address.dialect.product()))
             .hint(if server.code == 1129 {
                 "FLUSH HOSTS (MySQL 8.4 and later: TRUNCATE performance_schema.host_cache)".to_owned()
@@ -233,11 +275,14 @@ fn explain_server(address: &Address, server: &mysql::MySqlError) -> Error {
 }
 
 /// The way out when the log was purged.
-pub(super) const PURGED: &str = "what is not in the log is lost to the stream: `list_sync position set SOURCE latest --yes` lets it go on from now on, or \
-    give the source another name and set snapshot = \"never\"; the rows that are there must be copied by hand";
+pub(super) const PURGED: &str = "what is not in the log is lost to the stream: `list_sync position set \
+    SOURCE latest --yes` lets it go on from now on, or \
+    give the source another name and set snapshot = \"never\"; the rows that are there must be copied by \
+    hand";
 
 /// The way out when rows are missing in the log.
-pub(super) const BEGIN_AGAIN: &str = "give the source another name and set snapshot = \"never\": it then streams from now on, and the rows that are there must be copied by hand";
+pub(super) const BEGIN_AGAIN: &str = "give the source another name and set snapshot = \"never\": it then \
+    streams from now on, and the rows that are there must be copied by hand";
 
 /// The statement that keeps the log longer.
 pub(super) fn keep_longer(dialect: Dialect) -> &'static str {
@@ -268,9 +313,10 @@ pub(super) fn query(conn: &mut Conn, address: &Address, query: &str) -> Result<V
 fn text(value: mysql::Value) -> Option<String> {
     match value {
         mysql::Value::NULL => None,
-        mysql::Value::Bytes(bytes) => {
-            Some(String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
-        }
+        mysql::Value::Bytes(bytes) => Some(
+            String::from_utf8(bytes)
+                .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()),
+        ),
         other => Some(other.as_sql(true)),
     }
 }
@@ -300,13 +346,18 @@ mod tests {
         let began = Instant::now();
         let error = connect(&address, SQL_TIMEOUT).unwrap_err();
         assert!(began.elapsed() < SQL_TIMEOUT / 10, "{error}");
-        assert!(error.kind() == crate::error::Kind::Link && error.to_string().contains("does not answer"), "{error}");
+        assert!(
+            error.kind() == crate::error::Kind::Link && error.to_string().contains("does not answer"),
+            "{error}"
+        );
     }
 
-    /// What a client answers to a server that asks for a plugin of MariaDB's with these packets, one after the other. The server then refuses it.
+    /// What a client answers to a server that asks for a plugin of MariaDB's with these packets, one after
+    /// the other. The server then refuses it.
     fn answers_to(asked: &'static [&'static [u8]]) -> Vec<usize> {
         const ABILITIES: [u8; 4] = 0x0008_8208_u32.to_le_bytes();
-        let packet = |number: u8, body: &[u8]| [&(body.len() as u32).to_le_bytes()[..3], &[number], body].concat();
+        let packet =
+            |number: u8, body: &[u8]| [&(body.len() as u32).to_le_bytes()[..3], &[number], body].concat();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("mariadb://x:secret@{}/db?ssl-mode=disabled", listener.local_addr().unwrap());
         let server = std::thread::spawn(move || {
@@ -349,6 +400,9 @@ mod tests {
     fn a_server_may_ask_for_a_signature() {
         assert_eq!(answers_to(&[b"\xfeclient_ed25519\0nonce_of_thirty_two_bytes_______"]), [64]);
         // An empty packet asks for the salt; the signature follows the client's own nonce.
-        assert_eq!(answers_to(&[b"\xfeparsec\0nonce_of_thirty_two_bytes_______", b"\x01P\x00salt_of_18_bytes__"]), [0, 96]);
+        assert_eq!(
+            answers_to(&[b"\xfeparsec\0nonce_of_thirty_two_bytes_______", b"\x01P\x00salt_of_18_bytes__"]),
+            [0, 96]
+        );
     }
 }

@@ -65,10 +65,19 @@ impl MysqlDatabase {
     }
 
     /// All rows by the binary protocol, whose floats are whole.
-    fn scan_described(&mut self, table: &Arc<Table>, each: &mut dyn FnMut(&Batch) -> Result<()>) -> Result<()> {
+    fn scan_described(
+        &mut self,
+        table: &Arc<Table>,
+        each: &mut dyn FnMut(&Batch) -> Result<()>,
+    ) -> Result<()> {
         let explain = |error| explain(&self.address, error);
         let names: Vec<String> = table.columns.iter().map(|column| quote_name(&column.name)).collect();
-        let select = format!("SELECT {} FROM {}.{}", names.join(", "), quote_name(&table.schema), quote_name(&table.name));
+        let select = format!(
+            "SELECT {} FROM {}.{}",
+            names.join(", "),
+            quote_name(&table.schema),
+            quote_name(&table.name)
+        );
         let rows = self.conn.exec_iter(select, ()).map_err(explain)?;
         let (mut batch, mut position) = (Batch::default(), Position::START);
         for row in rows {
@@ -82,7 +91,12 @@ impl MysqlDatabase {
                 let value = row.as_ref(place).unwrap_or(&mysql::Value::NULL);
                 batch.add_cell_with(|out| scan::write(column, value, out))?;
             }
-            batch.push(RowHead { operation: Operation::Insert, table: 0, transaction: 0, lsn: 0 }, start, batch.mark(), &mut position);
+            batch.push(
+                RowHead { operation: Operation::Insert, table: 0, transaction: 0, lsn: 0 },
+                start,
+                batch.mark(),
+                &mut position,
+            );
             if batch.is_full() {
                 each(&batch)?;
                 batch.clear();

@@ -45,15 +45,18 @@ impl Measure for MysqlMeasure {
         };
         let logs = self.logs()?;
         let bytes = bytes_behind(&logs, file, *offset).ok_or_else(|| {
-            Error::stop(format!("the server no longer has binary log {file:?}, which was not read to its end")).hint(PURGED)
+            Error::stop(format!(
+                "the server no longer has binary log {file:?}, which was not read to its end"
+            ))
+            .hint(PURGED)
         })?;
         let end = logs.last().map_or_else(String::new, |(file, size)| format!("{file}:{size}"));
         Ok(Distance { bytes, retained_bytes: None, is_read: None, place: format!("{file}:{offset}"), end })
     }
 }
 
-/// Bytes from a place to the end of the newest file, over all files between. A place before the first file's name is known (another server took
-/// over) has all of them before it.
+/// Bytes from a place to the end of the newest file, over all files between. A place before the first file's
+/// name is known (another server took over) has all of them before it.
 fn bytes_behind(logs: &[(String, u64)], file: &str, offset: u64) -> Option<u64> {
     let sum = |logs: &[(String, u64)]| logs.iter().map(|(_, size)| size).sum::<u64>();
     if file.is_empty() {

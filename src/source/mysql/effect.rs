@@ -1,7 +1,8 @@
 //! A statement of the log, seen from the captured tables: it is carried, let pass or refused.
 //!
-//! A statement leaves no row events, so it passes only if it is known to leave captured rows alone. What removes all rows of a table is carried
-//! as a TRUNCATE. DROP and RENAME are definitions: the files keep what they have, and the log says so.
+//! A statement leaves no row events, so it passes only if it is known to leave captured rows alone. What
+//! removes all rows of a table is carried as a TRUNCATE. DROP and RENAME are definitions: the files keep what
+//! they have, and the log says so.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -37,7 +38,8 @@ pub(super) struct Said {
 impl Said {
     pub fn by(query: &Query, of_session: bool) -> Self {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let schemas = query.context.schemas.as_ref().map(|schemas| schemas.iter().map(|schema| text(schema)).collect());
+        let schemas =
+            query.context.schemas.as_ref().map(|schemas| schemas.iter().map(|schema| text(schema)).collect());
         Self { schema: text(query.schema), thread: query.thread, schemas, of_session }
     }
 }
@@ -52,18 +54,28 @@ pub(super) struct Seen {
 }
 
 impl Captured {
-    /// The text of a statement, which is in the character set of its client. What is not valid there becomes U+FFFD.
+    /// The text of a statement, which is in the character set of its client. What is not valid there becomes
+    /// U+FFFD.
     pub fn text_of(&mut self, context: &Context, text: &[u8]) -> Result<String> {
         if text.is_ascii() {
             return Ok(String::from_utf8_lossy(text).into_owned());
         }
-        let name = context.collation.and_then(|collation| self.catalog.charsets.name(collation)).map(|(name, _)| name.to_owned());
-        let charset = name.map(|name| self.catalog.converter(&name)).transpose()?.flatten().unwrap_or(Charset::Utf8);
+        let name = context
+            .collation
+            .and_then(|collation| self.catalog.charsets.name(collation))
+            .map(|(name, _)| name.to_owned());
+        let charset =
+            name.map(|name| self.catalog.converter(&name)).transpose()?.flatten().unwrap_or(Charset::Utf8);
         Ok(charset.text(text).unwrap_or_else(|_| String::from_utf8_lossy(text).into_owned()))
     }
 
     /// What the statement does to captured rows: the table that it empties, nothing, or a reason to stop.
-    pub fn effect(&mut self, statement: &Statement, said: &Said, place: &Place) -> Result<Option<Arc<Table>>> {
+    pub fn effect(
+        &mut self,
+        statement: &Statement,
+        said: &Said,
+        place: &Place,
+    ) -> Result<Option<Arc<Table>>> {
         match statement {
             // MariaDB calls every CREATE OR REPLACE one of its session.
             Statement::Empties(_) if said.of_session => {}
@@ -85,7 +97,8 @@ impl Captured {
             Statement::RemovesSchema(schema) => {
                 let schema = self.folded(schema);
                 if self.has_captured(&schema) {
-                    tracing::error!(source = self.source, schema, at = %place, "DROP DATABASE of captured tables: their files keep the rows");
+                    tracing::error!(source = self.source, schema, at = %place, "DROP DATABASE of captured \
+                        tables: their files keep the rows");
                 }
             }
             Statement::Temporary { made, tables } => {
@@ -118,10 +131,13 @@ impl Captured {
 
     /// Schema and name of a table in a statement.
     fn full(&self, name: &Name, said: &Said, place: &Place) -> Result<(String, String)> {
-        let (schema, table) = (self.folded(name.schema.as_deref().unwrap_or(&said.schema)), self.folded(&name.table));
+        let (schema, table) =
+            (self.folded(name.schema.as_deref().unwrap_or(&said.schema)), self.folded(&name.table));
         if schema.contains('\u{fffd}') || table.contains('\u{fffd}') {
-            return Err(Error::stop(format!("the name of a table in the statement at {place} is not valid in its client's character set"))
-                .hint(BEGIN_AGAIN));
+            return Err(Error::stop(format!(
+                "the name of a table in the statement at {place} is not valid in its client's character set"
+            ))
+            .hint(BEGIN_AGAIN));
         }
         Ok((schema, table))
     }
@@ -135,15 +151,29 @@ impl Captured {
             return self.refuse_side_effects(verb, &schema, &table, said, place);
         }
         let captured = [(schema.clone(), table.clone())];
-        checks::check_versioning(&mut self.catalog, &captured).map_err(|error| error.context(format!("{verb} at {place}")))?;
+        checks::check_versioning(&mut self.catalog, &captured)
+            .map_err(|error| error.context(format!("{verb} at {place}")))?;
         Err(Error::stop(format!(
-            "{verb} changed rows of table \"{schema}.{table}\" at {place}, and the binary log holds the statement instead of the rows"
+            "{verb} changed rows of table \"{schema}.{table}\" at {place}, and the binary log holds the \
+             statement instead of the rows"
         ))
-        .hint(format!("leave the table out with \"!{schema}.{table}\", and the source goes on with the others. {}", prevention(verb))))
+        .hint(format!(
+            "leave the table out with \"!{schema}.{table}\", and the source goes on with the \
+            others. {}",
+            prevention(verb)
+        )))
     }
 
-    /// A statement on a table that is not captured may reach a captured one: by a view, a trigger or a foreign key.
-    fn refuse_side_effects(&mut self, verb: &str, schema: &str, table: &str, said: &Said, place: &Place) -> Result<()> {
+    /// A statement on a table that is not captured may reach a captured one: by a view, a trigger or a
+    /// foreign key.
+    fn refuse_side_effects(
+        &mut self,
+        verb: &str,
+        schema: &str,
+        table: &str,
+        said: &Said,
+        place: &Place,
+    ) -> Result<()> {
         let elsewhere = match &said.schemas {
             Some(schemas) => !schemas.iter().any(|schema| self.has_captured(schema)),
             None => !self.has_captured(schema) && !self.has_captured(&said.schema),
@@ -153,12 +183,15 @@ impl Captured {
         }
         let (schema_text, table_text) = (quote(schema), quote(table));
         let reaches = self.catalog.text(&format!(
-            "SELECT 'a view' FROM information_schema.VIEWS WHERE TABLE_SCHEMA = {schema_text} AND TABLE_NAME = {table_text} \
+            "SELECT 'a view' FROM information_schema.VIEWS WHERE TABLE_SCHEMA = {schema_text} AND \
+             TABLE_NAME = {table_text} \
              UNION ALL SELECT CONCAT('trigger ', TRIGGER_NAME) FROM information_schema.TRIGGERS \
              WHERE EVENT_OBJECT_SCHEMA = {schema_text} AND EVENT_OBJECT_TABLE = {table_text} \
-             UNION ALL SELECT CONCAT('foreign key ', CONSTRAINT_NAME) FROM information_schema.REFERENTIAL_CONSTRAINTS \
+             UNION ALL SELECT CONCAT('foreign key ', CONSTRAINT_NAME) FROM \
+             information_schema.REFERENTIAL_CONSTRAINTS \
              WHERE UNIQUE_CONSTRAINT_SCHEMA = {schema_text} AND REFERENCED_TABLE_NAME = {table_text} \
-             AND (DELETE_RULE NOT IN ('RESTRICT', 'NO ACTION') OR UPDATE_RULE NOT IN ('RESTRICT', 'NO ACTION'))"
+             AND (DELETE_RULE NOT IN ('RESTRICT', 'NO ACTION') OR UPDATE_RULE NOT IN ('RESTRICT', 'NO \
+             ACTION'))"
         ))?;
         match reaches {
             None => {
@@ -166,15 +199,18 @@ impl Captured {
                     source = self.source,
                     table = format!("{schema}.{table}"),
                     at = %place,
-                    "a statement on a table that is not captured stands in the binary log instead of its rows: what triggers and \
-                     functions of it did to captured tables would be lost; set binlog_format = ROW in that session"
+                    "a statement on a table that is not captured stands in the binary log instead of its \
+                     rows: what triggers and \
+                     functions of it did to captured tables would be lost; set binlog_format = ROW in that \
+                     session"
                 );
                 Ok(())
             }
             Some(by) => {
                 self.seen.told.remove(&format!("{schema}.{table}"));
                 Err(Error::stop(format!(
-                    "{verb} on \"{schema}.{table}\" at {place} may have changed captured rows ({by}), and the binary log holds the statement \
+                    "{verb} on \"{schema}.{table}\" at {place} may have changed captured rows ({by}), and \
+                     the binary log holds the statement \
                      instead of the rows"
                 ))
                 .hint(format!("{BEGIN_AGAIN}. {}", prevention(verb))))
@@ -187,13 +223,17 @@ impl Captured {
         let own = std::slice::from_ref(&said.schema);
         if said.schemas.as_deref().unwrap_or(own).iter().any(|schema| self.has_captured(schema)) {
             return Err(Error::stop(format!(
-                "a stored function may have changed captured rows at {place}, and the binary log holds its call instead of the rows"
+                "a stored function may have changed captured rows at {place}, and the binary log holds its \
+                 call instead of the rows"
             ))
             .hint(format!("{BEGIN_AGAIN}. {}", prevention("SELECT"))));
         }
-        if self.catalog.address.dialect == Dialect::Mariadb && self.tell_once(format!("calls in {}", said.schema)) {
+        if self.catalog.address.dialect == Dialect::Mariadb
+            && self.tell_once(format!("calls in {}", said.schema))
+        {
             let schema = &said.schema;
-            tracing::error!(source = self.source, schema, at = %place, "a call of a stored function stands in the binary log instead of its rows: what \
+            tracing::error!(source = self.source, schema, at = %place, "a call of a stored function stands \
+                in the binary log instead of its rows: what \
                 it did to captured tables is lost; set binlog_format = ROW in that session");
         }
         Ok(())
@@ -205,7 +245,8 @@ impl Captured {
         let old = format!("{schema}.{table}");
         let Some(to) = to else {
             if was_captured {
-                tracing::warn!(source = self.source, table = old, at = %place, "DROP TABLE: the files keep the rows");
+                tracing::warn!(source = self.source, table = old, at = %place, "DROP TABLE: the files keep \
+                    the rows");
             }
             return Ok(());
         };
@@ -220,7 +261,8 @@ impl Captured {
                 "a table was renamed to a captured one: the rows it held are in no message under this name"
             );
         } else if was_captured {
-            tracing::warn!(source = self.source, table = old, now = new, at = %place, "a captured table was renamed: what comes after is not captured");
+            tracing::warn!(source = self.source, table = old, now = new, at = %place, "a captured table was \
+                renamed: what comes after is not captured");
         }
         Ok(())
     }
@@ -230,12 +272,14 @@ impl Captured {
             let (schema, table) = self.full(name, said, place)?;
             if self.patterns.contains(&schema, &table) && self.catalog_has(&schema, &table)? {
                 return Err(Error::stop(format!(
-                    "a statement at {place} names table \"{schema}.{table}\", and this version does not know whether it changes rows"
+                    "a statement at {place} names table \"{schema}.{table}\", and this version does not \
+                     know whether it changes rows"
                 ))
                 .hint(format!("leave the table out with \"!{schema}.{table}\", or update list_sync")));
             }
         }
-        tracing::error!(source = self.source, at = %place, "a statement that this version does not know was passed over");
+        tracing::error!(source = self.source, at = %place, "a statement that this version does not know was \
+            passed over");
         Ok(())
     }
 

@@ -57,7 +57,8 @@ pub(super) const FLAG_IGNORABLE: u16 = 0x80;
 pub(super) const HEADER_BYTES: usize = 19;
 /// The group of a MariaDB GTID is one statement, which no COMMIT ends.
 pub(super) const MARIADB_STANDALONE: u8 = 1;
-/// MySQL: statements may stand in the transaction, and then a ROLLBACK may end it. Without, only rows and a commit do.
+/// MySQL: statements may stand in the transaction, and then a ROLLBACK may end it. Without, only rows and a
+/// commit do.
 pub(super) const MYSQL_MAY_HOLD_STATEMENTS: u8 = 1;
 /// The group of a MariaDB GTID is an XA transaction that is prepared, not committed.
 pub(super) const MARIADB_PREPARED_XA: u8 = 64;
@@ -179,25 +180,32 @@ fn parse_tagged_gtid(body: &[u8]) -> Parsed<Opening> {
                     *byte = u8::try_from(variable(&mut cursor)?).map_err(|_| Malformed)?;
                 }
             }
-            2 => number = Some(variable(&mut cursor)? >> 1), // signed: the lowest bit is the sign, and a GTID's number is positive
+            // signed: the lowest bit is the sign, and a GTID's number is positive
+            2 => number = Some(variable(&mut cursor)? >> 1),
             3 => {
                 let length = usize::try_from(variable(&mut cursor)?).map_err(|_| Malformed)?;
                 tag = read_tag(cursor.take(length)?)?;
             }
             0 => flags = variable(&mut cursor)? as u8,
-            4 | 5 => _ = variable(&mut cursor)?,            // logical clock
-            6 | 7 => committed_us = variable(&mut cursor)?, // at this server, then at the first one where that is another
+            4 | 5 => _ = variable(&mut cursor)?, // logical clock
+            // at this server, then at the first one where that is another
+            6 | 7 => committed_us = variable(&mut cursor)?,
             _ => break,
         }
     }
     let number = number.ok_or(Malformed)?;
-    Ok(Opening { gtid: Some(Gtid::Mysql { server, tag, number }), committed_us: committed_us.cast_signed(), flags })
+    Ok(Opening {
+        gtid: Some(Gtid::Mysql { server, tag, number }),
+        committed_us: committed_us.cast_signed(),
+        flags,
+    })
 }
 
 /// Up to 32 letters, digits and underscores.
 fn read_tag(bytes: &[u8]) -> Parsed<String> {
     const LETTERS_MAX: usize = 32;
-    let is_tag = bytes.len() <= LETTERS_MAX && bytes.iter().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || *byte == b'_');
+    let is_tag = bytes.len() <= LETTERS_MAX
+        && bytes.iter().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || *byte == b'_');
     if is_tag { String::from_utf8(bytes.to_vec()).map_err(|_| Malformed) } else { Err(Malformed) }
 }
 
@@ -322,16 +330,20 @@ pub(super) fn parse_rotate(body: &[u8]) -> Parsed<(u64, &[u8])> {
 #[cfg(test)]
 mod tests {
     use super::{
-        Event, HEADER_BYTES, Malformed, parse_gtid, parse_load_query, parse_mariadb_gtid, parse_query, parse_rotate, parse_tagged_gtid,
-        read_tag, variable,
+        Event, HEADER_BYTES, Malformed, parse_gtid, parse_load_query, parse_mariadb_gtid, parse_query,
+        parse_rotate, parse_tagged_gtid, read_tag, variable,
     };
     use crate::source::mysql::cursor::Cursor;
     use proptest::prelude::*;
 
     #[test]
     fn a_statement_says_how_it_was_written() {
-        let status = [&[1][..], &4_u64.to_le_bytes(), &[6, 3], b"std", &[4, 8, 0, 8, 0, 255, 0, 12, 2], b"a\0b\0"].concat();
-        let body = [&7_u32.to_le_bytes()[..], &[0; 4], &[1, 0, 0, status.len() as u8, 0], &status, b"s\0SELECT"].concat();
+        let status =
+            [&[1][..], &4_u64.to_le_bytes(), &[6, 3], b"std", &[4, 8, 0, 8, 0, 255, 0, 12, 2], b"a\0b\0"]
+                .concat();
+        let body =
+            [&7_u32.to_le_bytes()[..], &[0; 4], &[1, 0, 0, status.len() as u8, 0], &status, b"s\0SELECT"]
+                .concat();
         let query = parse_query(&body).unwrap();
         assert_eq!((query.thread, query.schema, query.text), (7, &b"s"[..], &b"SELECT"[..]));
         assert_eq!((query.context.sql_mode, query.context.collation), (4, Some(8)));
@@ -340,9 +352,12 @@ mod tests {
 
     #[test]
     fn variable_numbers() {
-        for (bytes, expected) in
-            [(&[0x04][..], 2), (&[0x01, 0x01], 64), (&[0xff, 1, 0, 0, 0, 0, 0, 0, 0], 1), (&[0x7f, 1, 0, 0, 0, 0, 0, 0], 1)]
-        {
+        for (bytes, expected) in [
+            (&[0x04][..], 2),
+            (&[0x01, 0x01], 64),
+            (&[0xff, 1, 0, 0, 0, 0, 0, 0, 0], 1),
+            (&[0x7f, 1, 0, 0, 0, 0, 0, 0], 1),
+        ] {
             assert_eq!(variable(&mut Cursor::new(bytes)), Ok(expected), "{bytes:?}");
         }
     }
@@ -359,7 +374,8 @@ mod tests {
     proptest! {
         #[test]
         fn any_bytes_are_an_event_or_a_fault(bytes: Vec<u8>, header: [u8; HEADER_BYTES]) {
-            let _ = (parse_gtid(33, &bytes), parse_tagged_gtid(&bytes), parse_query(&bytes), parse_load_query(&bytes));
+            let _ = (parse_gtid(33, &bytes), parse_tagged_gtid(&bytes));
+            let _ = (parse_query(&bytes), parse_load_query(&bytes));
             let _ = (parse_rotate(&bytes), Event::parse_header(header));
             let _ = parse_mariadb_gtid(&Event { body: bytes, ..Event::default() });
         }

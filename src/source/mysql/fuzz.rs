@@ -26,7 +26,8 @@ const OF_MARIADB: u8 = 1;
 const WITH_CHECKSUMS: u8 = 2;
 const WITH_GTIDS: u8 = 4;
 
-/// A byte of switches, then events as a file of the log holds them, without its first four bytes. `each` is handed every batch.
+/// A byte of switches, then events as a file of the log holds them, without its first four bytes. `each` is
+/// handed every batch.
 pub(crate) fn binlog(bytes: &[u8], each: &mut dyn FnMut(&Batch)) {
     let Some((switches, mut rest)) = bytes.split_first() else { return };
     let dialect = if switches & OF_MARIADB == 0 { Dialect::Mysql } else { Dialect::Mariadb };
@@ -49,7 +50,11 @@ fn next_event(rest: &mut &[u8], with_checksum: bool) -> Option<Event> {
     let (whole, behind) = rest.split_at_checked(HEADER_BYTES + body_bytes)?;
     *rest = behind;
     let body = whole.get(HEADER_BYTES..)?;
-    let (body, checksum) = if with_checksum { body.split_last_chunk::<4>().map(|(body, sum)| (body, Some(*sum)))? } else { (body, None) };
+    let (body, checksum) = if with_checksum {
+        body.split_last_chunk::<4>().map(|(body, sum)| (body, Some(*sum)))?
+    } else {
+        (body, None)
+    };
     event.body = body.to_vec();
     stream::verified(event, checksum).ok()
 }
@@ -69,9 +74,13 @@ fn take(reader: &mut Reader, event: Event, each: &mut dyn FnMut(&Batch)) -> crat
     }
 }
 
-/// A column as a `TABLE_MAP` describes it (six bytes: switches, type, two of metadata, collation, number of labels), then its values.
+/// A column as a `TABLE_MAP` describes it (six bytes: switches, type, two of metadata, collation, number of
+/// labels), then its values.
 pub(crate) fn binlog_values(bytes: &[u8], each: &mut dyn FnMut(&Batch)) {
-    let Some((&[switches, kind, low, high, collation, labels], values)) = bytes.split_first_chunk::<6>() else { return };
+    let Some((&[switches, kind, low, high, collation, labels], values)) = bytes.split_first_chunk::<6>()
+    else {
+        return;
+    };
     let dialect = if switches & OF_MARIADB == 0 { Dialect::Mysql } else { Dialect::Mariadb };
     let (mut catalog, _) = without_server(dialect);
     let column = MappedColumn {
@@ -92,13 +101,20 @@ pub(crate) fn binlog_values(bytes: &[u8], each: &mut dyn FnMut(&Batch)) {
     let Ok((encoding, type_name)) = encoding else { return };
     let columns = vec![Column { name: column.name, type_name, identity: true }];
     let mut batch = Batch::default();
-    let table = batch.add_table(&Arc::new(Table { schema: "s".to_owned(), name: "t".to_owned(), columns, key: vec![0] }));
+    let table = batch.add_table(&Arc::new(Table {
+        schema: "s".to_owned(),
+        name: "t".to_owned(),
+        columns,
+        key: vec![0],
+    }));
     let transaction = batch.add_transaction(Transaction::default());
     let head = RowHead { operation: Operation::Insert, table, transaction, lsn: 0 };
     let (mut cursor, mut position) = (Cursor::new(values), Position::START);
     while !cursor.is_empty() && !batch.is_full() {
         let (before, start) = (cursor.rest().len(), batch.mark());
-        if batch.add_cell_with(|out| encoding.decode(&mut cursor, out)).is_err() || cursor.rest().len() == before {
+        if batch.add_cell_with(|out| encoding.decode(&mut cursor, out)).is_err()
+            || cursor.rest().len() == before
+        {
             break;
         }
         batch.push(head, start, batch.mark(), &mut position);
@@ -126,7 +142,8 @@ pub(crate) fn gtid_sets(text: &str) {
 fn without_server(dialect: Dialect) -> (Catalog, Tables) {
     static KNOWN: OnceLock<(Charsets, Tables)> = OnceLock::new();
     let parse = || Tables::parse(&["*.*".to_owned(), "!*.left_out".to_owned()], "exampledb");
-    let (charsets, tables) = KNOWN.get_or_init(|| (charsets(), parse().unwrap_or_else(|error| unreachable!("{error}")))).clone();
+    let (charsets, tables) =
+        KNOWN.get_or_init(|| (charsets(), parse().unwrap_or_else(|error| unreachable!("{error}")))).clone();
     let address = Address {
         dialect,
         host: "/dev/null/none".to_owned(),
@@ -142,8 +159,12 @@ fn without_server(dialect: Dialect) -> (Catalog, Tables) {
 /// The numbers of some collations, and sets in small for those that a server would be asked of.
 fn charsets() -> Charsets {
     let latin1: [char; 256] = std::array::from_fn(|byte| char::from(byte as u8));
-    let mut many =
-        ManyBytes { singles: ['\0'; 256], pairs: vec!['\0'; ManyBytes::PAIRS], longer: [(0x0090_8130, 'x')].into(), counts_on: true };
+    let mut many = ManyBytes {
+        singles: ['\0'; 256],
+        pairs: vec!['\0'; ManyBytes::PAIRS],
+        longer: [(0x0090_8130, 'x')].into(),
+        counts_on: true,
+    };
     many.singles[0xa1] = 'ｱ';
     many.pairs[ManyBytes::place(0xb0, 0xa1)] = '啊';
     let names = [
@@ -161,7 +182,9 @@ fn charsets() -> Charsets {
         (83, "utf8mb3", 3),
         (255, "utf8mb4", 4),
     ];
-    let converters =
-        [("latin1", Charset::Table(Arc::new(OneByte { characters: latin1, low_is_ascii: true }))), ("gbk", Charset::Many(Arc::new(many)))];
+    let converters = [
+        ("latin1", Charset::Table(Arc::new(OneByte { characters: latin1, low_is_ascii: true }))),
+        ("gbk", Charset::Many(Arc::new(many))),
+    ];
     Charsets::without_server(&names, converters)
 }

@@ -1,4 +1,5 @@
-//! GTIDs: which transactions are finished. MySQL counts sets of intervals per server, MariaDB the last number per domain.
+//! GTIDs: which transactions are finished. MySQL counts sets of intervals per server, MariaDB the last number
+//! per domain.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
@@ -102,7 +103,8 @@ impl GtidSet {
     pub fn add(&mut self, gtid: &Gtid) {
         match (self, gtid) {
             (Self::Mysql(set), Gtid::Mysql { server, tag, number }) => {
-                // The common case, without a copy of the tag: the transaction right after the last one of its server.
+                // The common case, without a copy of the tag: the transaction right after the last one of its
+                // server.
                 if tag.is_empty()
                     && let Some(runs) = set.get_mut(&(*server, String::new()))
                 {
@@ -121,9 +123,9 @@ impl GtidSet {
     /// Whether a MySQL transaction is in the set. MariaDB's lists start exactly where they say: never.
     pub fn contains(&self, gtid: &Gtid) -> bool {
         match (self, gtid) {
-            (Self::Mysql(set), Gtid::Mysql { server, tag, number }) => {
-                set.get(&(*server, tag.clone())).is_some_and(|runs| runs.iter().rev().any(|(first, last)| (first..=last).contains(&number)))
-            }
+            (Self::Mysql(set), Gtid::Mysql { server, tag, number }) => set
+                .get(&(*server, tag.clone()))
+                .is_some_and(|runs| runs.iter().rev().any(|(first, last)| (first..=last).contains(&number))),
             _ => false,
         }
     }
@@ -139,7 +141,9 @@ impl GtidSet {
     /// MariaDB: the domains whose last number here lies before the one in `other`.
     pub fn domains_behind(&self, other: &Self) -> Vec<u32> {
         let (Self::Mariadb(own), Self::Mariadb(other)) = (self, other) else { return Vec::new() };
-        let behind = other.iter().filter(|(domain, (_, number))| own.get(domain).is_none_or(|(_, last)| last < number));
+        let behind = other
+            .iter()
+            .filter(|(domain, (_, number))| own.get(domain).is_none_or(|(_, last)| last < number));
         behind.map(|(domain, _)| *domain).collect()
     }
 }
@@ -154,7 +158,8 @@ fn insert_run(runs: &mut Vec<Run>, (first, last): Run) {
     }
     let from = runs.partition_point(|run| run.1.saturating_add(1) < first);
     let to = runs.partition_point(|run| run.0 <= last.saturating_add(1));
-    let joined = runs[from..to].iter().fold((first, last), |joined, run| (joined.0.min(run.0), joined.1.max(run.1)));
+    let joined =
+        runs[from..to].iter().fold((first, last), |joined, run| (joined.0.min(run.0), joined.1.max(run.1)));
     runs.splice(from..to, [joined]);
 }
 
@@ -213,7 +218,8 @@ mod tests {
     #[test]
     fn transactions_are_counted() {
         let mut set = GtidSet::parse_mysql(&format!("{SERVER}:1-5")).unwrap();
-        let gtid = |number| Gtid::Mysql { server: super::parse_uuid(SERVER).unwrap(), tag: String::new(), number };
+        let gtid =
+            |number| Gtid::Mysql { server: super::parse_uuid(SERVER).unwrap(), tag: String::new(), number };
         set.add(&gtid(6));
         set.add(&gtid(9));
         assert_eq!(set.to_string(), format!("{SERVER}:1-6:9"));

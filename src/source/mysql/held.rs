@@ -1,7 +1,9 @@
-//! The events of a transaction that a ROLLBACK may still end: they wait for its end, in memory up to a budget and then in a file.
+//! The events of a transaction that a ROLLBACK may still end: they wait for its end, in memory up to a budget
+//! and then in a file.
 //!
-//! MariaDB writes a transaction that was rolled back into its log if a temporary table was made or dropped in it, and leaves half a transaction
-//! behind after a crash; MySQL may do the first where statements stand in the log.
+//! MariaDB writes a transaction that was rolled back into its log if a temporary table was made or dropped in
+//! it, and leaves half a transaction behind after a crash; MySQL may do the first where statements stand in
+//! the log.
 
 use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
@@ -17,7 +19,8 @@ use crate::{Error, Result};
 const MEMORY_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// Bytes of events that are held on disk.
 const DISK_BYTES_MAX: u64 = 64 << 30;
-/// Bytes of an event in the file, without its body: where it lies in the log, its header, and the length of the body.
+/// Bytes of an event in the file, without its body: where it lies in the log, its header, and the length of
+/// the body.
 const HEAD_BYTES: usize = 8 + 1 + 4 + 4 + 2 + 4 + 4 + 4;
 
 /// Events of one transaction, in order.
@@ -44,7 +47,13 @@ struct Disk {
 
 impl Default for Held {
     fn default() -> Self {
-        Self { first: VecDeque::new(), memory_bytes: 0, memory_bytes_max: MEMORY_BYTES_MAX, disk: None, savepoints: Vec::new() }
+        Self {
+            first: VecDeque::new(),
+            memory_bytes: 0,
+            memory_bytes_max: MEMORY_BYTES_MAX,
+            disk: None,
+            savepoints: Vec::new(),
+        }
     }
 }
 
@@ -62,7 +71,10 @@ impl Held {
         }
         let disk = match self.disk.take() {
             Some(disk) => disk,
-            None => Disk { writer: BufWriter::with_capacity(1 << 16, unnamed_file().map_err(unwritable)?), bytes: 0 },
+            None => Disk {
+                writer: BufWriter::with_capacity(1 << 16, unnamed_file().map_err(unwritable)?),
+                bytes: 0,
+            },
         };
         self.disk.insert(disk).push(start, &event)
     }
@@ -77,7 +89,10 @@ impl Held {
 
     /// Drops what came after the savepoint; false if it is not known.
     pub fn roll_back_to(&mut self, name: &str) -> Result<bool> {
-        let Some(place) = self.savepoints.iter().position(|(known, _)| known.eq_ignore_ascii_case(name)) else { return Ok(false) };
+        let Some(place) = self.savepoints.iter().position(|(known, _)| known.eq_ignore_ascii_case(name))
+        else {
+            return Ok(false);
+        };
         self.savepoints.truncate(place + 1);
         let mark = self.savepoints[place].1;
         self.first.truncate(mark.events);
@@ -120,8 +135,14 @@ impl Disk {
     fn push(&mut self, start: u64, event: &Event) -> Result<()> {
         self.bytes += (HEAD_BYTES + event.body.len()) as u64;
         if self.bytes > DISK_BYTES_MAX {
-            return Err(Error::stop(format!("a transaction has more than {} GiB of events", DISK_BYTES_MAX >> 30))
-                .hint("leave its tables out with \"!schema.table\", or change that many rows in several transactions"));
+            return Err(Error::stop(format!(
+                "a transaction has more than {} GiB of events",
+                DISK_BYTES_MAX >> 30
+            ))
+            .hint(
+                "leave its tables out with \"!schema.table\", or change that many rows in several \
+                    transactions",
+            ));
         }
         let mut head = Vec::with_capacity(HEAD_BYTES);
         head.extend_from_slice(&start.to_le_bytes());
@@ -173,7 +194,11 @@ fn read_event(reader: &mut BufReader<File>, left: &mut u64) -> io::Result<(u64, 
 fn unnamed_file() -> io::Result<File> {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     loop {
-        let path = folder().join(format!("list_sync-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed)));
+        let path = folder().join(format!(
+            "list_sync-{}-{}",
+            std::process::id(),
+            COUNT.fetch_add(1, Ordering::Relaxed)
+        ));
         match OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path) {
             Ok(file) => {
                 std::fs::remove_file(&path)?;
@@ -212,20 +237,29 @@ mod tests {
     }
 
     fn step() -> impl Strategy<Value = Step> {
-        prop_oneof![(0_usize..300).prop_map(Step::Push), (0_u8..3).prop_map(Step::Savepoint), (0_u8..3).prop_map(Step::RollBack)]
+        prop_oneof![
+            (0_usize..300).prop_map(Step::Push),
+            (0_u8..3).prop_map(Step::Savepoint),
+            (0_u8..3).prop_map(Step::RollBack)
+        ]
     }
 
     proptest! {
         /// The same steps on a plain list, with a budget so small that most events lie on disk.
         #[test]
-        fn what_was_not_taken_back_comes_out_in_order(steps in prop::collection::vec(step(), 0..60), memory_bytes_max in 0_usize..2000) {
+        fn what_was_not_taken_back_comes_out_in_order(
+            steps in prop::collection::vec(step(), 0..60),
+            memory_bytes_max in 0_usize..2000,
+        ) {
             let mut held = Held { memory_bytes_max, ..Held::default() };
             let (mut expected, mut marks, mut count) = (Vec::new(), Vec::<(u8, usize)>::new(), 0_u32);
             for step in steps {
                 match step {
                     Step::Push(bytes) => {
                         count += 1;
-                        let event = Event { kind: 30, flags: 7, timestamp: 1, server_id: 2, size: 3, log_pos: count, body: vec![count as u8; bytes] };
+                        let body = vec![count as u8; bytes];
+                        let event =
+                            Event { kind: 30, flags: 7, timestamp: 1, server_id: 2, size: 3, log_pos: count, body };
                         held.push(u64::from(count) + 4, event.clone()).unwrap();
                         expected.push((u64::from(count) + 4, event));
                     }

@@ -1,5 +1,6 @@
-//! Columns that MariaDB keeps for itself: those of system versioning, and the hashes of long unique keys. A versioned table keeps each earlier
-//! row beside the present one, and logs it as one more insert; only present rows are rows of the table.
+//! Columns that MariaDB keeps for itself: those of system versioning, and the hashes of long unique keys. A
+//! versioned table keeps each earlier row beside the present one, and logs it as one more insert; only
+//! present rows are rows of the table.
 
 use super::catalog::Catalog;
 use super::cursor::Cursor;
@@ -7,8 +8,16 @@ use super::table_map::{MappedColumn, TableMap, TableName, column_type as t};
 use crate::Result;
 
 /// The columns of a sequence, which is a table in the log.
-const SEQUENCE: [&str; 8] =
-    ["next_not_cached_value", "minimum_value", "maximum_value", "start_value", "increment", "cache_size", "cycle_option", "cycle_count"];
+const SEQUENCE: [&str; 8] = [
+    "next_not_cached_value",
+    "minimum_value",
+    "maximum_value",
+    "start_value",
+    "increment",
+    "cache_size",
+    "cycle_option",
+    "cycle_count",
+];
 
 /// What of a table's rows is not the user's.
 #[derive(Debug)]
@@ -22,14 +31,18 @@ pub(super) struct Hidden {
 impl Hidden {
     /// `None` for a table that has nothing of the kind.
     pub fn find(name: &TableName, map: &TableMap, catalog: &mut Catalog) -> Result<Option<Self>> {
-        let mut hidden =
-            Self { left_out: map.columns.iter().map(|column| column.name.starts_with("DB_ROW_HASH_")).collect(), row_end: None };
+        let mut hidden = Self {
+            left_out: map.columns.iter().map(|column| column.name.starts_with("DB_ROW_HASH_")).collect(),
+            row_end: None,
+        };
         if map.columns.iter().filter(|column| is_moment(column)).count() >= 2 {
             let known = catalog.columns(name.schema, name.name)?;
             let ends = known.iter().find(|column| column.generation == "ROW END");
-            hidden.row_end = ends.and_then(|end| map.columns.iter().position(|column| column.name == end.name));
+            hidden.row_end =
+                ends.and_then(|end| map.columns.iter().position(|column| column.name == end.name));
             let is_pair = |pair: &[MappedColumn]| {
-                pair.iter().all(is_moment) && pair.iter().map(|column| column.name.as_str()).eq(["row_start", "row_end"])
+                pair.iter().all(is_moment)
+                    && pair.iter().map(|column| column.name.as_str()).eq(["row_start", "row_end"])
             };
             // The hash of a long unique key may follow.
             if let Some(start) = map.columns.windows(2).position(is_pair)

@@ -1,4 +1,5 @@
-//! All that a start needs of the server, each rule with its own answer; nothing is changed. The rules themselves are those of the start (`checks`).
+//! All that a start needs of the server, each rule with its own answer; nothing is changed. The rules
+//! themselves are those of the start (`checks`).
 
 use super::super::{Dialect, Inspection};
 use super::catalog::Catalog;
@@ -11,7 +12,8 @@ use crate::{Error, Result};
 pub(super) fn inspect(settings: &Settings, server_id: u32) -> Inspection {
     let mut inspection = Inspection::default();
     let found = &mut inspection.findings;
-    let opened = Catalog::open(&settings.address).and_then(|mut catalog| Ok((checks::Settings::read(&mut catalog)?, catalog)));
+    let opened = Catalog::open(&settings.address)
+        .and_then(|mut catalog| Ok((checks::Settings::read(&mut catalog)?, catalog)));
     let (server, mut catalog) = match opened {
         Ok(opened) => opened,
         Err(error) => {
@@ -19,7 +21,10 @@ pub(super) fn inspect(settings: &Settings, server_id: u32) -> Inspection {
             return inspection;
         }
     };
-    found.push(Finding::of("connection", server.check_product().map(|()| format!("{} at {}", server.version(), settings.address))));
+    found.push(Finding::of(
+        "connection",
+        server.check_product().map(|()| format!("{} at {}", server.version(), settings.address)),
+    ));
     found.push(encryption(&mut catalog).unwrap_or_else(|error| Finding::fail("tls", &error)));
     found.push(Finding::of("log_bin", server.check_log_bin().map(|()| "the binary log is written")));
     found.push(Finding::of("binlog_format", server.check_format().map(|()| "ROW")));
@@ -28,7 +33,10 @@ pub(super) fn inspect(settings: &Settings, server_id: u32) -> Inspection {
     found.push(Finding::of("binlog_row_value_options", server.check_row_values().map(|()| "whole values")));
     found.push(gtids(&server));
     found.push(server_ids(&mut catalog, &server, server_id));
-    found.push(Finding::of("replication privilege", checks::check_privileges(&mut catalog).map(|()| "the user may read the log")));
+    found.push(Finding::of(
+        "replication privilege",
+        checks::check_privileges(&mut catalog).map(|()| "the user may read the log"),
+    ));
     let mut end = None;
     if server.check_log_bin().is_ok() {
         found.push(match checks::log_end(&mut catalog) {
@@ -44,9 +52,14 @@ pub(super) fn inspect(settings: &Settings, server_id: u32) -> Inspection {
     }
     match checks::check_tables(&mut catalog, &settings.tables) {
         Ok(tables) => {
-            found.push(settings.tables.finding(tables.iter().map(|(schema, name)| (schema.as_str(), name.as_str()))));
+            found.push(
+                settings.tables.finding(tables.iter().map(|(schema, name)| (schema.as_str(), name.as_str()))),
+            );
             if let Some(end) = end {
-                found.push(Finding::of("log filter", end.check_filters(&tables).map(|()| "the databases of all tables are logged")));
+                found.push(Finding::of(
+                    "log filter",
+                    end.check_filters(&tables).map(|()| "the databases of all tables are logged"),
+                ));
             }
             if let Err(error) = checks::check_versioning(&mut catalog, &tables) {
                 found.push(Finding::fail("system versioning", &error));
@@ -57,7 +70,10 @@ pub(super) fn inspect(settings: &Settings, server_id: u32) -> Inspection {
             found.push(Finding::of("select privilege", readable.map(|()| "the user may read every table")));
             if can_read {
                 let answer = checks::check_snapshot(&mut catalog, &tables, settings.snapshot);
-                found.push(Finding::of("snapshot", answer.map(|()| "nothing is there that would have to be read first")));
+                found.push(Finding::of(
+                    "snapshot",
+                    answer.map(|()| "nothing is there that would have to be read first"),
+                ));
             }
             inspection.tables = tables;
         }
@@ -70,19 +86,26 @@ fn encryption(catalog: &mut Catalog) -> Result<Finding> {
     let rows = catalog.query("SHOW SESSION STATUS LIKE 'Ssl_cipher'")?;
     let cipher = rows.into_iter().next().and_then(|row| row.into_iter().nth(1)).flatten().unwrap_or_default();
     let options = &catalog.address.options;
-    let mode = ["ssl-mode", "sslmode", "ssl_mode"].iter().find_map(|name| options.get(*name)).map_or("", String::as_str);
+    let mode = ["ssl-mode", "sslmode", "ssl_mode"]
+        .iter()
+        .find_map(|name| options.get(*name))
+        .map_or("", String::as_str);
     let verifies = mode.to_ascii_lowercase().starts_with("verify");
     Ok(catalog.address.encryption(!cipher.is_empty(), verifies, "ssl-mode=verify_identity&ssl-ca=FILE"))
 }
 
 fn gtids(server: &checks::Settings) -> Finding {
     if server.has_gtids() {
-        return Finding::ok("gtid", "every transaction has one: the source can go on from another server of the group");
+        return Finding::ok(
+            "gtid",
+            "every transaction has one: the source can go on from another server of the group",
+        );
     }
     Finding::warn(
         "gtid",
         "off: the place in the log is file and offset on this one server",
-        "SET PERSIST enforce_gtid_consistency = ON; SET PERSIST gtid_mode = OFF_PERMISSIVE; SET PERSIST gtid_mode = ON_PERMISSIVE; SET PERSIST gtid_mode = ON",
+        "SET PERSIST enforce_gtid_consistency = ON; SET PERSIST gtid_mode = OFF_PERMISSIVE; SET PERSIST \
+         gtid_mode = ON_PERMISSIVE; SET PERSIST gtid_mode = ON",
     )
 }
 
@@ -90,45 +113,66 @@ fn gtids(server: &checks::Settings) -> Finding {
 fn server_ids(catalog: &mut Catalog, server: &checks::Settings, ours: u32) -> Finding {
     let own = server.server_id();
     if own == "0" {
-        let statement = if catalog.address.dialect == Dialect::Mariadb { "SET GLOBAL server_id = 1" } else { "SET PERSIST server_id = 1" };
-        let error = Error::stop("the server has no server_id, and sends its log to nobody").hint(statement).mended_by(statement);
+        let statement = if catalog.address.dialect == Dialect::Mariadb {
+            "SET GLOBAL server_id = 1"
+        } else {
+            "SET PERSIST server_id = 1"
+        };
+        let error = Error::stop("the server has no server_id, and sends its log to nobody")
+            .hint(statement)
+            .mended_by(statement);
         return Finding::fail("server id", &error);
     }
     if own == ours.to_string() {
         return Finding::fail(
             "server id",
-            &Error::stop(format!("{ours} is the server's own number")).hint("set server_id = … of the [[source]] to another one"),
+            &Error::stop(format!("{ours} is the server's own number"))
+                .hint("set server_id = … of the [[source]] to another one"),
         );
     }
     let ask = if catalog.address.dialect == Dialect::Mariadb { "SHOW SLAVE HOSTS" } else { "SHOW REPLICAS" };
     // Who may not ask, or asks an older server, goes without this answer.
     let replicas = catalog.query(ask).unwrap_or_default();
     if replicas.iter().any(|row| row.first().and_then(Option::as_deref) == Some(&ours.to_string())) {
-        let fact = format!("a replica with our number {ours} is connected: this source runs already, or another reader has its number");
-        return Finding::warn("server id", fact, "if it is another reader, give the [[source]] another name or server_id");
+        let fact = format!(
+            "a replica with our number {ours} is connected: this source runs already, or another reader has \
+             its number"
+        );
+        return Finding::warn(
+            "server id",
+            fact,
+            "if it is another reader, give the [[source]] another name or server_id",
+        );
     }
     Finding::ok("server id", format!("ours is {ours}, the server's {own}"))
 }
 
 /// Tables without a primary key are captured, but all their changes have one message key.
 fn keys(catalog: &mut Catalog, tables: &[(String, String)]) -> Result<Finding> {
-    let pairs: Vec<_> = tables.iter().map(|(schema, name)| format!("({}, {})", quote(schema), quote(name))).collect();
+    let pairs: Vec<_> =
+        tables.iter().map(|(schema, name)| format!("({}, {})", quote(schema), quote(name))).collect();
     let rows = catalog.query(&format!(
-        "SELECT TABLE_SCHEMA, TABLE_NAME FROM information_schema.STATISTICS WHERE INDEX_NAME = 'PRIMARY' AND (TABLE_SCHEMA, TABLE_NAME) IN ({})",
+        "SELECT TABLE_SCHEMA, TABLE_NAME FROM information_schema.STATISTICS WHERE INDEX_NAME = 'PRIMARY' \
+         AND (TABLE_SCHEMA, TABLE_NAME) IN ({})",
         pairs.join(", ")
     ))?;
     let keyed: Vec<Vec<String>> = rows.into_iter().map(|row| row.into_iter().flatten().collect()).collect();
-    let without: Vec<_> =
-        tables.iter().filter(|(schema, name)| !keyed.iter().any(|pair| pair[..] == [schema.clone(), name.clone()])).collect();
+    let without: Vec<_> = tables
+        .iter()
+        .filter(|(schema, name)| !keyed.iter().any(|pair| pair[..] == [schema.clone(), name.clone()]))
+        .collect();
     if without.is_empty() {
         return Ok(Finding::ok("keys", "every table has a primary key"));
     }
     let names: Vec<_> = without.iter().map(|(schema, name)| format!("{schema}.{name}")).collect();
     let statements: Vec<_> = without
         .iter()
-        .map(|(schema, name)| format!("ALTER TABLE {}.{} ADD PRIMARY KEY (…)", quote_name(schema), quote_name(name)))
+        .map(|(schema, name)| {
+            format!("ALTER TABLE {}.{} ADD PRIMARY KEY (…)", quote_name(schema), quote_name(name))
+        })
         .collect();
-    let fact = format!("without a primary key, so all changes of one go to one partition: {}", listed(&names));
+    let fact =
+        format!("without a primary key, so all changes of one go to one partition: {}", listed(&names));
     Ok(Finding::warn("keys", fact, listed(&statements)))
 }
 

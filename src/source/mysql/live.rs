@@ -13,8 +13,12 @@ use crate::Error;
 use crate::change::{Batch, Cell, Checkpoint, Kind, Position};
 
 fn address(variable: &str) -> Address {
-    let url = std::env::var(variable)
-        .unwrap_or_else(|_| panic!("{variable} is not set: run scripts/services up mysql mariadb, then eval \"$(scripts/services env)\""));
+    let url = std::env::var(variable).unwrap_or_else(|_| {
+        panic!(
+            "{variable} is not set: run scripts/services up mysql mariadb, then \
+            eval \"$(scripts/services env)\""
+        )
+    });
     Address::parse(&url).unwrap()
 }
 
@@ -115,7 +119,12 @@ fn read_failure(source: &mut MysqlSource) -> (Vec<String>, Error) {
     loop {
         let mut batch = Batch::default();
         let failure = source.read(&mut batch, Duration::from_millis(200)).err();
-        rows.extend(batch.rows().iter().map(|row| format!("{:?} {}", row.operation, print_cells(&batch, batch.columns(row)))));
+        rows.extend(
+            batch
+                .rows()
+                .iter()
+                .map(|row| format!("{:?} {}", row.operation, print_cells(&batch, batch.columns(row)))),
+        );
         if let Some(error) = failure {
             return (rows, error);
         }

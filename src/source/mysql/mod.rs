@@ -3,8 +3,9 @@
 //! ```text
 //! stream (thread: socket -> raw events) ─► reader (transactions, tables) ─► rows ─► values ─► Batch
 //! ```
-//! Column names, signs, character sets, labels and keys come from the log itself (`binlog_row_metadata = FULL`), so a change is always decoded
-//! with the table's form at its own place in the log. An event that is not understood stops the source.
+//! Column names, signs, character sets, labels and keys come from the log itself (`binlog_row_metadata =
+//! FULL`), so a change is always decoded with the table's form at its own place in the log. An event that is
+//! not understood stops the source.
 //!
 //! A checkpoint's identity: `server_uuid` (MySQL) or `server_id` (MariaDB), and `product`.
 
@@ -99,15 +100,26 @@ impl MysqlSource {
     }
 
     fn running(&mut self) -> Result<&mut Running> {
-        self.running.as_mut().ok_or_else(|| Error::link(format!("source {:?} is not started", self.settings.name)))
+        self.running
+            .as_mut()
+            .ok_or_else(|| Error::link(format!("source {:?} is not started", self.settings.name)))
     }
 
     /// A stream that begins now.
-    fn begin(&self, catalog: &mut Catalog, settings: &checks::Settings) -> Result<(Reached, Option<GtidSet>)> {
+    fn begin(
+        &self,
+        catalog: &mut Catalog,
+        settings: &checks::Settings,
+    ) -> Result<(Reached, Option<GtidSet>)> {
         let end = checks::log_end(catalog)?;
-        let gtids = if settings.has_gtids() { Some(parse_gtids(self.settings.address.dialect, &end.gtids)?) } else { None };
+        let gtids = if settings.has_gtids() {
+            Some(parse_gtids(self.settings.address.dialect, &end.gtids)?)
+        } else {
+            None
+        };
         let position = position(0, file_number(&end.file), end.offset);
-        let file_begun = stream::file_begun(&self.settings.address, self.server_id(), &end.file)?.unwrap_or(0);
+        let file_begun =
+            stream::file_begun(&self.settings.address, self.server_id(), &end.file)?.unwrap_or(0);
         Ok((Reached { position, file: end.file, file_begun, offset: end.offset, moved: false }, gtids))
     }
 
@@ -131,13 +143,15 @@ fn stream_from(reached: &Reached, gtids: Option<&GtidSet>) -> From {
 }
 
 fn parse_gtids(dialect: Dialect, text: &str) -> Result<GtidSet> {
-    let set = if dialect == Dialect::Mariadb { GtidSet::parse_mariadb(text) } else { GtidSet::parse_mysql(text) };
+    let set =
+        if dialect == Dialect::Mariadb { GtidSet::parse_mariadb(text) } else { GtidSet::parse_mysql(text) };
     set.ok_or_else(|| Error::stop("a set of GTIDs cannot be read"))
 }
 
 /// FNV-1a of the name, in a range that people do not number their servers in.
 fn default_server_id(name: &str) -> u32 {
-    let hash = name.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+    let hash =
+        name.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
     1 << 30 | hash & 0x3fff_ffff
 }
 
@@ -158,22 +172,36 @@ impl Source for MysqlSource {
             tracing::error!(source = self.settings.name, hint = error.hint_text(), "{error}");
         }
         let (tables, (reached, gtids)) = if let Some(saved) = saved {
-            (checks::matching_tables(&mut catalog, &self.settings.tables)?, self.go_on(&mut catalog, &settings, saved)?)
+            (
+                checks::matching_tables(&mut catalog, &self.settings.tables)?,
+                self.go_on(&mut catalog, &settings, saved)?,
+            )
         } else {
             let tables = checks::check_tables(&mut catalog, &self.settings.tables)?;
             checks::check_versioning(&mut catalog, &tables)?;
-            // The position first: a row that comes between the two questions is a row that stops the start, not one that is lost.
+            // The position first: a row that comes between the two questions is a row that stops the start,
+            // not one that is lost.
             let begin = self.begin(&mut catalog, &settings)?;
             checks::check_snapshot(&mut catalog, &tables, self.settings.snapshot)?;
             (tables, begin)
         };
         checks::log_end(&mut catalog)?.check_filters(&tables)?;
-        self.settings.tables.warn_of_unmatched(&self.settings.name, tables.iter().map(|(schema, name)| (schema.as_str(), name.as_str())));
+        self.settings.tables.warn_of_unmatched(
+            &self.settings.name,
+            tables.iter().map(|(schema, name)| (schema.as_str(), name.as_str())),
+        );
         let mut schemas: Vec<String> = tables.into_iter().map(|(schema, _)| schema).collect();
         schemas.dedup();
-        let stream = Stream::open(&self.settings.address, self.server_id(), &stream_from(&reached, gtids.as_ref()))?;
+        let stream =
+            Stream::open(&self.settings.address, self.server_id(), &stream_from(&reached, gtids.as_ref()))?;
         let checkpoint = self.checkpoint(&reached, gtids.as_ref());
-        let captured = Captured::new(&self.settings.name, self.settings.tables.clone(), catalog, schemas, settings.has_lower_case_names());
+        let captured = Captured::new(
+            &self.settings.name,
+            self.settings.tables.clone(),
+            catalog,
+            schemas,
+            settings.has_lower_case_names(),
+        );
         let reader = Reader::new(captured, reached, gtids);
         self.running = Some(Running { stream, waiting: VecDeque::new(), reader });
         Ok(checkpoint)

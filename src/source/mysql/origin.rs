@@ -28,20 +28,31 @@ impl MysqlSource {
         saved: &Checkpoint,
     ) -> Result<(Reached, Option<GtidSet>)> {
         let Restart::Binlog { gtid, file, offset, begun } = &saved.restart else {
-            return Err(Error::stop(format!("the saved position of source {:?} is not one of MySQL or MariaDB", self.settings.name))
-                .hint("give the source another name"));
+            return Err(Error::stop(format!(
+                "the saved position of source {:?} is not one of MySQL or MariaDB",
+                self.settings.name
+            ))
+            .hint("give the source another name"));
         };
         let dialect = self.settings.address.dialect;
         let same_server = saved.identity == self.identity;
         if saved.identity.get("product") != self.identity.get("product") {
-            return Err(Error::stop("the saved position belongs to another product's server").hint("give the source another name"));
+            return Err(Error::stop("the saved position belongs to another product's server")
+                .hint("give the source another name"));
         }
-        // GTIDs were turned off while the source was away: on the same server, file and offset still say where it goes on.
+        // GTIDs were turned off while the source was away: on the same server, file and offset still say
+        // where it goes on.
         let gtid = gtid.as_ref().filter(|_| settings.has_gtids() || !same_server);
         let gtids = gtid.map(|text| parse_gtids(dialect, text)).transpose()?;
         if same_server {
             let file_begun = begun.unwrap_or(0);
-            let reached = Reached { position: saved.position, file: file.clone(), file_begun, offset: *offset, moved: false };
+            let reached = Reached {
+                position: saved.position,
+                file: file.clone(),
+                file_begun,
+                offset: *offset,
+                moved: false,
+            };
             self.check_log(catalog, &reached, gtids.as_ref())?;
             return Ok((reached, gtids));
         }
@@ -49,24 +60,40 @@ impl MysqlSource {
             Some(set) if settings.has_gtids() => check_gtids(catalog, set)?,
             Some(_) => {
                 return Err(Error::stop(
-                    "this is another server than the saved position's, and it has no GTIDs: its log cannot be compared",
+                    "this is another server than the saved position's, and it has no GTIDs: its log cannot \
+                     be compared",
                 )
                 .hint("connect to the server of before, or turn gtid_mode = ON on this one"));
             }
             None => {
-                return Err(Error::stop("this is another server than the saved position's, and without GTIDs its log cannot be compared")
-                    .hint(format!(
-                        "connect to the server of before, or {BEGIN_AGAIN}; gtid_mode = ON makes a change of servers possible"
-                    )));
+                return Err(Error::stop(
+                    "this is another server than the saved position's, and without GTIDs \
+                    its log cannot be compared",
+                )
+                .hint(format!(
+                    "connect to the server of before, or {BEGIN_AGAIN}; gtid_mode = ON makes a change \
+                         of servers possible"
+                )));
             }
         }
-        let epoch = saved.position.epoch.checked_add(1).ok_or_else(|| Error::stop("the server changed more than 65,535 times"))?;
-        let reached = Reached { position: Position::first_of(epoch, 0), file: String::new(), file_begun: 0, offset: 0, moved: false };
+        let epoch = saved
+            .position
+            .epoch
+            .checked_add(1)
+            .ok_or_else(|| Error::stop("the server changed more than 65,535 times"))?;
+        let reached = Reached {
+            position: Position::first_of(epoch, 0),
+            file: String::new(),
+            file_begun: 0,
+            offset: 0,
+            moved: false,
+        };
         Ok((reached, gtids))
     }
 
-    /// The server's log is still the one that was read, and holds what comes next. RESET BINARY LOGS and a restored server begin another one,
-    /// whose files and GTIDs soon have the same names: what tells them apart is when each file was begun.
+    /// The server's log is still the one that was read, and holds what comes next. RESET BINARY LOGS and a
+    /// restored server begin another one, whose files and GTIDs soon have the same names: what tells them
+    /// apart is when each file was begun.
     fn check_log(&self, catalog: &mut Catalog, reached: &Reached, gtids: Option<&GtidSet>) -> Result<()> {
         if reached.file.is_empty() {
             return gtids.map_or(Ok(()), |set| check_gtids(catalog, set));
@@ -89,7 +116,8 @@ impl MysqlSource {
         }
     }
 
-    /// A server that resets its log while it is read ends the stream with any of several errors: the log itself tells the cause.
+    /// A server that resets its log while it is read ends the stream with any of several errors: the log
+    /// itself tells the cause.
     pub(super) fn cause_of(&self, error: Error, reader: &mut Reader) -> Error {
         if error.kind() != Kind::Stop {
             return error;
@@ -109,12 +137,15 @@ fn check_gtids(catalog: &mut Catalog, saved: &GtidSet) -> Result<()> {
     }
 }
 
-/// The file that was read last is gone: it was purged, so all that was read stands before the oldest file. After a reset it does not.
+/// The file that was read last is gone: it was purged, so all that was read stands before the oldest file.
+/// After a reset it does not.
 fn check_log_goes_on(catalog: &mut Catalog, file: &str, saved: &GtidSet) -> Result<()> {
     let goes_on = if let GtidSet::Mariadb(_) = saved {
         let logs = catalog.query("SHOW BINARY LOGS")?;
-        let oldest = logs.into_iter().next().and_then(|row| row.into_iter().next()).flatten().unwrap_or_default();
-        let before = catalog.text(&format!("SELECT BINLOG_GTID_POS({}, 4)", quote(&oldest)))?.unwrap_or_default();
+        let oldest =
+            logs.into_iter().next().and_then(|row| row.into_iter().next()).flatten().unwrap_or_default();
+        let before =
+            catalog.text(&format!("SELECT BINLOG_GTID_POS({}, 4)", quote(&oldest)))?.unwrap_or_default();
         GtidSet::parse_mariadb(&before).is_some_and(|before| before.domains_behind(saved).is_empty())
     } else {
         let ask = format!("SELECT GTID_SUBTRACT({}, @@GLOBAL.gtid_purged)", quote(&saved.to_string()));
@@ -124,7 +155,8 @@ fn check_log_goes_on(catalog: &mut Catalog, file: &str, saved: &GtidSet) -> Resu
         return Ok(());
     }
     Err(Error::stop(format!(
-        "the server does not have binary log \"{file}\", and its log does not go on from there: its logs were reset, or it was restored"
+        "the server does not have binary log \"{file}\", and its log does not go on from there: its logs \
+         were reset, or it was restored"
     ))
     .hint(PURGED))
 }
@@ -132,31 +164,42 @@ fn check_log_goes_on(catalog: &mut Catalog, file: &str, saved: &GtidSet) -> Resu
 /// MySQL: what is finished was executed here, and what is not finished is still in the log.
 fn check_mysql_gtids(catalog: &mut Catalog, saved: &str) -> Result<()> {
     let saved_literal = quote(saved);
-    let unknown = catalog.text(&format!("SELECT GTID_SUBTRACT({saved_literal}, @@GLOBAL.gtid_executed)"))?.unwrap_or_default();
+    let unknown = catalog
+        .text(&format!("SELECT GTID_SUBTRACT({saved_literal}, @@GLOBAL.gtid_executed)"))?
+        .unwrap_or_default();
     if !unknown.is_empty() {
         return Err(Error::stop(format!(
-            "the server never executed transactions {unknown}, which are in the files: it was reset or restored from a backup"
+            "the server never executed transactions {unknown}, which are in the files: it was reset or \
+             restored from a backup"
         ))
         .hint(PURGED));
     }
-    let missing = catalog.text(&format!("SELECT GTID_SUBTRACT(@@GLOBAL.gtid_purged, {saved_literal})"))?.unwrap_or_default();
+    let missing = catalog
+        .text(&format!("SELECT GTID_SUBTRACT(@@GLOBAL.gtid_purged, {saved_literal})"))?
+        .unwrap_or_default();
     if !missing.is_empty() {
         let hint = format!("{PURGED}; next time keep the log longer: {}", keep_longer(Dialect::Mysql));
-        return Err(Error::stop(format!("the server purged transactions {missing}, which were not read yet")).hint(hint));
+        return Err(Error::stop(format!(
+            "the server purged transactions {missing}, which were not read yet"
+        ))
+        .hint(hint));
     }
     Ok(())
 }
 
-/// MariaDB: the server is not behind what is finished. Whether the log still reaches back is said by the server itself (error 1236).
+/// MariaDB: the server is not behind what is finished. Whether the log still reaches back is said by the
+/// server itself (error 1236).
 fn check_mariadb_gtids(catalog: &mut Catalog, saved: &GtidSet) -> Result<()> {
     let own = catalog.text("SELECT @@GLOBAL.gtid_binlog_pos")?.unwrap_or_default();
-    let own = GtidSet::parse_mariadb(&own).ok_or_else(|| Error::stop("the server's gtid_binlog_pos cannot be read"))?;
+    let own = GtidSet::parse_mariadb(&own)
+        .ok_or_else(|| Error::stop("the server's gtid_binlog_pos cannot be read"))?;
     let behind = own.domains_behind(saved);
     if behind.is_empty() {
         return Ok(());
     }
     Err(Error::stop(format!(
-        "the server is at GTID {own}, behind {saved} which is in the files (domain {behind:?}): it was reset or restored"
+        "the server is at GTID {own}, behind {saved} which is in the files (domain {behind:?}): it was \
+         reset or restored"
     ))
     .hint(PURGED))
 }
@@ -170,12 +213,17 @@ fn check_file(catalog: &mut Catalog, file: &str, offset: u64) -> Result<()> {
     });
     match length {
         Some(length) if length >= offset => Ok(()),
-        Some(length) => {
-            Err(Error::stop(format!("binary log \"{file}\" has {length} bytes, and {offset} were read: the server was reset")).hint(PURGED))
-        }
+        Some(length) => Err(Error::stop(format!(
+            "binary log \"{file}\" has {length} bytes, and {offset} were read: the server was reset"
+        ))
+        .hint(PURGED)),
         None => {
-            let hint = format!("{PURGED}; next time keep the log longer: {}", keep_longer(catalog.address.dialect));
-            Err(Error::stop(format!("the server no longer has binary log \"{file}\", which was not read to its end")).hint(hint))
+            let hint =
+                format!("{PURGED}; next time keep the log longer: {}", keep_longer(catalog.address.dialect));
+            Err(Error::stop(format!(
+                "the server no longer has binary log \"{file}\", which was not read to its end"
+            ))
+            .hint(hint))
         }
     }
 }

@@ -27,7 +27,14 @@ pub(super) struct Place {
 
 impl Place {
     pub fn at(epoch: u16, file: &str, offset: u64) -> Self {
-        Self { epoch, file: file.to_owned(), file_begun: 0, file_number: file_number(file), event_start: offset, offset }
+        Self {
+            epoch,
+            file: file.to_owned(),
+            file_begun: 0,
+            file_number: file_number(file),
+            event_start: offset,
+            offset,
+        }
     }
 
     /// Goes past an event.
@@ -47,7 +54,11 @@ impl Place {
 
     /// The server says how far it is.
     pub fn heartbeat(&mut self, event: &Event) {
-        let position = if event.kind == kind::HEARTBEAT_V2 { second_field(&event.body) } else { Some(u64::from(event.log_pos)) };
+        let position = if event.kind == kind::HEARTBEAT_V2 {
+            second_field(&event.body)
+        } else {
+            Some(u64::from(event.log_pos))
+        };
         if let Some(position) = position
             && position > self.offset
         {
@@ -89,7 +100,8 @@ fn second_field(body: &[u8]) -> Option<u64> {
     }
 }
 
-/// A transaction begins below 4 GiB: a file ends with the transaction that grew over `max_binlog_size`, which is at most 1 GiB.
+/// A transaction begins below 4 GiB: a file ends with the transaction that grew over `max_binlog_size`, which
+/// is at most 1 GiB.
 pub(super) fn position(epoch: u16, file_number: u32, offset: u64) -> Position {
     Position::first_of(epoch, u64::from(file_number) << 32 | offset.min(u64::from(u32::MAX)))
 }
@@ -99,7 +111,8 @@ pub(super) fn file_number(file: &str) -> u32 {
     file.rsplit_once('.').and_then(|(_, number)| number.parse().ok()).unwrap_or(0)
 }
 
-/// All before this is finished. Never goes back, although the server may begin again further in front to find a GTID.
+/// All before this is finished. Never goes back, although the server may begin again further in front to find
+/// a GTID.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Reached {
     pub position: Position,
@@ -131,8 +144,11 @@ pub(super) fn same_file(file: &str, begun_before: u32, begun: u32) -> Result<()>
     if begun_before == 0 || begun == begun_before {
         return Ok(());
     }
-    Err(Error::stop(format!("binary log \"{file}\" is not the one that was read before: the server's logs were reset, or it was restored"))
-        .hint(PURGED))
+    Err(Error::stop(format!(
+        "binary log \"{file}\" is not the one that was read before: the server's logs \
+        were reset, or it was restored"
+    ))
+    .hint(PURGED))
 }
 
 #[cfg(test)]
@@ -153,8 +169,13 @@ mod tests {
 
     #[test]
     fn what_is_finished_never_goes_back() {
-        let mut reached =
-            Reached { position: Position::first_of(0, 0x2_0000_01f4), file: "b.000002".into(), file_begun: 0, offset: 500, moved: false };
+        let mut reached = Reached {
+            position: Position::first_of(0, 0x2_0000_01f4),
+            file: "b.000002".into(),
+            file_begun: 0,
+            offset: 500,
+            moved: false,
+        };
         let mut place = Place::at(0, "b.000001", 900);
         reached.advance(&place);
         assert!(!reached.moved && reached.file == "b.000002");

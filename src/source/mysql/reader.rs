@@ -1,4 +1,5 @@
-//! From events to a batch: which transaction an event belongs to, which of its rows are captured, and how far the log is finished.
+//! From events to a batch: which transaction an event belongs to, which of its rows are captured, and how far
+//! the log is finished.
 //!
 //! ```text
 //! GTID            opens a transaction (without GTIDs: BEGIN)
@@ -7,8 +8,8 @@
 //! XID or COMMIT   closes it: the position moves over the whole of it
 //! GTID  QUERY     a definition: a transaction of its own
 //! ```
-//! MySQL may pack all from BEGIN to XID into one `TRANSACTION_PAYLOAD`. Where a ROLLBACK may still end the transaction, its events are held until
-//! the commit, and then come out again (`held`).
+//! MySQL may pack all from BEGIN to XID into one `TRANSACTION_PAYLOAD`. Where a ROLLBACK may still end the
+//! transaction, its events are held until the commit, and then come out again (`held`).
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -122,32 +123,47 @@ impl Reader {
             kind::TABLE_MAP | kind::PARTIAL_UPDATE_ROWS => self.hold_or_apply(event, Ending::Commit, batch),
             other if event::is_rows(other) => self.hold_or_apply(event, Ending::Commit, batch),
             kind::EXECUTE_LOAD_QUERY => self.hold_or_apply(event, Ending::Statement, batch),
-            kind::GTID | kind::ANONYMOUS_GTID | kind::GTID_TAGGED | kind::MARIADB_GTID => self.open_transaction(&event),
+            kind::GTID | kind::ANONYMOUS_GTID | kind::GTID_TAGGED | kind::MARIADB_GTID => {
+                self.open_transaction(&event)
+            }
             kind::XID => self.commit(),
             kind::XA_PREPARE => {
                 self.prepare(&event);
                 self.commit()
             }
             kind::QUERY | kind::MARIADB_QUERY_COMPRESSED => {
-                let body = without_compression(&event).map_err(|Malformed| unreadable(event.kind, &self.place))?;
-                let query = event::parse_query(&body).map_err(|Malformed| unreadable(event.kind, &self.place))?;
+                let body =
+                    without_compression(&event).map_err(|Malformed| unreadable(event.kind, &self.place))?;
+                let query =
+                    event::parse_query(&body).map_err(|Malformed| unreadable(event.kind, &self.place))?;
                 self.query(&query, &event, batch)
             }
             kind::TRANSACTION_PAYLOAD => self.open_payload(&event),
             kind::ROTATE => self.rotate(&event),
             kind::FORMAT_DESCRIPTION => self.begin_file(&event),
-            kind::INCIDENT => Err(Error::stop("the server wrote an incident into its binary log: changes before it may be missing there")
-                .hint(format!("see the server's error log; then {BEGIN_AGAIN}"))),
+            kind::INCIDENT => Err(Error::stop(
+                "the server wrote an incident into its binary log: changes \
+                before it may be missing there",
+            )
+            .hint(format!("see the server's error log; then {BEGIN_AGAIN}"))),
             other if event::carries_no_rows(other) || event.flags & event::FLAG_IGNORABLE != 0 => Ok(()),
-            other => Err(Error::stop(format!("unknown event type {other} in the binary log at {}", self.place))
-                .hint("this version of list_sync does not know the event; update it, or report the server's version")),
+            other => Err(Error::stop(format!(
+                "unknown event type {other} in the binary log at {}",
+                self.place
+            ))
+            .hint(
+                "this version of list_sync does not know the event; update it, or report the server's \
+                    version",
+            )),
         }
     }
 
     /// An event of a transaction: kept until it is committed where that is not sure yet.
     fn hold_or_apply(&mut self, event: Event, ending: Ending, batch: &mut Batch) -> Result<()> {
         let start = self.place.event_start;
-        let Some(open) = self.opened(&event, ending).filter(|open| open.role != Role::Repeat) else { return Ok(()) };
+        let Some(open) = self.opened(&event, ending).filter(|open| open.role != Role::Repeat) else {
+            return Ok(());
+        };
         match &mut open.held {
             Some(held) if open.ending == Ending::Commit => held.push(start, event),
             _ => self.apply(event, batch),
@@ -178,7 +194,11 @@ impl Reader {
     fn refuse_partial(&self, event: &Event) -> Result<()> {
         let Some(shape) = self.captured.shape(&event.body, &self.place)? else { return Ok(()) };
         let table = shape.table.qualified_name();
-        Err(Error::stop(format!("the binary log at {} holds a partial JSON update of table {table:?}", self.place)).hint(format!(
+        Err(Error::stop(format!(
+            "the binary log at {} holds a partial JSON update of table {table:?}",
+            self.place
+        ))
+        .hint(format!(
             "leave the table out with \"!{table}\", and the source goes on with the others. To prevent it: \
              SET PERSIST binlog_row_value_options = '', and in sessions that set it"
         )))
@@ -195,26 +215,34 @@ impl Reader {
     }
 
     fn rotate(&mut self, event: &Event) -> Result<()> {
-        let (offset, file) = event::parse_rotate(&event.body).map_err(|Malformed| unreadable(event.kind, &self.place))?;
+        let (offset, file) =
+            event::parse_rotate(&event.body).map_err(|Malformed| unreadable(event.kind, &self.place))?;
         if self.open.as_ref().is_some_and(|open| open.has_rows) {
             return Err(Error::link(format!("the binary log ends within a transaction at {}", self.place)));
         }
         if self.open.take().is_some_and(|open| open.held.is_some_and(|held| !held.is_empty())) {
             let source = &self.captured.source;
-            tracing::warn!(source, at = %self.place, "half a transaction at the end of a binary log was left out: the server crashed before its commit");
+            tracing::warn!(source, at = %self.place, "half a transaction at the end of a binary log was \
+                left out: the server crashed before its commit");
         }
         self.place.rotate(&String::from_utf8_lossy(file), offset);
         Ok(())
     }
 
     fn open_transaction(&mut self, event: &Event) -> Result<()> {
-        let mut opening = event::parse_opening(event).map_err(|Malformed| unreadable(event.kind, &self.place))?;
+        let mut opening =
+            event::parse_opening(event).map_err(|Malformed| unreadable(event.kind, &self.place))?;
         if opening.committed_us == 0 {
             opening.committed_us = i64::from(event.timestamp) * 1_000_000;
         }
         let mariadb = event.kind == kind::MARIADB_GTID;
-        let ending = if mariadb && opening.flags & event::MARIADB_STANDALONE == 0 { Ending::Commit } else { Ending::Statement };
-        let role = if mariadb && opening.flags & event::MARIADB_PREPARED_XA != 0 { Role::Xa } else { Role::New };
+        let ending = if mariadb && opening.flags & event::MARIADB_STANDALONE == 0 {
+            Ending::Commit
+        } else {
+            Ending::Statement
+        };
+        let role =
+            if mariadb && opening.flags & event::MARIADB_PREPARED_XA != 0 { Role::Xa } else { Role::New };
         let is_uncertain = mariadb || opening.flags & event::MYSQL_MAY_HOLD_STATEMENTS != 0;
         self.open_with(opening, ending, role, is_uncertain);
         Ok(())
@@ -223,7 +251,8 @@ impl Reader {
     fn open_with(&mut self, opening: Opening, ending: Ending, role: Role, is_uncertain: bool) {
         self.captured.forget_if_many();
         let position = self.place.start();
-        let is_counted = matches!((&self.gtids, &opening.gtid), (Some(set), Some(gtid)) if set.contains(gtid));
+        let is_counted =
+            matches!((&self.gtids, &opening.gtid), (Some(set), Some(gtid)) if set.contains(gtid));
         let role = if is_counted || position < self.reached.position { Role::Repeat } else { role };
         let held = is_uncertain.then(Held::default);
         self.open = Some(Open { opening, position, ending, role, has_rows: false, held, in_batch: None });
@@ -232,7 +261,8 @@ impl Reader {
     /// The open transaction; without GTIDs the first event opens it.
     fn opened(&mut self, event: &Event, ending: Ending) -> Option<&mut Open> {
         if self.open.is_none() {
-            let opening = Opening { gtid: None, committed_us: i64::from(event.timestamp) * 1_000_000, flags: 0 };
+            let opening =
+                Opening { gtid: None, committed_us: i64::from(event.timestamp) * 1_000_000, flags: 0 };
             self.open_with(opening, ending, Role::New, true);
         }
         let open = self.open.as_mut()?;
@@ -253,7 +283,8 @@ impl Reader {
 
     /// MySQL: an XA transaction of one phase is committed where others are prepared.
     fn prepare(&mut self, event: &Event) {
-        let is_whole = event.body.first() == Some(&1) && self.captured.catalog.address.dialect == Dialect::Mysql;
+        let is_whole =
+            event.body.first() == Some(&1) && self.captured.catalog.address.dialect == Dialect::Mysql;
         if let Some(open) = self.open.as_mut().filter(|open| open.role == Role::Xa && is_whole) {
             open.role = Role::New;
         }
@@ -278,7 +309,8 @@ impl Reader {
             self.close();
             return Ok(());
         }
-        self.payload = Some(Payload::open(&event.body).map_err(|Malformed| unreadable(event.kind, &self.place))?);
+        self.payload =
+            Some(Payload::open(&event.body).map_err(|Malformed| unreadable(event.kind, &self.place))?);
         Ok(())
     }
 
@@ -304,7 +336,9 @@ impl Reader {
         let statement = self.parse(query)?;
         let place = self.place.clone();
         let begins = matches!(statement, Statement::Begin | Statement::XaStart);
-        let Some(open) = self.opened(event, if begins { Ending::Commit } else { Ending::Statement }) else { return Ok(()) };
+        let Some(open) = self.opened(event, if begins { Ending::Commit } else { Ending::Statement }) else {
+            return Ok(());
+        };
         match statement {
             Statement::Begin | Statement::XaEnd => {}
             Statement::XaStart => {
@@ -353,12 +387,23 @@ impl Reader {
     }
 
     /// What a statement does to captured rows.
-    fn statement(&mut self, statement: &Statement, query: &Query, event: &Event, batch: &mut Batch) -> Result<()> {
+    fn statement(
+        &mut self,
+        statement: &Statement,
+        query: &Query,
+        event: &Event,
+        batch: &mut Batch,
+    ) -> Result<()> {
         let said = Said::by(query, event.flags & event::FLAG_OF_SESSION != 0);
         let Some(table) = self.captured.effect(statement, &said, &self.place)? else { return Ok(()) };
         let Some(open) = &mut self.open else { return Ok(()) };
         let transaction = open.number_in(batch, &self.place);
-        let head = RowHead { operation: Operation::Truncate, table: batch.add_table(&table), transaction, lsn: self.place.event_start };
+        let head = RowHead {
+            operation: Operation::Truncate,
+            table: batch.add_table(&table),
+            transaction,
+            lsn: self.place.event_start,
+        };
         let mark = batch.mark();
         batch.push(head, mark, mark, &mut open.position);
         Ok(())

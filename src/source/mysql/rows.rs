@@ -28,10 +28,13 @@ impl Form {
             kind::MARIADB_WRITE_ROWS_COMPRESSED_V1..kind::MARIADB_WRITE_ROWS_COMPRESSED => {
                 (kind::MARIADB_WRITE_ROWS_COMPRESSED_V1, false, true)
             }
-            kind::MARIADB_WRITE_ROWS_COMPRESSED..=kind::MARIADB_DELETE_ROWS_COMPRESSED => (kind::MARIADB_WRITE_ROWS_COMPRESSED, true, true),
+            kind::MARIADB_WRITE_ROWS_COMPRESSED..=kind::MARIADB_DELETE_ROWS_COMPRESSED => {
+                (kind::MARIADB_WRITE_ROWS_COMPRESSED, true, true)
+            }
             _ => return None,
         };
-        let operation = [Operation::Insert, Operation::Update, Operation::Delete][usize::from(event_kind - first)];
+        let operation =
+            [Operation::Insert, Operation::Update, Operation::Delete][usize::from(event_kind - first)];
         Some(Self { operation, has_extra, compressed })
     }
 }
@@ -49,22 +52,30 @@ impl Rows {
     /// Reads what stands in front of the rows. `lsn`: where the event lies in its file.
     pub fn open(event: Event, shape: Arc<Shape>, lsn: u64) -> Result<Self> {
         let width = shape.encodings.len();
-        let fault = || Error::stop(format!("a row event of table {:?} cannot be read", shape.table.qualified_name()));
+        let fault =
+            || Error::stop(format!("a row event of table {:?} cannot be read", shape.table.qualified_name()));
         let form = Form::of(event.kind).ok_or_else(fault)?;
         let head = read_head(&event.body, form).map_err(|_| fault())?;
         if head.width != width || width == 0 {
             return Err(fault().context("its columns do not match the table"));
         }
         if !head.is_full {
-            return Err(Error::stop(format!("the binary log holds only some columns of rows of table {:?}", shape.table.qualified_name()))
-                .hint(format!(
-                    "leave the table out with \"!{}\", and the source goes on with the others. To prevent it: SET PERSIST binlog_row_image = FULL \
+            return Err(Error::stop(format!(
+                "the binary log holds only some columns of rows of table {:?}",
+                shape.table.qualified_name()
+            ))
+            .hint(format!(
+                "leave the table out with \"!{}\", and the source goes on with the others. To prevent \
+                     it: SET PERSIST binlog_row_image = FULL \
                      (MariaDB: SET GLOBAL), and in sessions that set it",
-                    shape.table.qualified_name()
-                )));
+                shape.table.qualified_name()
+            )));
         }
-        let (body, at) =
-            if form.compressed { (inflate(&event.body[head.length..]).map_err(|_| fault())?, 0) } else { (event.body, head.length) };
+        let (body, at) = if form.compressed {
+            (inflate(&event.body[head.length..]).map_err(|_| fault())?, 0)
+        } else {
+            (event.body, head.length)
+        };
         Ok(Self { operation: form.operation, shape, lsn, body, at })
     }
 
@@ -127,18 +138,22 @@ fn read_head(body: &[u8], form: Form) -> Parsed<Head> {
 
 /// One image: which values are NULL, then the others.
 fn read_row(shape: &Shape, cursor: &mut Cursor, batch: &mut Batch) -> Result<()> {
-    let nulls = cursor.take(shape.encodings.len().div_ceil(8)).map_err(|_| explain(shape, 0, Fault::Malformed))?;
+    let nulls =
+        cursor.take(shape.encodings.len().div_ceil(8)).map_err(|_| explain(shape, 0, Fault::Malformed))?;
     for (place, encoding) in shape.encodings.iter().enumerate() {
         if nulls[place / 8] >> (place % 8) & 1 == 1 {
             batch.add_cell(Kind::Null, b"");
         } else {
-            batch.add_cell_with(|out| encoding.decode(cursor, out)).map_err(|fault| explain(shape, place, fault))?;
+            batch
+                .add_cell_with(|out| encoding.decode(cursor, out))
+                .map_err(|fault| explain(shape, place, fault))?;
         }
     }
     Ok(())
 }
 
-/// One change of a table with columns or rows that are not the user's: a row that became an earlier one is deleted.
+/// One change of a table with columns or rows that are not the user's: a row that became an earlier one is
+/// deleted.
 fn decode_hidden(
     shape: &Shape,
     hidden: &Hidden,
@@ -176,7 +191,8 @@ fn decode_hidden(
 
 /// One image without its hidden columns; whether it is of a present row.
 fn read_visible(shape: &Shape, hidden: &Hidden, cursor: &mut Cursor, batch: &mut Batch) -> Result<bool> {
-    let nulls = cursor.take(shape.encodings.len().div_ceil(8)).map_err(|_| explain(shape, 0, Fault::Malformed))?;
+    let nulls =
+        cursor.take(shape.encodings.len().div_ceil(8)).map_err(|_| explain(shape, 0, Fault::Malformed))?;
     let (mut is_present, mut unseen) = (true, Vec::new());
     for (place, encoding) in shape.encodings.iter().enumerate() {
         let is_null = nulls[place / 8] >> (place % 8) & 1 == 1;
@@ -188,7 +204,9 @@ fn read_visible(shape: &Shape, hidden: &Hidden, cursor: &mut Cursor, batch: &mut
         } else if is_null {
             batch.add_cell(Kind::Null, b"");
         } else {
-            batch.add_cell_with(|out| encoding.decode(cursor, out)).map_err(|fault| explain(shape, place, fault))?;
+            batch
+                .add_cell_with(|out| encoding.decode(cursor, out))
+                .map_err(|fault| explain(shape, place, fault))?;
         }
         if hidden.row_end == Some(place) {
             is_present = Hidden::is_present(&before[..before.len() - cursor.rest().len()]);
@@ -200,13 +218,20 @@ fn read_visible(shape: &Shape, hidden: &Hidden, cursor: &mut Cursor, batch: &mut
 #[cold]
 fn explain(shape: &Shape, place: usize, fault: Fault) -> Error {
     let column = shape.table.columns.get(place);
-    let (name, type_name) = column.map_or(("", ""), |column| (column.name.as_str(), column.type_name.as_str()));
+    let (name, type_name) =
+        column.map_or(("", ""), |column| (column.name.as_str(), column.type_name.as_str()));
     let what = match fault {
         Fault::Malformed => "cannot be read",
         Fault::Characters => "is not valid in its character set",
     };
-    Error::stop(format!("a value of column {name:?} ({type_name}) of table {:?} {what}", shape.table.qualified_name()))
-        .hint(format!("leave the table out with \"!{}\", and the source goes on with the others", shape.table.qualified_name()))
+    Error::stop(format!(
+        "a value of column {name:?} ({type_name}) of table {:?} {what}",
+        shape.table.qualified_name()
+    ))
+    .hint(format!(
+        "leave the table out with \"!{}\", and the source goes on with the others",
+        shape.table.qualified_name()
+    ))
 }
 
 #[cfg(test)]
@@ -220,8 +245,15 @@ mod tests {
     use std::sync::Arc;
 
     fn shape(encodings: Vec<Encoding>) -> Arc<Shape> {
-        let columns = encodings.iter().map(|_| Column { name: "c".into(), type_name: String::new(), identity: true }).collect();
-        Arc::new(Shape { table: Arc::new(Table { schema: "s".into(), name: "t".into(), columns, key: vec![0] }), encodings, hidden: None })
+        let columns = encodings
+            .iter()
+            .map(|_| Column { name: "c".into(), type_name: String::new(), identity: true })
+            .collect();
+        Arc::new(Shape {
+            table: Arc::new(Table { schema: "s".into(), name: "t".into(), columns, key: vec![0] }),
+            encodings,
+            hidden: None,
+        })
     }
 
     fn every_encoding() -> Vec<Encoding> {
@@ -255,7 +287,8 @@ mod tests {
             for encodings in [every_encoding(), vec![every_encoding().swap_remove(one)]] {
                 let width = encodings.len() as u8;
                 let full = [0xff, 0xff, 0xff];
-                let head = [&[0; 8][..], &[2, 0][..if matches!(kind, 30..=32) { 2 } else { 0 }], &[width], &full[..usize::from(width.div_ceil(8))]].concat();
+                let extra = if matches!(kind, 30..=32) { &[2, 0][..] } else { &[] };
+                let head = [&[0; 8][..], extra, &[width], &full[..usize::from(width.div_ceil(8))]].concat();
                 for body in [[&head[..], &body].concat(), body.clone()] {
                     let event = Event { kind, body, ..Event::default() };
                     if let Ok(mut rows) = Rows::open(event, shape(encodings.clone()), 4) {

@@ -25,7 +25,14 @@ pub(super) fn write(column: &Column, value: &Value, out: &mut Vec<u8>) -> Result
             return Ok(Kind::Text);
         }
         Value::Time(negative, days, hours, minutes, seconds, micros) => {
-            time::write_time(*negative, days * 24 + u32::from(*hours), u32::from(*minutes), u32::from(*seconds), *micros, out);
+            time::write_time(
+                *negative,
+                days * 24 + u32::from(*hours),
+                u32::from(*minutes),
+                u32::from(*seconds),
+                *micros,
+                out,
+            );
             return Ok(Kind::Text);
         }
         Value::Bytes(bytes) => return write_bytes(column, bytes, out),
@@ -44,7 +51,9 @@ fn write_bytes(column: &Column, bytes: &[u8], out: &mut Vec<u8>) -> Result<Kind>
         ColumnType::MYSQL_TYPE_GEOMETRY => special::write_geometry(bytes, out).map_err(malformed)?,
         ColumnType::MYSQL_TYPE_VECTOR => special::write_vector(bytes, out).map_err(malformed)?,
         ColumnType::MYSQL_TYPE_JSON => out.extend_from_slice(bytes),
-        _ if u64::from(column.character_set()) == BINARY && !column.flags().intersects(ColumnFlags::ENUM_FLAG | ColumnFlags::SET_FLAG) => {
+        _ if u64::from(column.character_set()) == BINARY
+            && !column.flags().intersects(ColumnFlags::ENUM_FLAG | ColumnFlags::SET_FLAG) =>
+        {
             special::write_hex(bytes, out);
         }
         _ => out.extend_from_slice(bytes),
@@ -65,7 +74,9 @@ mod tests {
 
     #[test]
     fn zeros_in_front_are_dropped_but_one() {
-        for (printed, expected) in [("0001.50", "1.50"), ("000.50", "0.50"), ("0", "0"), ("-0.5", "-0.5"), ("12", "12")] {
+        for (printed, expected) in
+            [("0001.50", "1.50"), ("000.50", "0.50"), ("0", "0"), ("-0.5", "-0.5"), ("12", "12")]
+        {
             assert_eq!(without_zerofill(printed.as_bytes()), expected.as_bytes());
         }
     }

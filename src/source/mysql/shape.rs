@@ -32,7 +32,8 @@ pub(super) fn build(name: &TableName, map: &TableMap, catalog: &mut Catalog) -> 
     let plugin_types = plugin_types(name, map, catalog)?;
     let mariadb = catalog.address.dialect == Dialect::Mariadb;
     let hidden = if mariadb { Hidden::find(name, map, catalog)? } else { None };
-    let is_left_out = |place: usize| hidden.as_ref().is_some_and(|hidden| hidden.left_out.get(place) == Some(&true));
+    let is_left_out =
+        |place: usize| hidden.as_ref().is_some_and(|hidden| hidden.left_out.get(place) == Some(&true));
     let is_row_end = |place: usize| hidden.as_ref().is_some_and(|hidden| hidden.row_end == Some(place));
     let (mut columns, mut encodings) = (Vec::new(), Vec::new());
     for (place, column) in map.columns.iter().enumerate() {
@@ -54,12 +55,15 @@ pub(super) fn build(name: &TableName, map: &TableMap, catalog: &mut Catalog) -> 
     Ok(Shape { table: Arc::new(with_identity(table)), encodings, hidden })
 }
 
-/// MariaDB's UUID and INET look like BINARY(16) and BINARY(4) in the log: the catalog tells them apart. Empty where nothing is to be told.
+/// MariaDB's UUID and INET look like BINARY(16) and BINARY(4) in the log: the catalog tells them apart. Empty
+/// where nothing is to be told.
 ///
-/// The catalog is today's. A column that it does not have under this name is looked up at its place, as after a rename. What it cannot tell is
-/// printed as BINARY, and the log says so.
+/// The catalog is today's. A column that it does not have under this name is looked up at its place, as after
+/// a rename. What it cannot tell is printed as BINARY, and the log says so.
 fn plugin_types(name: &TableName, map: &TableMap, catalog: &mut Catalog) -> Result<Vec<String>> {
-    let ambiguous = |column: &MappedColumn| column.kind == t::STRING && matches!(column.meta, 4 | 16) && column.collation == Some(BINARY);
+    let ambiguous = |column: &MappedColumn| {
+        column.kind == t::STRING && matches!(column.meta, 4 | 16) && column.collation == Some(BINARY)
+    };
     if catalog.address.dialect != Dialect::Mariadb || !map.columns.iter().any(ambiguous) {
         return Ok(Vec::new());
     }
@@ -79,7 +83,8 @@ fn plugin_types(name: &TableName, map: &TableMap, catalog: &mut Catalog) -> Resu
                 table,
                 column,
                 taken_for,
-                "the column was changed, renamed or dropped after these rows were logged, and the log does not tell BINARY, UUID and INET apart"
+                "the column was changed, renamed or dropped after these rows were logged, and the log does \
+                 not tell BINARY, UUID and INET apart"
             );
         }
         now.map(|now| now.data_type.clone()).unwrap_or_default()
@@ -106,11 +111,11 @@ pub(super) fn metadata_hint(dialect: Dialect) -> &'static str {
 }
 
 fn no_names(table: &str, dialect: Dialect) -> Error {
-    Error::stop(format!("the binary log does not name the columns of table {table:?}"))
-        .hint(format!(
-            "leave the table out with \"!{table}\", and the source goes on with the others. To prevent it: {}; what was logged before has no names",
-            metadata_hint(dialect)
-        ))
+    Error::stop(format!("the binary log does not name the columns of table {table:?}")).hint(format!(
+        "leave the table out with \"!{table}\", and the source goes on with the others. To prevent it: \
+             {}; what was logged before has no names",
+        metadata_hint(dialect)
+    ))
 }
 
 /// Whatever is changed on the server, what was logged before stays as it is.
@@ -133,7 +138,8 @@ fn unsupported(type_name: &str) -> Error {
 /// Encoding and printed type of a column.
 pub(super) fn encoding(column: &MappedColumn, catalog: &mut Catalog) -> Result<(Encoding, String)> {
     let sign = if column.unsigned { " unsigned" } else { "" };
-    let integer = |bytes, name: &str| (Encoding::Integer { bytes, signed: !column.unsigned }, format!("{name}{sign}"));
+    let integer =
+        |bytes, name: &str| (Encoding::Integer { bytes, signed: !column.unsigned }, format!("{name}{sign}"));
     let decimals = column.meta.min(6) as u8;
     let timed = |name: &str| if decimals == 0 { name.to_owned() } else { format!("{name}({decimals})") };
     let length_bytes = column.meta.min(8) as u8;
@@ -143,7 +149,9 @@ pub(super) fn encoding(column: &MappedColumn, catalog: &mut Catalog) -> Result<(
         t::INT24 => integer(3, "mediumint"),
         t::LONG => integer(4, "int"),
         t::LONGLONG => integer(8, "bigint"),
-        t::FLOAT if catalog.address.dialect == Dialect::Mariadb => (Encoding::MariadbFloat, format!("float{sign}")),
+        t::FLOAT if catalog.address.dialect == Dialect::Mariadb => {
+            (Encoding::MariadbFloat, format!("float{sign}"))
+        }
         t::FLOAT => (Encoding::Float, format!("float{sign}")),
         t::DOUBLE => (Encoding::Double, format!("double{sign}")),
         t::NEWDECIMAL => {
@@ -162,8 +170,10 @@ pub(super) fn encoding(column: &MappedColumn, catalog: &mut Catalog) -> Result<(
         t::GEOMETRY => (Encoding::Geometry { length_bytes }, "geometry".to_owned()),
         t::VECTOR => (Encoding::Vector { length_bytes }, "vector".to_owned()),
         t::TIMESTAMP | t::TIME | t::DATETIME => {
-            return Err(Error::stop("the column has the format of times before MySQL 5.6, whose precision the log does not tell")
-                .hint("ALTER TABLE … FORCE (MariaDB: with mysql56_temporal_format = ON)"));
+            return Err(Error::stop(
+                "the column has the format of times before MySQL 5.6, whose precision the log does not tell",
+            )
+            .hint("ALTER TABLE … FORCE (MariaDB: with mysql56_temporal_format = ON)"));
         }
         t::MARIADB_BLOB_COMPRESSED | t::MARIADB_VARCHAR_COMPRESSED => return Err(unsupported("COMPRESSED")),
         other => return Err(unsupported(&format!("number {other}"))),
@@ -172,15 +182,18 @@ pub(super) fn encoding(column: &MappedColumn, catalog: &mut Catalog) -> Result<(
 
 fn charset(column: &MappedColumn, catalog: &mut Catalog) -> Result<(Option<Charset>, u16)> {
     let Some(collation) = column.collation else {
-        return Err(Error::stop("the binary log does not tell the character set").hint(metadata_hint(catalog.address.dialect)));
+        return Err(Error::stop("the binary log does not tell the character set")
+            .hint(metadata_hint(catalog.address.dialect)));
     };
     if collation == BINARY {
         return Ok((None, 1));
     }
     let known = catalog.charsets.name(collation).map(|(name, length)| (name.to_owned(), length));
-    let (name, length) = known.ok_or_else(|| Error::stop(format!("the server does not know collation {collation}")))?;
+    let (name, length) =
+        known.ok_or_else(|| Error::stop(format!("the server does not know collation {collation}")))?;
     let converter = catalog.converter(&name)?.ok_or_else(|| {
-        Error::stop(format!("character set {name:?} is not supported")).hint("ALTER TABLE … CONVERT TO CHARACTER SET utf8mb4")
+        Error::stop(format!("character set {name:?} is not supported"))
+            .hint("ALTER TABLE … CONVERT TO CHARACTER SET utf8mb4")
     })?;
     Ok((Some(converter), length.max(1)))
 }
@@ -195,7 +208,9 @@ fn characters(column: &MappedColumn, catalog: &mut Catalog) -> Result<(Encoding,
     };
     let fixed = column.kind == t::STRING;
     let type_name = match (&charset, blob) {
-        (Some(_), false) => format!("{}({})", if fixed { "char" } else { "varchar" }, column.meta / character_bytes),
+        (Some(_), false) => {
+            format!("{}({})", if fixed { "char" } else { "varchar" }, column.meta / character_bytes)
+        }
         (None, false) => format!("{}({})", if fixed { "binary" } else { "varbinary" }, column.meta),
         (text, true) => {
             let size = ["tiny", "", "medium", "long"][usize::from(length_bytes.clamp(1, 4)) - 1];
@@ -212,7 +227,9 @@ fn characters(column: &MappedColumn, catalog: &mut Catalog) -> Result<(Encoding,
 fn labels(column: &MappedColumn, catalog: &mut Catalog) -> Result<(Encoding, String)> {
     let charset = charset(column, catalog)?.0.unwrap_or(Charset::Utf8);
     let labels: Vec<Option<String>> = column.labels.iter().map(|label| charset.text(label).ok()).collect();
-    let written = labels.iter().map(|label| format!("'{}'", label.as_deref().unwrap_or("\u{fffd}").replace('\'', "''")));
+    let written = labels
+        .iter()
+        .map(|label| format!("'{}'", label.as_deref().unwrap_or("\u{fffd}").replace('\'', "''")));
     let written: Vec<String> = written.collect();
     let (labels, bytes) = (labels.into(), column.meta.min(8) as u8);
     Ok(if column.kind == t::ENUM {

@@ -1,6 +1,8 @@
-//! What a statement in the log does to rows. Only its first words are read, and the names of its tables; the rest is the server's business.
+//! What a statement in the log does to rows. Only its first words are read, and the names of its tables; the
+//! rest is the server's business.
 //!
-//! A statement leaves no row events. So only what is known to leave rows alone is [`Statement::Harmless`]; what is not known is `Unknown`.
+//! A statement leaves no row events. So only what is known to leave rows alone is [`Statement::Harmless`];
+//! what is not known is `Unknown`.
 
 use super::words::{Kind, Name, Word, Words};
 
@@ -149,14 +151,18 @@ impl Statement {
                 None => unknown(all),
             },
             // MariaDB runs the statement behind it.
-            "ANALYZE" if !["TABLE", "LOCAL", "NO_WRITE_TO_BINLOG"].iter().any(|next| words.clone().pass(next)) => {
+            "ANALYZE"
+                if !["TABLE", "LOCAL", "NO_WRITE_TO_BINLOG"].iter().any(|next| words.clone().pass(next)) =>
+            {
                 if words.pass("FORMAT") {
                     words.skip_sign("=");
                     words.next();
                 }
                 Self::read(words)
             }
-            "CREATE" | "ALTER" | "DROP" | "RENAME" => definition(&first, words).unwrap_or_else(|| unknown(all)),
+            "CREATE" | "ALTER" | "DROP" | "RENAME" => {
+                definition(&first, words).unwrap_or_else(|| unknown(all))
+            }
             word if HARMLESS.contains(&word) && (!word.is_empty() || all.peek().is_none()) => Self::Harmless,
             _ if all.peek().is_some_and(|word| word.is_sign("(")) => Self::Calls,
             _ => unknown(all),
@@ -171,7 +177,10 @@ fn changes(verb: &'static str, tables: impl IntoIterator<Item = Name>) -> Statem
 /// Every word that could be a table's name, alone and with the one before its point.
 fn unknown(words: Words) -> Statement {
     let words: Vec<Word> = words.collect();
-    let bare = words.iter().filter(|word| word.is_name()).map(|word| Name { schema: None, table: word.text.clone() });
+    let bare = words
+        .iter()
+        .filter(|word| word.is_name())
+        .map(|word| Name { schema: None, table: word.text.clone() });
     let qualified = words.windows(3).filter_map(|three| match three {
         [schema, point, table] if point.is_sign(".") && schema.is_name() && table.is_name() => {
             Some(Name { schema: Some(schema.text.clone()), table: table.text.clone() })
@@ -181,7 +190,8 @@ fn unknown(words: Words) -> Statement {
     Statement::Unknown(bare.chain(qualified).collect())
 }
 
-/// The tables of UPDATE and DELETE, up to the keyword: each name at the start, or behind a comma, a bracket or a keyword that a table follows.
+/// The tables of UPDATE and DELETE, up to the keyword: each name at the start, or behind a comma, a bracket
+/// or a keyword that a table follows.
 fn references(mut words: Words, end: &str) -> Vec<Name> {
     let mut tables = Vec::new();
     words.skip_any(&["LOW_PRIORITY", "QUICK", "IGNORE", "FROM"]);
@@ -190,8 +200,8 @@ fn references(mut words: Words, end: &str) -> Vec<Name> {
         if word.is(end) {
             break;
         }
-        let before_table =
-            [",", "("].iter().any(|sign| word.is_sign(sign)) || ["FROM", "JOIN", "USING"].iter().any(|keyword| word.is(keyword));
+        let before_table = [",", "("].iter().any(|sign| word.is_sign(sign))
+            || ["FROM", "JOIN", "USING"].iter().any(|keyword| word.is(keyword));
         if before_table {
             words.pass("ONLY");
             tables.extend(words.name());
@@ -226,7 +236,9 @@ fn with(mut words: Words) -> Statement {
         match word.text.as_str() {
             "(" if word.kind == Kind::Sign => depth += 1,
             ")" if word.kind == Kind::Sign => depth = depth.saturating_sub(1),
-            _ if depth == 0 && ["UPDATE", "DELETE", "INSERT", "REPLACE"].iter().any(|verb| word.is(verb)) => return Statement::read(here),
+            _ if depth == 0 && ["UPDATE", "DELETE", "INSERT", "REPLACE"].iter().any(|verb| word.is(verb)) => {
+                return Statement::read(here);
+            }
             _ => {}
         }
     }
@@ -253,8 +265,12 @@ fn definition(verb: &str, mut words: Words) -> Option<Statement> {
     let is_schema = matches!(object, "DATABASE" | "SCHEMA");
     words.skip_if_exists();
     match verb {
-        "DROP" if is_table && temporary => Some(Statement::Temporary { made: false, tables: list(&mut words) }),
-        "DROP" if is_table => Some(Statement::Removes(list(&mut words).into_iter().map(|table| (table, None)).collect())),
+        "DROP" if is_table && temporary => {
+            Some(Statement::Temporary { made: false, tables: list(&mut words) })
+        }
+        "DROP" if is_table => {
+            Some(Statement::Removes(list(&mut words).into_iter().map(|table| (table, None)).collect()))
+        }
         "RENAME" if is_table => renamed(&mut words),
         "ALTER" if is_table => altered(words, ignores),
         "CREATE" if is_table => created(words, temporary, replaces),
@@ -303,7 +319,8 @@ fn created(mut words: Words, temporary: bool, replaces: bool) -> Option<Statemen
         return Some(Statement::Temporary { made: true, tables: vec![table] });
     }
     while let Some(word) = words.next() {
-        let begins_values = word.is("VALUES") && !words.peek().is_some_and(|next| next.is("LESS") || next.is("IN"));
+        let begins_values =
+            word.is("VALUES") && !words.peek().is_some_and(|next| next.is("LESS") || next.is("IN"));
         if word.is("SELECT") || word.is("TABLE") || begins_values {
             return Some(changes("CREATE TABLE … SELECT", [table]));
         }
@@ -335,12 +352,21 @@ fn altered(mut words: Words, ignores: bool) -> Option<Statement> {
             });
         } else if word.is("DROP") && partition(&words) {
             return Some(changes("ALTER TABLE … DROP PARTITION", [table]));
-        } else if word.is("EXCHANGE") && partition(&words) || word.is("CONVERT") && (partition(&words) || words.peek()?.is("TABLE")) {
+        } else if word.is("EXCHANGE") && partition(&words)
+            || word.is("CONVERT") && (partition(&words) || words.peek()?.is("TABLE"))
+        {
             words.find(|word| word.is("TABLE"))?;
-            return Some(changes("ALTER TABLE … PARTITION", [Some(table), words.name()].into_iter().flatten()));
-        } else if word.is("TABLESPACE") && !words.peek().is_some_and(|next| next.is_name() || next.is_sign("=")) {
+            return Some(changes(
+                "ALTER TABLE … PARTITION",
+                [Some(table), words.name()].into_iter().flatten(),
+            ));
+        } else if word.is("TABLESPACE")
+            && !words.peek().is_some_and(|next| next.is_name() || next.is_sign("="))
+        {
             return Some(changes("ALTER TABLE … TABLESPACE", [table]));
-        } else if word.is("RENAME") && !words.peek().is_some_and(|next| ["COLUMN", "INDEX", "KEY"].iter().any(|part| next.is(part))) {
+        } else if word.is("RENAME")
+            && !words.peek().is_some_and(|next| ["COLUMN", "INDEX", "KEY"].iter().any(|part| next.is(part)))
+        {
             words.skip_any(&["TO", "AS"]);
             words.skip_sign("=");
             return Some(Statement::Removes(vec![(table, Some(words.name()?))]));

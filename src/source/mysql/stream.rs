@@ -1,7 +1,9 @@
-//! The binary log over the wire: a thread that takes events off the socket, checks them, and hands them over through a queue bounded in bytes.
+//! The binary log over the wire: a thread that takes events off the socket, checks them, and hands them over
+//! through a queue bounded in bytes.
 //!
-//! A thread, because the driver's reads block and cannot say whether more is at hand. When the queue is full the thread stops reading, so
-//! the pressure reaches the server. Events are handed over as raw bytes: nothing is decoded, and so nothing dropped, here.
+//! A thread, because the driver's reads block and cannot say whether more is at hand. When the queue is full
+//! the thread stops reading, so the pressure reaches the server. Events are handed over as raw bytes: nothing
+//! is decoded, and so nothing dropped, here.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -79,12 +81,13 @@ impl Stream {
             thread_shared.lock().end = Some(end);
             thread_shared.added.notify_one();
         };
-        threads::spawn("binlog", work).map_err(|cause| Error::link("no thread for the binary log").cause(cause))?;
+        threads::spawn("binlog", work)
+            .map_err(|cause| Error::link("no thread for the binary log").cause(cause))?;
         Ok(Self { shared })
     }
 
-    /// Moves all events that are there into `events`; waits until `deadline` for the first. The events that came before a failure are
-    /// handed out before it.
+    /// Moves all events that are there into `events`; waits until `deadline` for the first. The events that
+    /// came before a failure are handed out before it.
     pub fn take(&self, events: &mut VecDeque<Event>, deadline: Instant) -> Result<()> {
         let mut queue = self.shared.lock();
         while queue.events.is_empty() {
@@ -115,8 +118,9 @@ impl Drop for Stream {
     }
 }
 
-/// When the server began this file of its log; `None` if it does not have it. Asked on a connection of its own, since SQL does not tell, and under
-/// a number of its own: the server ends the stream of another reader with the same one.
+/// When the server began this file of its log; `None` if it does not have it. Asked on a connection of its
+/// own, since SQL does not tell, and under a number of its own: the server ends the stream of another reader
+/// with the same one.
 pub(super) fn file_begun(address: &Address, server_id: u32, file: &str) -> Result<Option<u32>> {
     const FIRST: u64 = 4;
     let from = From::File { file: file.to_owned(), offset: FIRST };
@@ -124,7 +128,10 @@ pub(super) fn file_begun(address: &Address, server_id: u32, file: &str) -> Resul
     for setting in session_settings(address.dialect, &from) {
         conn.query_drop(setting).map_err(|error| explain(address, error))?;
     }
-    let is_gone = |error: &mysql::Error| matches!(error, mysql::Error::MySqlError(refused) if refused.code == LOG_REFUSED);
+    let is_gone = |error: &mysql::Error| match error {
+        mysql::Error::MySqlError(refused) => refused.code == LOG_REFUSED,
+        _ => false,
+    };
     let stream = match conn.get_binlog_stream(request(server_id ^ 1 << 31, &from)?) {
         Err(refused) if is_gone(&refused) => return Ok(None),
         opened => opened.map_err(|error| explain(address, error))?,
@@ -133,7 +140,9 @@ pub(super) fn file_begun(address: &Address, server_id: u32, file: &str) -> Resul
         match event {
             Err(refused) if is_gone(&refused) => return Ok(None),
             Err(error) => return Err(explain_read(address, error)),
-            Ok(event) if event.header().event_type_raw() == kind::FORMAT_DESCRIPTION => return Ok(Some(event.header().timestamp())),
+            Ok(event) if event.header().event_type_raw() == kind::FORMAT_DESCRIPTION => {
+                return Ok(Some(event.header().timestamp()));
+            }
             Ok(_) => {}
         }
     }
@@ -149,7 +158,10 @@ fn session_settings(dialect: Dialect, from: &From) -> Vec<String> {
     if dialect == Dialect::Mariadb {
         settings.push("SET @mariadb_slave_capability = 4".to_owned());
         if let From::Gtid(list) = from {
-            settings.push(format!("SET @slave_connect_state = '{list}', @slave_gtid_strict_mode = 0, @slave_gtid_ignore_duplicates = 0"));
+            settings.push(format!(
+                "SET @slave_connect_state = '{list}', @slave_gtid_strict_mode = 0, \
+                @slave_gtid_ignore_duplicates = 0"
+            ));
         }
     }
     settings
@@ -160,8 +172,10 @@ fn request(server_id: u32, from: &From) -> Result<BinlogRequest<'static>> {
     Ok(match from {
         From::File { file, offset } => {
             let offset = u32::try_from(*offset).map_err(|_| {
-                Error::stop(format!("the stream would begin at byte {offset} of \"{file}\", and the protocol counts to 4 GiB"))
-                    .hint("set gtid_mode = ON on the server, so that the stream begins at a transaction")
+                Error::stop(format!(
+                    "the stream would begin at byte {offset} of \"{file}\", and the protocol counts to 4 GiB"
+                ))
+                .hint("set gtid_mode = ON on the server, so that the stream begins at a transaction")
             })?;
             request.with_filename(file.clone().into_bytes()).with_pos(offset)
         }
@@ -169,7 +183,11 @@ fn request(server_id: u32, from: &From) -> Result<BinlogRequest<'static>> {
         From::Gtid(set) => {
             let mut sids = Vec::new();
             for server_set in set.to_string().split(',').filter(|part| !part.is_empty()) {
-                sids.push(server_set.parse().map_err(|_| Error::stop("the saved GTID set cannot be sent to the server"))?);
+                sids.push(
+                    server_set
+                        .parse()
+                        .map_err(|_| Error::stop("the saved GTID set cannot be sent to the server"))?,
+                );
             }
             request.with_use_gtid(true).with_sids(sids)
         }
@@ -179,10 +197,11 @@ fn request(server_id: u32, from: &From) -> Result<BinlogRequest<'static>> {
 /// Reads until something ends the stream, and answers what.
 fn receive(stream: BinlogStream, shared: &Shared, address: &Address) -> Error {
     for event in stream {
-        let event = match event.map_err(|error| explain_read(address, error)).and_then(|event| checked(&event)) {
-            Ok(event) => event,
-            Err(error) => return error,
-        };
+        let event =
+            match event.map_err(|error| explain_read(address, error)).and_then(|event| checked(&event)) {
+                Ok(event) => event,
+                Err(error) => return error,
+            };
         let mut queue = shared.lock();
         while queue.bytes > QUEUE_BYTES_MAX && !queue.closed {
             queue = shared.taken.wait(queue).unwrap_or_else(PoisonError::into_inner);
@@ -198,7 +217,10 @@ fn receive(stream: BinlogStream, shared: &Shared, address: &Address) -> Error {
     }
     let ended = Error::link(format!("{} ended the stream of its binary log", address.dialect.product()));
     if address.dialect == Dialect::Mariadb {
-        return ended.hint("if it does so again and again, another reader may have the same server id (SHOW SLAVE HOSTS): give each [[source]] its own name or server_id");
+        return ended.hint(
+            "if it does so again and again, another reader may have the same server id (SHOW \
+            SLAVE HOSTS): give each [[source]] its own name or server_id",
+        );
     }
     ended
 }
@@ -206,13 +228,21 @@ fn receive(stream: BinlogStream, shared: &Shared, address: &Address) -> Error {
 fn explain_read(address: &Address, error: mysql::Error) -> Error {
     // A record that TLS refuses was damaged on its way: the same bytes come again.
     if tls_failure(&error).is_some() {
-        return Error::link(format!("the TLS connection to {} at \"{address}\" broke", address.dialect.product())).cause(error.to_string());
+        return Error::link(format!(
+            "the TLS connection to {} at \"{address}\" broke",
+            address.dialect.product()
+        ))
+        .cause(error.to_string());
     }
     match error {
-        mysql::Error::IoError(cause) if matches!(cause.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut) => {
+        mysql::Error::IoError(cause)
+            if matches!(cause.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut) =>
+        {
             Error::link(format!("no event nor heartbeat from \"{address}\" for {} s", SILENCE_MAX.as_secs()))
         }
-        mysql::Error::IoError(cause) if matches!(cause.kind(), std::io::ErrorKind::InvalidData | std::io::ErrorKind::Other) => {
+        mysql::Error::IoError(cause)
+            if matches!(cause.kind(), std::io::ErrorKind::InvalidData | std::io::ErrorKind::Other) =>
+        {
             Error::stop("an event of the binary log cannot be read").cause(cause)
         }
         other => explain(address, other),
@@ -250,16 +280,26 @@ pub(super) fn verified(mut event: Event, checksum: Option<[u8; 4]>) -> Result<Ev
         hasher.finalize()
     };
     if event_kind == kind::FORMAT_DESCRIPTION {
-        // The server edits this event on its way (start position, flags), and each server in its own way: it carries no rows.
+        // The server edits this event on its way (start position, flags), and each server in its own way: it
+        // carries no rows.
     } else if let Some(sum) = checksum {
-        if crc32(flags, body) != u32::from_le_bytes(sum) && crc32(flags & !IN_USE, body) != u32::from_le_bytes(sum) {
-            return Err(Error::stop(format!("the checksum of an event (type {event_kind}) of the binary log is wrong"))
-                .hint("check the server's disk and memory with mysqlbinlog --verify-binlog-checksum; a proxy in between may be at fault"));
+        if crc32(flags, body) != u32::from_le_bytes(sum)
+            && crc32(flags & !IN_USE, body) != u32::from_le_bytes(sum)
+        {
+            return Err(Error::stop(format!(
+                "the checksum of an event (type {event_kind}) of the binary log \
+                is wrong"
+            ))
+            .hint(
+                "check the server's disk and memory with mysqlbinlog --verify-binlog-checksum; a \
+                    proxy in between may be at fault",
+            ));
         }
     } else if let Some((rest, sum)) = body.split_last_chunk::<4>()
         && crc32(flags, rest) == u32::from_le_bytes(*sum)
     {
-        // What comes before the first FORMAT_DESCRIPTION may have a checksum that the driver does not know of.
+        // What comes before the first FORMAT_DESCRIPTION may have a checksum that the driver does not know
+        // of.
         let length = rest.len();
         event.body.truncate(length);
     }

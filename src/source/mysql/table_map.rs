@@ -45,7 +45,8 @@ use column_type as t;
 pub(super) struct MappedColumn {
     /// Of `column_type`; ENUM and SET are told from STRING.
     pub kind: u8,
-    /// What the type needs: lengths, digits, decimals. ENUM, SET: bytes of the number. STRING: bytes of the longest value. BIT: bits.
+    /// What the type needs: lengths, digits, decimals. ENUM, SET: bytes of the number. STRING: bytes of the
+    /// longest value. BIT: bits.
     pub meta: u16,
     /// Empty without `binlog_row_metadata=FULL`.
     pub name: String,
@@ -95,7 +96,8 @@ impl<'a> TableName<'a> {
         let columns = kinds.iter().map(|&kind| read_column(kind, &mut metadata)).collect::<Parsed<_>>()?;
         cursor.take(count.div_ceil(8))?; // which columns may be NULL
         let mut map = TableMap { columns, ..TableMap::default() };
-        let is_text = if mariadb { MappedColumn::is_text_or_geometry } else { MappedColumn::is_text_or_vector };
+        let is_text =
+            if mariadb { MappedColumn::is_text_or_geometry } else { MappedColumn::is_text_or_vector };
         while !cursor.is_empty() {
             let field = cursor.u8()?;
             map.read_field(field, Cursor::new(cursor.packed_bytes()?), is_text)?;
@@ -106,12 +108,26 @@ impl<'a> TableName<'a> {
 
 fn read_column(kind: u8, metadata: &mut Cursor) -> Parsed<MappedColumn> {
     let (kind, meta) = match kind {
-        t::TINY | t::SHORT | t::LONG | t::LONGLONG | t::INT24 | t::NULL | t::YEAR | t::TIMESTAMP | t::DATE | t::TIME | t::DATETIME | 14 => {
-            (kind, 0)
-        }
-        t::FLOAT | t::DOUBLE | t::TIMESTAMP2 | t::DATETIME2 | t::TIME2 | t::JSON | t::VECTOR | t::GEOMETRY => {
-            (kind, metadata.number(1)? as u16)
-        }
+        t::TINY
+        | t::SHORT
+        | t::LONG
+        | t::LONGLONG
+        | t::INT24
+        | t::NULL
+        | t::YEAR
+        | t::TIMESTAMP
+        | t::DATE
+        | t::TIME
+        | t::DATETIME
+        | 14 => (kind, 0),
+        t::FLOAT
+        | t::DOUBLE
+        | t::TIMESTAMP2
+        | t::DATETIME2
+        | t::TIME2
+        | t::JSON
+        | t::VECTOR
+        | t::GEOMETRY => (kind, metadata.number(1)? as u16),
         t::TINY_BLOB..=t::BLOB | t::MARIADB_BLOB_COMPRESSED => (kind, metadata.number(1)? as u16),
         t::VARCHAR | t::MARIADB_VARCHAR_COMPRESSED => (kind, metadata.u16()?),
         t::BIT => {
@@ -138,13 +154,25 @@ fn read_column(kind: u8, metadata: &mut Cursor) -> Parsed<MappedColumn> {
 
 impl MappedColumn {
     fn is_number(&self) -> bool {
-        matches!(self.kind, t::TINY | t::SHORT | t::LONG | t::LONGLONG | t::INT24 | t::FLOAT | t::DOUBLE | t::NEWDECIMAL | t::YEAR)
+        matches!(
+            self.kind,
+            t::TINY
+                | t::SHORT
+                | t::LONG
+                | t::LONGLONG
+                | t::INT24
+                | t::FLOAT
+                | t::DOUBLE
+                | t::NEWDECIMAL
+                | t::YEAR
+        )
     }
 
     fn is_text(&self) -> bool {
         matches!(
             self.kind,
-            t::VARCHAR | t::VAR_STRING | t::STRING | t::TINY_BLOB..=t::BLOB | t::MARIADB_BLOB_COMPRESSED | t::MARIADB_VARCHAR_COMPRESSED
+            t::VARCHAR | t::VAR_STRING | t::STRING | t::TINY_BLOB
+                ..=t::BLOB | t::MARIADB_BLOB_COMPRESSED | t::MARIADB_VARCHAR_COMPRESSED
         )
     }
 
@@ -206,7 +234,8 @@ impl TableMap {
         for column in self.columns.iter_mut().filter(|column| chosen(column)) {
             column.collation = Some(value.packed()?);
         }
-        // Bytes left over: the server counts other columns among these than we do, and every collation may be another column's.
+        // Bytes left over: the server counts other columns among these than we do, and every collation may be
+        // another column's.
         if value.is_empty() { Ok(()) } else { Err(Malformed) }
     }
 
@@ -257,7 +286,8 @@ mod tests {
     proptest! {
         #[test]
         fn any_bytes_are_a_table_or_a_fault(kinds in prop::collection::vec(0_u8..=255, 0..4), rest: Vec<u8>) {
-            let start = [&[1, 0, 0, 0, 0, 0, 0, 0, 1, b's', 0, 1, b't', 0, kinds.len() as u8][..], &kinds, &rest].concat();
+            let names = [1, 0, 0, 0, 0, 0, 0, 0, 1, b's', 0, 1, b't', 0, kinds.len() as u8];
+            let start = [&names[..], &kinds, &rest].concat();
             let _ = TableName::parse(&start).unwrap().columns(false);
             let _ = TableName::parse(&rest).map(|name| name.columns(true));
         }

@@ -1,5 +1,6 @@
-//! TLS to MySQL and MariaDB, by the driver: which files and how strictly; and a guard, since the driver trusts the public authorities beside the
-//! user's own, which would let anybody with a certificate of his own host pass as the server where names are not looked at.
+//! TLS to MySQL and MariaDB, by the driver: which files and how strictly; and a guard, since the driver
+//! trusts the public authorities beside the user's own, which would let anybody with a certificate of his own
+//! host pass as the server where names are not looked at.
 
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
@@ -32,7 +33,8 @@ pub(super) enum Mode {
     VerifyIdentity,
 }
 
-/// What a URL may say behind its question mark, by MySQL's names and by libpq's; `socket` is taken out before.
+/// What a URL may say behind its question mark, by MySQL's names and by libpq's; `socket` is taken out
+/// before.
 const OPTIONS: &[&str] = &[
     "ssl-mode",
     "sslmode",
@@ -50,8 +52,11 @@ const OPTIONS: &[&str] = &[
 
 /// An option that is not understood may be a misspelt wish for encryption: it is refused, not ignored.
 pub(super) fn options_are_known(address: &Address) -> Result<()> {
-    let Some(unknown) = address.options.keys().find(|name| !OPTIONS.contains(&name.as_str())) else { return Ok(()) };
-    Err(Error::usage(format!("unknown option {unknown:?} in a database URL")).hint(format!("known are {}", OPTIONS.join(", "))))
+    let Some(unknown) = address.options.keys().find(|name| !OPTIONS.contains(&name.as_str())) else {
+        return Ok(());
+    };
+    Err(Error::usage(format!("unknown option {unknown:?} in a database URL"))
+        .hint(format!("known are {}", OPTIONS.join(", "))))
 }
 
 fn option<'a>(address: &'a Address, names: [&str; 3]) -> Option<&'a str> {
@@ -64,9 +69,12 @@ pub(super) fn shows_certificate(address: &Address) -> bool {
 }
 
 impl Mode {
-    /// Reads `ssl-mode` (MySQL's own name) or `sslmode`, in the words of either MySQL or libpq. The default is the clients' own: preferred.
+    /// Reads `ssl-mode` (MySQL's own name) or `sslmode`, in the words of either MySQL or libpq. The default
+    /// is the clients' own: preferred.
     pub fn of(address: &Address) -> Result<Self> {
-        let Some(written) = option(address, ["ssl-mode", "sslmode", "ssl_mode"]) else { return Ok(Self::Preferred) };
+        let Some(written) = option(address, ["ssl-mode", "sslmode", "ssl_mode"]) else {
+            return Ok(Self::Preferred);
+        };
         match written.to_ascii_lowercase().replace('-', "_").as_str() {
             "disabled" | "disable" => Ok(Self::Disabled),
             "preferred" | "prefer" => Ok(Self::Preferred),
@@ -85,7 +93,8 @@ impl Mode {
 
 /// The driver's options. A file that cannot be used is told here, by its name.
 pub(super) fn options(address: &Address, mode: Mode) -> Result<SslOpts> {
-    let authority = option(address, ["ssl-ca", "sslrootcert", "ssl_ca"]).map(PathBuf::from).filter(|_| mode.verifies());
+    let authority =
+        option(address, ["ssl-ca", "sslrootcert", "ssl_ca"]).map(PathBuf::from).filter(|_| mode.verifies());
     Ok(SslOpts::default()
         .with_root_cert_path(authority)
         .with_client_identity(own(address)?)
@@ -101,7 +110,8 @@ fn own(address: &Address) -> Result<Option<ClientIdentity>> {
             identity(NAMES, Path::new(certificate), Path::new(key))?;
             Ok(Some(ClientIdentity::new(PathBuf::from(certificate), PathBuf::from(key))))
         }
-        _ => Err(Error::usage("ssl-cert and ssl-key go together").hint("name both files, of the certificate and of its key, or neither")),
+        _ => Err(Error::usage("ssl-cert and ssl-key go together")
+            .hint("name both files, of the certificate and of its key, or neither")),
     }
 }
 
@@ -110,10 +120,12 @@ thread_local! {
     static TRUSTED: RefCell<Option<Vec<Vec<u8>>>> = const { RefCell::new(None) };
 }
 
-/// Runs `connect`, during which of all authorities only those of the address's own file are trusted, if it names one to verify by.
+/// Runs `connect`, during which of all authorities only those of the address's own file are trusted, if it
+/// names one to verify by.
 pub(super) fn guarded<T>(address: &Address, mode: Mode, connect: impl FnOnce() -> T) -> Result<T> {
     install();
-    let file = option(address, ["ssl-ca", "sslrootcert", "ssl_ca"]).filter(|_| mode.verifies() && !address.is_socket());
+    let file = option(address, ["ssl-ca", "sslrootcert", "ssl_ca"])
+        .filter(|_| mode.verifies() && !address.is_socket());
     if let Some(file) = file {
         let roots = authorities(NAMES.authority, Path::new(file))?;
         let keys = roots.roots.iter().map(|anchor| anchor.subject_public_key_info.as_ref().to_vec());
@@ -131,7 +143,10 @@ fn install() {
         let mut provider = rustls::crypto::ring::default_provider();
         provider.signature_verification_algorithms = guard(provider.signature_verification_algorithms);
         if CryptoProvider::install_default(provider).is_err() {
-            tracing::warn!("another part of this process chose its TLS before: the public authorities stay trusted beside those of ssl-ca");
+            tracing::warn!(
+                "another part of this process chose its TLS before: the public authorities stay \
+                trusted beside those of ssl-ca"
+            );
         }
     });
 }
@@ -140,11 +155,13 @@ type Algorithms = &'static [&'static dyn SignatureVerificationAlgorithm];
 
 /// The same algorithms behind the guard; leaked once a process, since they must live as long as it.
 fn guard(plain: WebPkiSupportedAlgorithms) -> WebPkiSupportedAlgorithms {
-    let one = |plain: &&'static dyn SignatureVerificationAlgorithm| -> &'static dyn SignatureVerificationAlgorithm {
-        Box::leak(Box::new(Guarded(*plain)))
-    };
+    let one =
+        |plain: &&'static dyn SignatureVerificationAlgorithm| -> &'static dyn SignatureVerificationAlgorithm {
+            Box::leak(Box::new(Guarded(*plain)))
+        };
     let all = |plain: Algorithms| -> Algorithms { plain.iter().map(one).collect::<Vec<_>>().leak() };
-    let mapping: Vec<(SignatureScheme, Algorithms)> = plain.mapping.iter().map(|(scheme, plain)| (*scheme, all(plain))).collect();
+    let mapping: Vec<(SignatureScheme, Algorithms)> =
+        plain.mapping.iter().map(|(scheme, plain)| (*scheme, all(plain))).collect();
     WebPkiSupportedAlgorithms { all: all(plain.all), mapping: mapping.leak() }
 }
 
@@ -152,7 +169,12 @@ fn guard(plain: WebPkiSupportedAlgorithms) -> WebPkiSupportedAlgorithms {
 struct Guarded(&'static dyn SignatureVerificationAlgorithm);
 
 impl SignatureVerificationAlgorithm for Guarded {
-    fn verify_signature(&self, public_key: &[u8], message: &[u8], signature: &[u8]) -> std::result::Result<(), InvalidSignature> {
+    fn verify_signature(
+        &self,
+        public_key: &[u8],
+        message: &[u8],
+        signature: &[u8],
+    ) -> std::result::Result<(), InvalidSignature> {
         if is_foreign(public_key) {
             return Err(InvalidSignature);
         }
@@ -172,12 +194,15 @@ impl SignatureVerificationAlgorithm for Guarded {
     }
 }
 
-/// Whether this is the key of a public authority that the user's own file does not hold. A key stands at the end of its description.
+/// Whether this is the key of a public authority that the user's own file does not hold. A key stands at the
+/// end of its description.
 fn is_foreign(public_key: &[u8]) -> bool {
     TRUSTED.with_borrow(|trusted| {
         let Some(own) = trusted else { return false };
         !own.iter().any(|key| key.ends_with(public_key))
-            && webpki_roots::TLS_SERVER_ROOTS.iter().any(|anchor| anchor.subject_public_key_info.ends_with(public_key))
+            && webpki_roots::TLS_SERVER_ROOTS
+                .iter()
+                .any(|anchor| anchor.subject_public_key_info.ends_with(public_key))
     })
 }
 

@@ -48,7 +48,11 @@ impl Open {
         self.has_rows = true;
         *self.in_batch.get_or_insert_with(|| {
             let xid = self.opening.gtid.as_ref().map(ToString::to_string).unwrap_or_default();
-            batch.add_transaction(Transaction { xid, log_file: place.file.clone(), committed_us: self.opening.committed_us })
+            batch.add_transaction(Transaction {
+                xid,
+                log_file: place.file.clone(),
+                committed_us: self.opening.committed_us,
+            })
         })
     }
 
@@ -57,8 +61,14 @@ impl Open {
         if self.role != Role::Xa {
             return Ok(());
         }
-        Err(Error::stop(format!("an XA transaction changed table {table:?}, and XA transactions are not supported"))
-            .hint(format!("leave the table out with \"!{table}\", and the source goes on with the others; use plain transactions for it")))
+        Err(Error::stop(format!(
+            "an XA transaction changed table {table:?}, and XA transactions are not \
+            supported"
+        ))
+        .hint(format!(
+            "leave the table out with \"!{table}\", and the source goes on with the others; \
+                use plain transactions for it"
+        )))
     }
 
     /// A ROLLBACK in the log takes back what was handed out.
@@ -66,6 +76,9 @@ impl Open {
         if !self.has_rows {
             return Ok(());
         }
-        Err(Error::stop(format!("the binary log at {place} takes back rows that it did not announce as uncertain")).hint(BEGIN_AGAIN))
+        Err(Error::stop(format!(
+            "the binary log at {place} takes back rows that it did not announce as uncertain"
+        ))
+        .hint(BEGIN_AGAIN))
     }
 }

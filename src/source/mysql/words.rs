@@ -1,4 +1,5 @@
-//! The words of an SQL statement: names, strings and signs, past comments. Nothing is known here of what they mean.
+//! The words of an SQL statement: names, strings and signs, past comments. Nothing is known here of what they
+//! mean.
 
 /// `sql_mode`: text in double quotes is a name.
 const ANSI_QUOTES: u64 = 1 << 2;
@@ -46,7 +47,8 @@ pub(super) struct Name {
     pub table: String,
 }
 
-/// Reads a statement from its start. The body of a comment that the server executes (`/*! … */`) counts, others do not.
+/// Reads a statement from its start. The body of a comment that the server executes (`/*! … */`) counts,
+/// others do not.
 #[derive(Clone)]
 pub(super) struct Words<'a> {
     rest: &'a str,
@@ -65,7 +67,10 @@ impl<'a> Words<'a> {
 
     /// The next word in upper case if it is not quoted; else empty.
     pub fn next_upper(&mut self) -> String {
-        self.next().filter(|word| word.kind == Kind::Bare).map(|word| word.text.to_ascii_uppercase()).unwrap_or_default()
+        self.next()
+            .filter(|word| word.kind == Kind::Bare)
+            .map(|word| word.text.to_ascii_uppercase())
+            .unwrap_or_default()
     }
 
     /// Goes past the keyword if it comes next.
@@ -138,9 +143,13 @@ impl<'a> Words<'a> {
 
     fn skip_space(&mut self) {
         loop {
-            let rest = self.rest.trim_start_matches(|character: char| character.is_whitespace() || character == '\0' || character == ';');
-            let is_line =
-                |start: &str| rest.strip_prefix(start).is_some_and(|after| after.is_empty() || after.starts_with(['\n', '\t', ' ', '\r']));
+            let rest = self.rest.trim_start_matches(|character: char| {
+                character.is_whitespace() || character == '\0' || character == ';'
+            });
+            let is_line = |start: &str| {
+                rest.strip_prefix(start)
+                    .is_some_and(|after| after.is_empty() || after.starts_with(['\n', '\t', ' ', '\r']))
+            };
             let skipped = if rest.starts_with('#') || is_line("--") {
                 rest.find('\n').map_or("", |end| &rest[end..])
             } else if let Some(body) = rest.strip_prefix("/*!").or_else(|| rest.strip_prefix("/*M!")) {
@@ -170,7 +179,9 @@ impl Iterator for Words<'_> {
             '"' | '\'' => return Some(self.quoted(first, Kind::Text)),
             _ => {}
         }
-        let is_name = |character: char| character.is_alphanumeric() || matches!(character, '_' | '$') || u32::from(character) > 127;
+        let is_name = |character: char| {
+            character.is_alphanumeric() || matches!(character, '_' | '$') || u32::from(character) > 127
+        };
         let end = self.rest.find(|character| !is_name(character)).unwrap_or(self.rest.len());
         let kind = if end == 0 { Kind::Sign } else { Kind::Bare };
         let (word, rest) = self.rest.split_at(end.max(first.len_utf8()));
@@ -190,10 +201,18 @@ mod tests {
 
     #[test]
     fn quotes_and_comments() {
-        assert_eq!(texts("a/**/`b``c` -- x\n'd\\'e''f' \"g\"", 0), ["Bare a", "Name b`c", "Text d'e'f", "Text g"]);
-        assert_eq!(texts("\"g\" 'a\\' /*!50003 b */ # c", ANSI_QUOTES | 1 << 20), ["Name g", "Text a\\", "Bare b"]);
+        assert_eq!(
+            texts("a/**/`b``c` -- x\n'd\\'e''f' \"g\"", 0),
+            ["Bare a", "Name b`c", "Text d'e'f", "Text g"]
+        );
+        assert_eq!(
+            texts("\"g\" 'a\\' /*!50003 b */ # c", ANSI_QUOTES | 1 << 20),
+            ["Name g", "Text a\\", "Bare b"]
+        );
         let mut words = Words::new("s . `t` , .u, v.*", 0);
-        let name = |schema: Option<&str>, table: &str| Some(Name { schema: schema.map(str::to_owned), table: table.to_owned() });
+        let name = |schema: Option<&str>, table: &str| {
+            Some(Name { schema: schema.map(str::to_owned), table: table.to_owned() })
+        };
         assert_eq!(words.name(), name(Some("s"), "t"));
         assert!(words.skip_sign(","));
         assert_eq!(words.name(), name(None, "u"));

@@ -1,5 +1,5 @@
-//! What the log does not say of a table, asked of the catalog: names of types, partition roots, which tables there are; `keys` asks for keys.
-//! Keeps an SQL connection and opens it again when it broke.
+//! What the log does not say of a table, asked of the catalog: names of types, partition roots, which tables
+//! there are; `keys` asks for keys. Keeps an SQL connection and opens it again when it broke.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,7 +33,8 @@ pub(super) struct Captured {
     pub has_identity: bool,
     /// It says so by a column that the server computes.
     pub computed_identity: bool,
-    /// It says so by the whole row, of which a column is only computed when it is read: once the table is published, the server refuses to say it.
+    /// It says so by the whole row, of which a column is only computed when it is read: once the table is
+    /// published, the server refuses to say it.
     pub virtual_identity: bool,
     /// It has a primary key.
     pub has_key: bool,
@@ -91,7 +92,8 @@ impl Catalog {
         self.connection.as_mut().ok_or_else(|| Error::link("no connection"))
     }
 
-    /// Asks a question that changes nothing; if the connection was dead (idle for too long), asks again on a new one.
+    /// Asks a question that changes nothing; if the connection was dead (idle for too long), asks again on a
+    /// new one.
     pub fn ask(&mut self, query: &str) -> Result<Rows> {
         match self.connection()?.query(query) {
             Err(error) if error.kind() == error::Kind::Link => {
@@ -115,28 +117,58 @@ impl Catalog {
     /// All tables of users whose changes are in the log, sorted, with their partition ancestors.
     fn all_tables(&mut self) -> Result<Vec<(Captured, Ancestors)>> {
         let rows = self.ask(
-            "SELECT c.oid, n.nspname, c.relname, c.relkind = 'p', c.relreplident IN ('f', 'i') OR c.relreplident = 'd' AND EXISTS (SELECT FROM \
-             pg_catalog.pg_index i WHERE i.indrelid = c.oid AND i.indisprimary), EXISTS (SELECT FROM pg_catalog.pg_index i JOIN \
-             pg_catalog.pg_attribute ga ON ga.attrelid = i.indrelid AND ga.attnum = ANY (i.indkey) WHERE i.indrelid = c.oid AND \
-             ga.attgenerated <> '' AND CASE c.relreplident WHEN 'd' THEN i.indisprimary WHEN 'i' THEN i.indisreplident ELSE false END), c.relreplident = 'f' AND EXISTS (SELECT FROM pg_catalog.pg_attribute va WHERE va.attrelid = c.oid AND \
-             va.attgenerated = 'v' AND NOT va.attisdropped), EXISTS (SELECT FROM pg_catalog.pg_index k WHERE k.indrelid = c.oid AND \
+            "SELECT c.oid, n.nspname, c.relname, c.relkind = 'p', c.relreplident IN ('f', 'i') OR \
+             c.relreplident = 'd' AND EXISTS (SELECT FROM \
+             pg_catalog.pg_index i WHERE i.indrelid = c.oid AND i.indisprimary), EXISTS (SELECT FROM \
+             pg_catalog.pg_index i JOIN \
+             pg_catalog.pg_attribute ga ON ga.attrelid = i.indrelid AND ga.attnum = ANY (i.indkey) WHERE \
+             i.indrelid = c.oid AND \
+             ga.attgenerated <> '' AND CASE c.relreplident WHEN 'd' THEN i.indisprimary WHEN 'i' THEN \
+             i.indisreplident ELSE false END), c.relreplident = 'f' AND EXISTS (SELECT FROM \
+             pg_catalog.pg_attribute va WHERE va.attrelid = c.oid AND \
+             va.attgenerated = 'v' AND NOT va.attisdropped), EXISTS (SELECT FROM pg_catalog.pg_index k \
+             WHERE k.indrelid = c.oid AND \
              k.indisprimary), (SELECT string_agg(an.nspname || chr(31) || ac.relname, \
-             chr(31) ORDER BY a.place) FROM pg_catalog.pg_partition_ancestors(c.oid) WITH ORDINALITY a(relid, place) JOIN \
-             pg_catalog.pg_class ac ON ac.oid = a.relid JOIN pg_catalog.pg_namespace an ON an.oid = ac.relnamespace WHERE \
-             c.relispartition AND a.relid <> c.oid) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = \
-             c.relnamespace WHERE c.relkind IN ('r', 'p') AND c.relpersistence = 'p' AND n.nspname <> 'information_schema' AND \
+             chr(31) ORDER BY a.place) FROM pg_catalog.pg_partition_ancestors(c.oid) WITH ORDINALITY \
+             a(relid, place) JOIN \
+             pg_catalog.pg_class ac ON ac.oid = a.relid JOIN pg_catalog.pg_namespace an ON an.oid = \
+             ac.relnamespace WHERE \
+             c.relispartition AND a.relid <> c.oid) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace \
+             n ON n.oid = \
+             c.relnamespace WHERE c.relkind IN ('r', 'p') AND c.relpersistence = 'p' AND n.nspname <> \
+             'information_schema' AND \
              n.nspname !~ '^pg_'",
         )?;
         let mut tables: Vec<_> = rows
             .into_iter()
             .map(|row| {
-                let [oid, schema, name, partitioned, has_identity, computed, computed_late, has_key, ancestors] = cells(row);
+                let [
+                    oid,
+                    schema,
+                    name,
+                    partitioned,
+                    has_identity,
+                    computed,
+                    computed_late,
+                    has_key,
+                    ancestors,
+                ] = cells(row);
                 let names: Vec<&str> = ancestors.split('\u{1f}').collect();
-                let ancestors = names.chunks_exact(2).map(|pair| (pair[0].to_owned(), pair[1].to_owned())).collect();
+                let ancestors =
+                    names.chunks_exact(2).map(|pair| (pair[0].to_owned(), pair[1].to_owned())).collect();
                 let [partitioned, has_identity, computed_identity, virtual_identity, has_key] =
                     [partitioned, has_identity, computed, computed_late, has_key].map(|is| is == "t");
                 let oid = oid.parse().unwrap_or(0);
-                let table = Captured { oid, schema, name, partitioned, has_identity, computed_identity, virtual_identity, has_key };
+                let table = Captured {
+                    oid,
+                    schema,
+                    name,
+                    partitioned,
+                    has_identity,
+                    computed_identity,
+                    virtual_identity,
+                    has_key,
+                };
                 (table, ancestors)
             })
             .collect();
@@ -144,26 +176,36 @@ impl Catalog {
         Ok(tables)
     }
 
-    /// The tables that the patterns name, sorted. A partition is left out where a table that it belongs to is named too.
+    /// The tables that the patterns name, sorted. A partition is left out where a table that it belongs to is
+    /// named too.
     pub fn captured(&mut self, wanted: &Tables) -> Result<Vec<Captured>> {
         let tables = self.all_tables()?.into_iter();
         let named = |schema: &str, name: &str| wanted.contains(schema, name);
-        let captured = tables
-            .filter(|(table, ancestors)| named(&table.schema, &table.name) && !ancestors.iter().any(|(schema, name)| named(schema, name)));
+        let captured = tables.filter(|(table, ancestors)| {
+            named(&table.schema, &table.name) && !ancestors.iter().any(|(schema, name)| named(schema, name))
+        });
         Ok(captured.map(|(table, _)| table).collect())
     }
 
     /// The names of all tables, for messages.
     pub fn names(&mut self) -> Result<Vec<String>> {
-        Ok(self.all_tables()?.into_iter().map(|(table, _)| format!("{}.{}", table.schema, table.name)).collect())
+        Ok(self
+            .all_tables()?
+            .into_iter()
+            .map(|(table, _)| format!("{}.{}", table.schema, table.name))
+            .collect())
     }
 
-    /// The table and the tables that it is a partition of, the nearest first; `None` if there is no such table now.
+    /// The table and the tables that it is a partition of, the nearest first; `None` if there is no such
+    /// table now.
     pub fn line(&mut self, schema: &str, name: &str) -> Result<Option<Ancestors>> {
         let rows = self.ask(&format!(
-            "SELECT an.nspname, ac.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace LEFT JOIN LATERAL \
-             pg_catalog.pg_partition_ancestors(c.oid) WITH ORDINALITY a(relid, place) ON c.relispartition AND a.relid <> c.oid LEFT JOIN \
-             pg_catalog.pg_class ac ON ac.oid = a.relid LEFT JOIN pg_catalog.pg_namespace an ON an.oid = ac.relnamespace WHERE n.nspname = {} \
+            "SELECT an.nspname, ac.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON \
+             n.oid = c.relnamespace LEFT JOIN LATERAL \
+             pg_catalog.pg_partition_ancestors(c.oid) WITH ORDINALITY a(relid, place) ON c.relispartition \
+             AND a.relid <> c.oid LEFT JOIN \
+             pg_catalog.pg_class ac ON ac.oid = a.relid LEFT JOIN pg_catalog.pg_namespace an ON an.oid = \
+             ac.relnamespace WHERE n.nspname = {} \
              AND c.relname = {} AND c.relkind IN ('r', 'p') ORDER BY a.place",
             quote_literal(schema),
             quote_literal(name)
@@ -175,8 +217,14 @@ impl Catalog {
         Ok(Some([(schema.to_owned(), name.to_owned())].into_iter().chain(ancestors).collect()))
     }
 
-    /// The topmost of the table and its partition ancestors that the patterns name: what its changes are published as. `None` if nothing is named.
-    pub fn published_as(&mut self, wanted: &Tables, schema: &str, name: &str) -> Result<Option<(String, String)>> {
+    /// The topmost of the table and its partition ancestors that the patterns name: what its changes are
+    /// published as. `None` if nothing is named.
+    pub fn published_as(
+        &mut self,
+        wanted: &Tables,
+        schema: &str,
+        name: &str,
+    ) -> Result<Option<(String, String)>> {
         // A table that is gone speaks for itself.
         let line = self.line(schema, name)?.unwrap_or_else(|| vec![(schema.to_owned(), name.to_owned())]);
         Ok(line.into_iter().rev().find(|(schema, name)| wanted.contains(schema, name)))
@@ -185,7 +233,8 @@ impl Catalog {
     /// Another text whenever a table became a partition of another one, or is one no longer.
     pub fn partitions(&mut self) -> Result<Option<String>> {
         self.ask_one(
-            "SELECT md5(string_agg(i.inhrelid || ' ' || i.inhparent, ',' ORDER BY i.inhrelid)) FROM pg_catalog.pg_inherits i JOIN \
+            "SELECT md5(string_agg(i.inhrelid || ' ' || i.inhparent, ',' ORDER BY i.inhrelid)) FROM \
+             pg_catalog.pg_inherits i JOIN \
              pg_catalog.pg_class c ON c.oid = i.inhrelid WHERE c.relispartition",
         )
     }
@@ -193,7 +242,8 @@ impl Catalog {
     /// A table as it is now; `None` if it is gone.
     pub fn shape(&mut self, schema: &str, name: &str) -> Result<Option<Shape>> {
         let found = self.ask(&format!(
-            "SELECT c.oid, c.relkind = 'p' FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = \
+            "SELECT c.oid, c.relkind = 'p' FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON \
+             n.oid = c.relnamespace WHERE n.nspname = \
              {} AND c.relname = {} AND c.relkind IN ('r', 'p')",
             quote_literal(schema),
             quote_literal(name)
@@ -202,11 +252,14 @@ impl Catalog {
         let [oid, partitioned] = cells(row);
         let keys = self.keys(&oid)?;
         let rows = self.ask(&format!(
-            "SELECT attname, atttypid, pg_catalog.format_type(atttypid, atttypmod) FROM pg_catalog.pg_attribute WHERE attrelid = {oid} AND attnum \
+            "SELECT attname, atttypid, pg_catalog.format_type(atttypid, atttypmod) FROM \
+             pg_catalog.pg_attribute WHERE attrelid = {oid} AND attnum \
              > 0 AND NOT attisdropped ORDER BY attnum"
         ))?;
         let (mut columns, mut type_oids) = (Vec::new(), Vec::new());
-        for [name, type_oid, type_name] in rows.into_iter().map(cells::<3>).filter(|[name, ..]| !keys.leaves_out(name)) {
+        for [name, type_oid, type_name] in
+            rows.into_iter().map(cells::<3>).filter(|[name, ..]| !keys.leaves_out(name))
+        {
             columns.push(Column { identity: keys.identifies(&name), name, type_name });
             type_oids.push(type_oid.parse().unwrap_or(0));
         }
@@ -221,9 +274,11 @@ impl Catalog {
 
     /// The names of types with their modifiers, as `\d` prints them.
     pub fn type_names(&mut self, types: &[(u32, i32)]) -> Result<Vec<String>> {
-        let list = |each: &dyn Fn(&(u32, i32)) -> String| types.iter().map(each).collect::<Vec<_>>().join(",");
+        let list =
+            |each: &dyn Fn(&(u32, i32)) -> String| types.iter().map(each).collect::<Vec<_>>().join(",");
         let rows = self.ask(&format!(
-            "SELECT pg_catalog.format_type(t.type, t.modifier) FROM unnest(ARRAY[{}]::oid[], ARRAY[{}]::int4[]) WITH ORDINALITY t(type, \
+            "SELECT pg_catalog.format_type(t.type, t.modifier) FROM unnest(ARRAY[{}]::oid[], \
+             ARRAY[{}]::int4[]) WITH ORDINALITY t(type, \
              modifier, place) ORDER BY t.place",
             list(&|(type_oid, _)| type_oid.to_string()),
             list(&|(_, modifier)| modifier.to_string())
@@ -235,11 +290,14 @@ impl Catalog {
 /// How long a statement may wait for a lock: others wait behind it.
 const LOCK_WAIT_MS: u32 = 2_000;
 
-/// The server gives a statement up before we do: what waited on would hold up the next, and keep its connection.
+/// The server gives a statement up before we do: what waited on would hold up the next, and keep its
+/// connection.
 fn limit(connection: &mut Connection, patience: Duration) -> Result<()> {
     connection.time_out = Some(patience);
     let statement_ms = (patience * 4 / 5).as_millis();
-    connection.execute(&format!("SET lock_timeout = {LOCK_WAIT_MS}; SET statement_timeout = {statement_ms}")).map(|_| ())
+    connection
+        .execute(&format!("SET lock_timeout = {LOCK_WAIT_MS}; SET statement_timeout = {statement_ms}"))
+        .map(|_| ())
 }
 
 /// Where the columns of these names are, rising; none of them if one is not there.

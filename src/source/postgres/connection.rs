@@ -1,4 +1,5 @@
-//! One connection to the server, for plain SQL or for replication: log-in, queries, COPY, and the framing of both.
+//! One connection to the server, for plain SQL or for replication: log-in, queries, COPY, and the framing of
+//! both.
 
 use std::io;
 use std::ops::Range;
@@ -44,12 +45,20 @@ impl Connection {
     /// Connects and logs in.
     pub fn open(address: &Address, purpose: Purpose) -> Result<Self> {
         let stream = login::connect(address)?;
-        let mut connection =
-            Self { stream, input: Input::new(), address: address.clone(), version: 0, time_out: Some(login::TIME_OUT), broken: false };
+        let mut connection = Self {
+            stream,
+            input: Input::new(),
+            address: address.clone(),
+            version: 0,
+            time_out: Some(login::TIME_OUT),
+            broken: false,
+        };
         login::log_in(&mut connection, address, purpose).map_err(|error| {
             let is_strange = error.to_string() == UNREADABLE;
             if is_strange {
-                error.hint("check that PostgreSQL itself listens at this address, not a proxy or another program")
+                error.hint(
+                    "check that PostgreSQL itself listens at this address, not a proxy or another program",
+                )
             } else {
                 error
             }
@@ -72,7 +81,8 @@ impl Connection {
     pub fn send(&mut self, tag: Option<u8>, body: &[u8]) -> Result<()> {
         let mut message = Vec::with_capacity(body.len() + 5);
         message.extend(tag);
-        let length = u32::try_from(body.len() + 4).map_err(|_| Error::stop("a statement is longer than PostgreSQL can take"))?;
+        let length = u32::try_from(body.len() + 4)
+            .map_err(|_| Error::stop("a statement is longer than PostgreSQL can take"))?;
         message.extend(length.to_be_bytes());
         message.extend(body);
         self.stream.write_all(&message).map_err(|cause| self.lost("connection lost to", cause))
@@ -85,9 +95,13 @@ impl Connection {
             if let Some(message) = self.buffered()? {
                 return Ok(message);
             }
-            let left = self.time_out.map_or(Self::TIME_OUT, |time_out| time_out.saturating_sub(since.elapsed()));
+            let left =
+                self.time_out.map_or(Self::TIME_OUT, |time_out| time_out.saturating_sub(since.elapsed()));
             if left.is_zero() {
-                let cause = io::Error::new(io::ErrorKind::TimedOut, format!("no answer for {} s", since.elapsed().as_secs()));
+                let cause = io::Error::new(
+                    io::ErrorKind::TimedOut,
+                    format!("no answer for {} s", since.elapsed().as_secs()),
+                );
                 return Err(self.lost("connection lost to", cause));
             }
             self.fill(Wait::For(left))?;
@@ -111,7 +125,10 @@ impl Connection {
     pub fn fill(&mut self, wait: Wait) -> Result<Option<usize>> {
         match self.stream.read(self.input.room(), wait) {
             Ok(None) => Ok(None),
-            Ok(Some(0)) => Err(self.lost("connection lost to", io::Error::new(io::ErrorKind::UnexpectedEof, "the server closed it"))),
+            Ok(Some(0)) => Err(self.lost(
+                "connection lost to",
+                io::Error::new(io::ErrorKind::UnexpectedEof, "the server closed it"),
+            )),
             Ok(Some(count)) => {
                 self.input.filled(count);
                 Ok(Some(count))
@@ -133,7 +150,8 @@ impl Connection {
         lost(what, &self.address, cause)
     }
 
-    /// Runs one statement by the simple protocol and hands out its rows ('D') and copied data ('d'). Answers the command tag.
+    /// Runs one statement by the simple protocol and hands out its rows ('D') and copied data ('d'). Answers
+    /// the command tag.
     fn run(&mut self, statement: &str, each: &mut dyn FnMut(u8, &[u8]) -> Result<()>) -> Result<String> {
         let mut body = Vec::with_capacity(statement.len() + 1);
         body.extend(statement.as_bytes());
@@ -193,8 +211,8 @@ impl Connection {
         self.run(statement, &mut |tag, body| if tag == b'd' { each(body) } else { Ok(()) }).map(|_| ())
     }
 
-    /// Sends a replication command that switches the connection to copying both ways; answers what the server said on the side. After a refusal the
-    /// connection can be used again.
+    /// Sends a replication command that switches the connection to copying both ways; answers what the server
+    /// said on the side. After a refusal the connection can be used again.
     pub fn start_copy_both(&mut self, command: &str) -> Result<Vec<ServerError>> {
         self.send(Some(b'Q'), &[command.as_bytes(), &[0]].concat())?;
         let (mut failure, mut notices) = (None, Vec::new());

@@ -51,15 +51,25 @@ impl Database for PostgresDatabase {
     fn scan(&mut self, schema: &str, table: &str, each: &mut dyn FnMut(&Batch) -> Result<()>) -> Result<()> {
         let shape = self.catalog.shape(schema, table)?;
         let shape = shape.ok_or_else(|| {
-            Error::stop(format!("table \"{schema}.{table}\" does not exist in database {:?}", self.catalog.address().database))
-                .hint("check the name; names are case-sensitive here")
+            Error::stop(format!(
+                "table \"{schema}.{table}\" does not exist in database {:?}",
+                self.catalog.address().database
+            ))
+            .hint("check the name; names are case-sensitive here")
         })?;
-        let columns: Vec<_> = shape.table.columns.iter().map(|column| quote_identifier(&column.name)).collect();
-        // The stream names the table that a row lies in, so children by inheritance are left to their own scans.
+        let columns: Vec<_> =
+            shape.table.columns.iter().map(|column| quote_identifier(&column.name)).collect();
+        // The stream names the table that a row lies in, so children by inheritance are left to their own
+        // scans.
         let only = if shape.partitioned { "" } else { "ONLY " };
-        let statement =
-            format!("COPY (SELECT {} FROM {only}{}.{}) TO STDOUT", columns.join(", "), quote_identifier(schema), quote_identifier(table));
-        let mut scan = Scan { shape, batch: Batch::default(), scratch: Vec::new(), position: Position::START };
+        let statement = format!(
+            "COPY (SELECT {} FROM {only}{}.{}) TO STDOUT",
+            columns.join(", "),
+            quote_identifier(schema),
+            quote_identifier(table)
+        );
+        let mut scan =
+            Scan { shape, batch: Batch::default(), scratch: Vec::new(), position: Position::START };
         self.connection()?.copy_out(&statement, &mut |line| {
             scan.line(line)?;
             if scan.batch.is_full() { scan.hand_out(each) } else { Ok(()) }
@@ -111,7 +121,10 @@ impl Scan {
                 };
                 encoding.add(batch, printed).map_err(|_| {
                     let table = shape.table.qualified_name();
-                    Error::stop(format!("column {:?} of table {table:?} holds a value that is not UTF-8, or not of its type", column.name))
+                    Error::stop(format!(
+                        "column {:?} of table {table:?} holds a value that is not UTF-8, or not of its type",
+                        column.name
+                    ))
                 })?;
             }
             if fields.next().is_some() {
@@ -122,7 +135,12 @@ impl Scan {
         if batch.transactions().is_empty() {
             batch.add_transaction(Transaction::default());
         }
-        batch.push(RowHead { operation: Operation::Insert, table, transaction: 0, lsn: 0 }, columns, batch.mark(), position);
+        batch.push(
+            RowHead { operation: Operation::Insert, table, transaction: 0, lsn: 0 },
+            columns,
+            batch.mark(),
+            position,
+        );
         Ok(())
     }
 }

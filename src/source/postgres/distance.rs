@@ -23,7 +23,10 @@ impl PostgresMeasure {
     /// Connects at the first question. The server has `time_out` for each.
     pub fn new(address: &Address, slot: &str, time_out: Duration) -> Self {
         let mut address = address.clone();
-        address.options.entry("connect_timeout".to_owned()).or_insert_with(|| time_out.as_secs().max(1).to_string());
+        address
+            .options
+            .entry("connect_timeout".to_owned())
+            .or_insert_with(|| time_out.as_secs().max(1).to_string());
         Self { address, slot: slot.to_owned(), time_out, connection: None }
     }
 
@@ -43,7 +46,8 @@ impl Measure for PostgresMeasure {
         };
         let slot = quote_literal(&self.slot);
         let question = format!(
-            "SELECT {LOG_END}, s.restart_lsn, s.active FROM (SELECT) one LEFT JOIN pg_catalog.pg_replication_slots s ON s.slot_name = {slot}"
+            "SELECT {LOG_END}, s.restart_lsn, s.active FROM (SELECT) one LEFT JOIN \
+             pg_catalog.pg_replication_slots s ON s.slot_name = {slot}"
         );
         let rows = self.connection()?.query(&question)?;
         let [end, kept, active] = rows.into_iter().next().map(cells::<3>).unwrap_or_default();

@@ -7,22 +7,28 @@ use super::message::{Fields, Malformed};
 use super::tls;
 use crate::{Error, error};
 
-/// Sends all rows of a table again: the truncate voids what the files hold, and the rows follow. It was tried.
+/// Sends all rows of a table again: the truncate voids what the files hold, and the rows follow. It was
+/// tried.
 macro_rules! refill {
     () => {
-        "BEGIN; CREATE TEMPORARY TABLE copy ON COMMIT DROP AS SELECT * FROM t; TRUNCATE t; INSERT INTO t OVERRIDING SYSTEM VALUE SELECT * FROM \
-         copy; COMMIT (of a table with generated columns, name the other columns in both lists; a table with a foreign key to it goes into the \
+        "BEGIN; CREATE TEMPORARY TABLE copy ON COMMIT DROP AS SELECT * FROM t; TRUNCATE t; INSERT INTO t \
+         OVERRIDING SYSTEM VALUE SELECT * FROM \
+         copy; COMMIT (of a table with generated columns, name the other columns in both lists; a table \
+         with a foreign key to it goes into the \
          same TRUNCATE, and is filled after it)"
     };
 }
 
 /// What makes the files right again after changes of a table were missing.
-pub(super) const FILL_AGAIN: &str =
-    concat!("`list_sync verify` shows what is missing; to send all its rows again once the table is captured: ", refill!());
+pub(super) const FILL_AGAIN: &str = concat!(
+    "`list_sync verify` shows what is missing; to send all its rows again once the table is captured: ",
+    refill!()
+);
 
 /// The way out where the log that a source needs is not to be had any more. It was tried.
 pub(super) const ANOTHER_NAME: &str = concat!(
-    "give the source another name, with snapshot = \"never\"; changes up to its start are in no message: send the rows of each table t again \
+    "give the source another name, with snapshot = \"never\"; changes up to its start are in no message: \
+     send the rows of each table t again \
      once it streams: ",
     refill!()
 );
@@ -35,7 +41,8 @@ pub(super) fn is_lock_time_out(error: &Error) -> bool {
 /// The way past a row whose bytes are in no known character set: nothing of the other tables is lost.
 pub(super) fn no_character_set(table: &str) -> String {
     format!(
-        "a database in SQL_ASCII takes any bytes; correct the row, leave the table out of `tables` (\"!{table}\") until the source has read past this \
+        "a database in SQL_ASCII takes any bytes; correct the row, leave the table out of `tables` \
+         (\"!{table}\") until the source has read past this \
          place, then put it back; {FILL_AGAIN}"
     )
 }
@@ -43,7 +50,8 @@ pub(super) fn no_character_set(table: &str) -> String {
 /// The way out where the log cannot be read because the publication was missing when it was written.
 pub(super) fn publication_was_gone() -> String {
     format!(
-        "the publication was dropped for a while, and the server cannot read the changes of that time; drop the old slot (SELECT \
+        "the publication was dropped for a while, and the server cannot read the changes of that time; drop \
+         the old slot (SELECT \
          pg_drop_replication_slot('…')), and {ANOTHER_NAME}"
     )
 }
@@ -103,12 +111,20 @@ impl ServerError {
         let (role, database) = (quote_identifier(&address.user), quote_identifier(&address.database));
         match self.code.as_str() {
             "28P01" => (Stop, Some(format!("check the password, or set it: ALTER ROLE {role} PASSWORD '…'"))),
-            "28000" if self.message.contains("client certificate") => {
-                (Stop, Some(format!("add sslcert=FILE&sslkey=FILE to the URL: a certificate whose CN is {}", address.user)))
-            }
+            "28000" if self.message.contains("client certificate") => (
+                Stop,
+                Some(format!(
+                    "add sslcert=FILE&sslkey=FILE to the URL: a certificate whose CN is {}",
+                    address.user
+                )),
+            ),
             "28000" if self.message.contains("certificate authentication failed") => (
                 Stop,
-                Some(format!("connect with a certificate whose CN is {}, or map its CN to that role in pg_ident.conf", address.user)),
+                Some(format!(
+                    "connect with a certificate whose CN is {}, or map its CN to that role in \
+                    pg_ident.conf",
+                    address.user
+                )),
             ),
             "28000" if self.message.contains("does not exist") => {
                 (Stop, Some(format!("CREATE ROLE {role} LOGIN REPLICATION PASSWORD '…'")))
@@ -117,7 +133,8 @@ impl ServerError {
             "28000" => (
                 Stop,
                 Some(format!(
-                    "add `host {} {} samenet scram-sha-256` to pg_hba.conf (or the client's own address), then SELECT pg_reload_conf()",
+                    "add `host {} {} samenet scram-sha-256` to pg_hba.conf (or the client's own address), \
+                     then SELECT pg_reload_conf()",
                     address.database, address.user
                 )),
             ),
@@ -127,30 +144,55 @@ impl ServerError {
             }
             "55P03" => (
                 Link,
-                Some("somebody holds a lock on the table: SELECT pid, query FROM pg_stat_activity WHERE pid IN (SELECT pid FROM pg_locks WHERE \
-                      relation = 'TABLE'::regclass AND granted)".to_owned()),
+                Some(
+                    "somebody holds a lock on the table: SELECT pid, query FROM pg_stat_activity WHERE pid \
+                    IN (SELECT pid FROM pg_locks WHERE \
+                      relation = 'TABLE'::regclass AND granted)"
+                        .to_owned(),
+                ),
             ),
-            "3D000" => (Stop, Some(format!("check the database's name in the URL, or CREATE DATABASE {database}"))),
+            "3D000" => (
+                Stop,
+                Some(format!(
+                    "check the database's name in the URL, or CREATE DATABASE \
+                {database}"
+                )),
+            ),
             "42501"
-                if self.message.contains("replication") || self.message.contains("walsender") || self.message.contains("WAL sender") =>
+                if self.message.contains("replication")
+                    || self.message.contains("walsender")
+                    || self.message.contains("WAL sender") =>
             {
                 (Stop, Some(format!("ALTER ROLE {role} REPLICATION")))
             }
             "42501" => (
                 Stop,
                 Some(format!(
-                    "let role {role} own the captured tables, or grant it what is missing: GRANT SELECT ON TABLE … TO {role}; GRANT CREATE ON DATABASE {database} TO {role}"
+                    "let role {role} own the captured tables, or grant it what is missing: GRANT SELECT ON \
+                     TABLE … TO {role}; GRANT CREATE ON DATABASE {database} TO {role}"
                 )),
             ),
-            "53300" => (Link, Some("raise max_connections or max_wal_senders on the server, or end other connections".to_owned())),
+            "53300" => (
+                Link,
+                Some(
+                    "raise max_connections or max_wal_senders on the server, or end other \
+                connections"
+                        .to_owned(),
+                ),
+            ),
             "53400" => (
                 Stop,
-                Some("drop slots that nobody reads, or raise max_replication_slots (ALTER SYSTEM SET max_replication_slots = …) and restart the server".to_owned()),
+                Some(
+                    "drop slots that nobody reads, or raise max_replication_slots (ALTER SYSTEM SET \
+                    max_replication_slots = …) and restart the server"
+                        .to_owned(),
+                ),
             ),
             "55006" => (
                 Link,
                 Some(
-                    "another connection reads from this slot: stop the other copy, or wait until the server has noticed that it is gone"
+                    "another connection reads from this slot: stop the other copy, or wait until the server \
+                     has noticed that it is gone"
                         .to_owned(),
                 ),
             ),
@@ -161,7 +203,8 @@ impl ServerError {
     }
 }
 
-/// A connection that stood broke. What TLS cannot read any more was damaged on its way: the same bytes come again.
+/// A connection that stood broke. What TLS cannot read any more was damaged on its way: the same bytes come
+/// again.
 pub(super) fn lost(what: &str, address: &Address, cause: io::Error) -> Error {
     let failure = cause.get_ref().and_then(|failure| failure.downcast_ref::<rustls::Error>());
     let is_damage = matches!(failure, Some(rustls::Error::DecryptError | rustls::Error::InvalidMessage(_)))
@@ -169,21 +212,26 @@ pub(super) fn lost(what: &str, address: &Address, cause: io::Error) -> Error {
     if is_damage { Error::link(format!("{what} {address}")).cause(cause) } else { link(what, address, cause) }
 }
 
-/// A failure of the connection itself: worth another try, unless one of the two sides does not take the other's certificate.
+/// A failure of the connection itself: worth another try, unless one of the two sides does not take the
+/// other's certificate.
 pub(super) fn link(what: &str, address: &Address, cause: io::Error) -> Error {
     if let Some(explained) = tls::explained(address, &cause) {
         return explained;
     }
     if cause.kind() == io::ErrorKind::InvalidData {
-        return Error::stop(format!("{what} {address}")).cause(cause).hint("check the port, and the server's log");
+        return Error::stop(format!("{what} {address}"))
+            .cause(cause)
+            .hint("check the port, and the server's log");
     }
     let hint = match cause.kind() {
-        io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound => {
-            Some(format!("check that PostgreSQL runs, and listens at {}:{} (listen_addresses, port)", address.host, address.port))
-        }
-        io::ErrorKind::TimedOut => {
-            Some(format!("check that {}:{} can be reached from here (firewall, address)", address.host, address.port))
-        }
+        io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound => Some(format!(
+            "check that PostgreSQL runs, and listens at {}:{} (listen_addresses, port)",
+            address.host, address.port
+        )),
+        io::ErrorKind::TimedOut => Some(format!(
+            "check that {}:{} can be reached from here (firewall, address)",
+            address.host, address.port
+        )),
         _ => None,
     };
     let failure = Error::link(format!("{what} {address}")).cause(cause);
@@ -201,5 +249,9 @@ pub(super) fn quote_identifier(name: &str) -> String {
 /// `text` as SQL writes a string, whatever `standard_conforming_strings` says.
 pub(super) fn quote_literal(text: &str) -> String {
     let quoted = text.replace('\'', "''");
-    if quoted.contains('\\') { format!(" E'{}'", quoted.replace('\\', "\\\\")) } else { format!("'{quoted}'") }
+    if quoted.contains('\\') {
+        format!(" E'{}'", quoted.replace('\\', "\\\\"))
+    } else {
+        format!("'{quoted}'")
+    }
 }

@@ -36,7 +36,8 @@ impl wal2json::Describe for Catalog {
         if !wanted.contains(schema, name) {
             return Ok(None);
         }
-        let column = |name: &str, identity| Column { name: name.to_owned(), type_name: String::new(), identity };
+        let column =
+            |name: &str, identity| Column { name: name.to_owned(), type_name: String::new(), identity };
         let columns = vec![column("id", true), column("v", false)];
         let table = Table { schema: schema.to_owned(), name: "root".to_owned(), columns, key: vec![0] };
         let keys = Keys {
@@ -46,10 +47,22 @@ impl wal2json::Describe for Catalog {
             identity: if name.contains('i') { b'i' } else { b'd' },
             ..Keys::default()
         };
-        Ok(Some(Entry { table: Arc::new(table), type_oids: vec![23, 25], primary: vec![0], keys, partition: name.contains("part") }))
+        Ok(Some(Entry {
+            table: Arc::new(table),
+            type_oids: vec![23, 25],
+            primary: vec![0],
+            keys,
+            partition: name.contains("part"),
+        }))
     }
 
-    fn may_have_been_of(&mut self, _: &Tables, _: &[u8], columns: &[String], _: bool) -> Result<Option<String>> {
+    fn may_have_been_of(
+        &mut self,
+        _: &Tables,
+        _: &[u8],
+        columns: &[String],
+        _: bool,
+    ) -> Result<Option<String>> {
         Ok((columns == ["id"]).then(|| "public.root".to_owned()))
     }
 
@@ -70,7 +83,8 @@ fn tables() -> Tables {
 
 /// Messages of the plugin, each behind its length in two bytes. The last may be longer than what is there.
 pub(crate) fn pgoutput(bytes: &[u8], each: &mut dyn FnMut(&Batch)) {
-    let (mut decoder, mut progress, mut batch) = (pgoutput::Decoder::new(tables()), Progress::new(0, 0), Batch::default());
+    let (mut decoder, mut progress, mut batch) =
+        (pgoutput::Decoder::new(tables()), Progress::new(0, 0), Batch::default());
     let mut rest = bytes;
     while let Some((length, behind)) = rest.split_first_chunk::<2>() {
         let (message, behind) = behind.split_at(behind.len().min(u16::from_be_bytes(*length).into()));
@@ -86,7 +100,8 @@ pub(crate) fn pgoutput(bytes: &[u8], each: &mut dyn FnMut(&Batch)) {
 /// Messages of wal2json, a line each.
 pub(crate) fn wal2json(bytes: &[u8], each: &mut dyn FnMut(&Batch)) {
     for encoding in ["UTF8", "LATIN1"] {
-        let (mut decoder, mut progress, mut batch) = (wal2json::Decoder::new(tables(), encoding), Progress::new(0, 0), Batch::default());
+        let (mut decoder, mut progress, mut batch) =
+            (wal2json::Decoder::new(tables(), encoding), Progress::new(0, 0), Batch::default());
         for message in bytes.split(|byte| *byte == b'\n') {
             if decoder.take(message, &mut batch, &mut progress, &mut Catalog).is_err() {
                 break;

@@ -1,4 +1,5 @@
-//! All that a start needs of the server, each rule with its own answer; nothing is changed. The rules themselves are those of the start (`checks`, `slot`).
+//! All that a start needs of the server, each rule with its own answer; nothing is changed. The rules
+//! themselves are those of the start (`checks`, `slot`).
 
 use super::super::{Inspection, Snapshot};
 use super::catalog::{Captured, Catalog, cells};
@@ -27,7 +28,10 @@ pub(super) fn inspect(settings: &Settings) -> Inspection {
     let before = found.len();
     found.push(Finding::of("version", checks::version_is_known(&mut catalog).map(|()| "new enough")));
     found.push(Finding::of("wal_level", checks::log_is_logical(&mut catalog).map(|()| "logical")));
-    found.push(Finding::of("replication privilege", checks::role_may_replicate(&mut catalog).map(|()| "the role may replicate")));
+    found.push(Finding::of(
+        "replication privilege",
+        checks::role_may_replicate(&mut catalog).map(|()| "the role may replicate"),
+    ));
     found.push(Finding::of("replication slot", free_slot(&mut catalog, settings)));
     found.push(Finding::of("wal senders", free_sender(&mut catalog, settings)));
     let can_decode = found[before..].iter().all(|finding| finding.status == Status::Ok);
@@ -69,7 +73,8 @@ fn free_slot(catalog: &mut Catalog, settings: &Settings) -> Result<String> {
         return Ok(format!("slot {:?} will be made; {used} of {limit} are used", settings.slot));
     }
     Err(Error::stop(format!("all {limit} replication slots are used (max_replication_slots)")).hint(format!(
-        "ALTER SYSTEM SET max_replication_slots = {}; then restart the server; or drop one that nobody reads: SELECT pg_drop_replication_slot('…')",
+        "ALTER SYSTEM SET max_replication_slots = {}; then restart the server; or drop one that nobody \
+         reads: SELECT pg_drop_replication_slot('…')",
         limit + 10
     )))
 }
@@ -102,38 +107,56 @@ fn wal2json(catalog: &mut Catalog, settings: &Settings) -> Result<Finding> {
     let mut session = Connection::open(&settings.address, Purpose::Sql)?;
     session.execute(&format!("SET statement_timeout = {TRIAL_MS}"))?;
     let trial = format!(
-        "SELECT pg_catalog.pg_create_logical_replication_slot('list_sync_check_' || pg_backend_pid(), {}, true)",
+        "SELECT pg_catalog.pg_create_logical_replication_slot('list_sync_check_' || pg_backend_pid(), {}, \
+         true)",
         quote_literal("wal2json")
     );
     match session.query(&trial) {
         Ok(_) => Ok(Finding::ok("plugin", "wal2json can be loaded")),
-        Err(error) if error.to_string().contains("wal2json") => Err(error.hint(slot::wal2json_missing(catalog.version()?))),
+        Err(error) if error.to_string().contains("wal2json") => {
+            Err(error.hint(slot::wal2json_missing(catalog.version()?)))
+        }
         // The plugin is loaded before the server waits.
         Err(error) if error.to_string().contains("57014") => Ok(Finding::warn(
             "plugin",
             "wal2json can be loaded, but open transactions keep a slot from being made",
-            "wait for them to end: SELECT pid, xact_start, query FROM pg_stat_activity WHERE backend_xid IS NOT NULL",
+            "wait for them to end: SELECT pid, xact_start, query FROM pg_stat_activity WHERE backend_xid IS \
+             NOT NULL",
         )),
         Err(error) => Err(error),
     }
 }
 
 fn tables(catalog: &mut Catalog, settings: &Settings, captured: &[Captured], found: &mut Vec<Finding>) {
-    found.push(settings.tables.finding(captured.iter().map(|table| (table.schema.as_str(), table.name.as_str()))));
+    found.push(
+        settings.tables.finding(captured.iter().map(|table| (table.schema.as_str(), table.name.as_str()))),
+    );
     found.push(identities(settings, captured, catalog.version().unwrap_or(0)));
-    found.push(readable(catalog, settings, captured).unwrap_or_else(|error| Finding::fail("select privilege", &error)));
+    found.push(
+        readable(catalog, settings, captured)
+            .unwrap_or_else(|error| Finding::fail("select privilege", &error)),
+    );
     if settings.plugin == Plugin::Pgoutput {
-        found.push(publication(catalog, settings, captured).unwrap_or_else(|error| Finding::fail("publication", &error)));
+        found.push(
+            publication(catalog, settings, captured)
+                .unwrap_or_else(|error| Finding::fail("publication", &error)),
+        );
     }
     if !matches!(slot::find(catalog, settings), Ok(Some(_))) {
-        let answer = catalog.connection().and_then(|connection| checks::tables_are_empty(connection, settings.snapshot, captured));
-        found.push(Finding::of("snapshot", answer.map(|()| "nothing is there that would have to be read first")));
+        let answer = catalog
+            .connection()
+            .and_then(|connection| checks::tables_are_empty(connection, settings.snapshot, captured));
+        found.push(Finding::of(
+            "snapshot",
+            answer.map(|()| "nothing is there that would have to be read first"),
+        ));
     }
 }
 
 /// Updates and deletes can say which row it was.
 fn identities(settings: &Settings, captured: &[Captured], version: u32) -> Finding {
-    let without: Vec<_> = captured.iter().filter(|table| checks::lacks_identity(table, settings.plugin, version)).collect();
+    let without: Vec<_> =
+        captured.iter().filter(|table| checks::lacks_identity(table, settings.plugin, version)).collect();
     if without.is_empty() {
         return Finding::ok("replica identity", "every table has a key or a replica identity");
     }
@@ -146,11 +169,14 @@ fn identities(settings: &Settings, captured: &[Captured], version: u32) -> Findi
 
 /// Whether the role may read the tables, as snapshots and `verify` do.
 fn readable(catalog: &mut Catalog, settings: &Settings, captured: &[Captured]) -> Result<Finding> {
-    let of_table = |table: &Captured| format!("({}, {})", quote_literal(&table.schema), quote_literal(&table.name));
+    let of_table =
+        |table: &Captured| format!("({}, {})", quote_literal(&table.schema), quote_literal(&table.name));
     let wanted = captured.iter().map(of_table).collect::<Vec<_>>().join(", ");
     let rows = catalog.ask(&format!(
-        "SELECT n.nspname, c.relname, has_schema_privilege(n.oid, 'USAGE') FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = \
-         c.relnamespace WHERE (n.nspname, c.relname) IN ({wanted}) AND NOT (has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, \
+        "SELECT n.nspname, c.relname, has_schema_privilege(n.oid, 'USAGE') FROM pg_catalog.pg_class c JOIN \
+         pg_catalog.pg_namespace n ON n.oid = \
+         c.relnamespace WHERE (n.nspname, c.relname) IN ({wanted}) AND NOT (has_schema_privilege(n.oid, \
+         'USAGE') AND has_table_privilege(c.oid, \
          'SELECT')) ORDER BY 1, 2"
     ))?;
     if rows.is_empty() {
@@ -190,14 +216,22 @@ fn publication(catalog: &mut Catalog, settings: &Settings, captured: &[Captured]
     }
     let is_new = changes.is_new;
     let changes = changes.statements();
-    let may = if is_new { "has_database_privilege(current_database(), 'CREATE')" } else { "pg_has_role(p.pubowner, 'USAGE')" };
-    let of_publication =
-        if is_new { String::new() } else { format!(" FROM pg_catalog.pg_publication p WHERE p.pubname = {}", quote_literal(name)) };
+    let may = if is_new {
+        "has_database_privilege(current_database(), 'CREATE')"
+    } else {
+        "pg_has_role(p.pubowner, 'USAGE')"
+    };
+    let of_publication = if is_new {
+        String::new()
+    } else {
+        format!(" FROM pg_catalog.pg_publication p WHERE p.pubname = {}", quote_literal(name))
+    };
     let may = catalog.ask_one(&format!("SELECT {may}{of_publication}"))?.as_deref() == Some("t");
     let foreign = foreign_tables(catalog, captured)?;
     if may && foreign.is_empty() {
         let what = if is_new { "made" } else { "set right" };
-        return Ok(Finding::ok("publication", format!("{name:?} will be {what} at the start")).fix(Fix::Statements(changes)));
+        return Ok(Finding::ok("publication", format!("{name:?} will be {what} at the start"))
+            .fix(Fix::Statements(changes)));
     }
     let role = &settings.address.user;
     let why = match (foreign.is_empty(), is_new) {
@@ -213,10 +247,12 @@ fn publication(catalog: &mut Catalog, settings: &Settings, captured: &[Captured]
 
 /// Tables that the role does not own; only owners may publish.
 fn foreign_tables(catalog: &mut Catalog, captured: &[Captured]) -> Result<Vec<String>> {
-    let of_table = |table: &Captured| format!("({}, {})", quote_literal(&table.schema), quote_literal(&table.name));
+    let of_table =
+        |table: &Captured| format!("({}, {})", quote_literal(&table.schema), quote_literal(&table.name));
     let wanted = captured.iter().map(of_table).collect::<Vec<_>>().join(", ");
     let rows = catalog.ask(&format!(
-        "SELECT n.nspname || '.' || c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE \
+        "SELECT n.nspname || '.' || c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON \
+         n.oid = c.relnamespace WHERE \
          (n.nspname, c.relname) IN ({wanted}) AND NOT pg_has_role(c.relowner, 'USAGE') ORDER BY 1"
     ))?;
     Ok(rows.into_iter().flatten().flatten().collect())

@@ -62,7 +62,8 @@ impl<'a> Scanner<'a> {
         self.expect(b'"')?;
         let (start, mut escaped) = (self.at, false);
         loop {
-            let found = memchr::memchr2(b'"', b'\\', self.text.get(self.at..).ok_or(Malformed)?).ok_or(Malformed)?;
+            let found =
+                memchr::memchr2(b'"', b'\\', self.text.get(self.at..).ok_or(Malformed)?).ok_or(Malformed)?;
             self.at += found + 1;
             if self.text[self.at - 1] == b'"' {
                 return Ok(Text { place: start..self.at - 1, escaped });
@@ -78,7 +79,10 @@ impl<'a> Scanner<'a> {
             return self.string().map(Scalar::Text);
         }
         let start = self.at;
-        while matches!(self.text.get(self.at), Some(b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' | b'+' | b'-' | b'.')) {
+        while matches!(
+            self.text.get(self.at),
+            Some(b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' | b'+' | b'-' | b'.')
+        ) {
             self.at += 1;
         }
         match &self.text[start..self.at] {
@@ -91,7 +95,10 @@ impl<'a> Scanner<'a> {
     }
 
     /// Calls `each` with every key of the object that comes next; it must take the value.
-    pub fn object(&mut self, mut each: impl FnMut(&mut Self, &'a [u8]) -> Result<(), Malformed>) -> Result<(), Malformed> {
+    pub fn object(
+        &mut self,
+        mut each: impl FnMut(&mut Self, &'a [u8]) -> Result<(), Malformed>,
+    ) -> Result<(), Malformed> {
         self.expect(b'{')?;
         if self.takes(b'}') {
             return Ok(());
@@ -107,7 +114,10 @@ impl<'a> Scanner<'a> {
     }
 
     /// Calls `each` at every element of the array that comes next; it must take the element.
-    pub fn array(&mut self, mut each: impl FnMut(&mut Self) -> Result<(), Malformed>) -> Result<(), Malformed> {
+    pub fn array(
+        &mut self,
+        mut each: impl FnMut(&mut Self) -> Result<(), Malformed>,
+    ) -> Result<(), Malformed> {
         self.expect(b'[')?;
         if self.takes(b']') {
             return Ok(());
@@ -138,7 +148,8 @@ pub(super) fn unescape(mut raw: &[u8], out: &mut Vec<u8>) -> Result<(), Malforme
                 let mut code = hex4(&mut raw)?;
                 if (0xD800..0xDC00).contains(&code) {
                     raw = raw.strip_prefix(b"\\u").ok_or(Malformed)?;
-                    let low = hex4(&mut raw)?.checked_sub(0xDC00).filter(|&low| low < 0x400).ok_or(Malformed)?;
+                    let low =
+                        hex4(&mut raw)?.checked_sub(0xDC00).filter(|&low| low < 0x400).ok_or(Malformed)?;
                     code = 0x10000 + ((code - 0xD800) << 10) + low;
                 }
                 let letter = char::from_u32(code).ok_or(Malformed)?;

@@ -1,5 +1,5 @@
-//! What identifies the rows of a table. One decision, made here once for a table, from what every event of it carries: the columns of the index that
-//! `REPLICA IDENTITY USING INDEX` names, else the primary key.
+//! What identifies the rows of a table. One decision, made here once for a table, from what every event of it
+//! carries: the columns of the index that `REPLICA IDENTITY USING INDEX` names, else the primary key.
 
 use super::catalog::{Catalog, cells};
 use crate::Result;
@@ -32,7 +32,8 @@ impl Keys {
         self.identity == b'f' || self.index.iter().any(|name| name == column)
     }
 
-    /// A column that is not carried: the server computes it, and no key needs it. Before version 18, pgoutput does not send them at all.
+    /// A column that is not carried: the server computes it, and no key needs it. Before version 18, pgoutput
+    /// does not send them at all.
     pub fn leaves_out(&self, column: &str) -> bool {
         let is_in = |names: &[String]| names.iter().any(|name| name == column);
         is_in(&self.computed) && !is_in(&self.primary) && !is_in(&self.index)
@@ -45,7 +46,8 @@ impl Keys {
     }
 }
 
-/// The number with its epoch of a transaction that is over: the newest one before `next` that ends in these 32 bits, however long ago.
+/// The number with its epoch of a transaction that is over: the newest one before `next` that ends in these
+/// 32 bits, however long ago.
 fn full(xid: u32, next: u64) -> u64 {
     let number = next & !0xFFFF_FFFF | u64::from(xid);
     if number >= next { number.saturating_sub(1 << 32) } else { number }
@@ -56,21 +58,30 @@ impl Catalog {
     pub fn keys(&mut self, table_oid: &str) -> Result<Keys> {
         let columns = |which: &str| {
             format!(
-                "(SELECT string_agg(a.attname, chr(31) ORDER BY k.place) FROM pg_catalog.pg_index i CROSS JOIN unnest(i.indkey) WITH ORDINALITY \
-                 k(number, place) JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.number WHERE i.indrelid = c.oid AND \
+                "(SELECT string_agg(a.attname, chr(31) ORDER BY k.place) FROM pg_catalog.pg_index i CROSS \
+                 JOIN unnest(i.indkey) WITH ORDINALITY \
+                 k(number, place) JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = \
+                 k.number WHERE i.indrelid = c.oid AND \
                  k.place <= i.indnkeyatts AND {which})"
             )
         };
         let rows = self.ask(&format!(
-            "SELECT c.relreplident, {}, {}, (SELECT string_agg(attname, chr(31)) FROM pg_catalog.pg_attribute WHERE attrelid = c.oid AND attnum > \
-             0 AND NOT attisdropped AND attgenerated <> ''), (SELECT k.xmin FROM pg_catalog.pg_constraint k WHERE k.conrelid = c.oid AND k.contype \
-             = 'p'), pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot()) FROM pg_catalog.pg_class c WHERE c.oid = {table_oid}",
+            "SELECT c.relreplident, {}, {}, (SELECT string_agg(attname, chr(31)) FROM \
+             pg_catalog.pg_attribute WHERE attrelid = c.oid AND attnum > \
+             0 AND NOT attisdropped AND attgenerated <> ''), (SELECT k.xmin FROM pg_catalog.pg_constraint k \
+             WHERE k.conrelid = c.oid AND k.contype \
+             = 'p'), pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot()) FROM pg_catalog.pg_class \
+             c WHERE c.oid = {table_oid}",
             columns("i.indisprimary"),
-            columns("CASE c.relreplident WHEN 'd' THEN i.indisprimary WHEN 'i' THEN i.indisreplident ELSE false END"),
+            columns(
+                "CASE c.relreplident WHEN 'd' THEN i.indisprimary WHEN 'i' THEN i.indisreplident ELSE \
+                false END"
+            ),
         ))?;
         let Some(row) = rows.into_iter().next() else { return Ok(Keys::default()) };
         let [identity, primary, index, computed, made_by, next] = cells(row);
-        let names = |list: String| list.split('\u{1f}').filter(|name| !name.is_empty()).map(str::to_owned).collect();
+        let names =
+            |list: String| list.split('\u{1f}').filter(|name| !name.is_empty()).map(str::to_owned).collect();
         let next = next.parse().unwrap_or(0);
         Ok(Keys {
             primary: names(primary),
@@ -100,8 +111,15 @@ mod tests {
     #[test]
     fn the_key_is_what_every_event_carries() {
         let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
-        let mut keys = Keys { primary: names(&["id", "g"]), index: names(&["u"]), computed: names(&["g", "h"]), ..Keys::default() };
-        for (identity, key) in [(b'd', &["id", "g"][..]), (b'f', &["id", "g"]), (b'n', &["id", "g"]), (b'i', &["u"])] {
+        let mut keys = Keys {
+            primary: names(&["id", "g"]),
+            index: names(&["u"]),
+            computed: names(&["g", "h"]),
+            ..Keys::default()
+        };
+        for (identity, key) in
+            [(b'd', &["id", "g"][..]), (b'f', &["id", "g"]), (b'n', &["id", "g"]), (b'i', &["u"])]
+        {
             keys.identity = identity;
             assert_eq!(keys.names(), names(key));
         }

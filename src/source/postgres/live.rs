@@ -1,4 +1,5 @@
-//! Tests against the real server of `LIST_SYNC_POSTGRES_URL`. Each has a schema, a slot and a publication of its own.
+//! Tests against the real server of `LIST_SYNC_POSTGRES_URL`. Each has a schema, a slot and a publication of
+//! its own.
 
 mod failures;
 mod keys;
@@ -10,13 +11,18 @@ mod same_rows;
 
 use std::time::{Duration, Instant};
 
-use super::{DEFAULT_SCHEMA, Plugin, PostgresDatabase, PostgresSource, Settings, catalog, checks, open, publication, slot};
+use super::{
+    DEFAULT_SCHEMA, Plugin, PostgresDatabase, PostgresSource, Settings, catalog, checks, open, publication,
+    slot,
+};
 use crate::change::{Batch, Cell, Checkpoint, Position, Restart, Row};
 use crate::source::{Address, Database, Snapshot, Source, Tables};
 
 fn address() -> Address {
-    let url = std::env::var("LIST_SYNC_POSTGRES_URL")
-        .expect("LIST_SYNC_POSTGRES_URL is not set: run `scripts/services up postgres` and eval \"$(scripts/services env)\"");
+    let url = std::env::var("LIST_SYNC_POSTGRES_URL").expect(
+        "LIST_SYNC_POSTGRES_URL is not set: run `scripts/services up postgres` and \
+            eval \"$(scripts/services env)\"",
+    );
     Address::parse(&url).unwrap()
 }
 
@@ -29,7 +35,8 @@ struct Stage {
 
 impl Stage {
     fn new(name: &str) -> Self {
-        let mut stage = Self { database: open(&address()).unwrap(), schema: format!("pgsrc_{name}"), slots: Vec::new() };
+        let mut stage =
+            Self { database: open(&address()).unwrap(), schema: format!("pgsrc_{name}"), slots: Vec::new() };
         for plugin in [Plugin::Pgoutput, Plugin::Wal2json] {
             stage.slots.push(format!("{}_{}", stage.schema, plugin.name()));
         }
@@ -46,12 +53,20 @@ impl Stage {
     fn settings(&self, plugin: Plugin) -> Settings {
         let tables = Tables::parse(&[format!("{}.*", self.schema)], DEFAULT_SCHEMA).unwrap();
         let slot = format!("{}_{}", self.schema, plugin.name());
-        Settings { plugin, publication: slot.clone(), slot, ..Settings::new(&self.schema, address(), tables, Snapshot::Never) }
+        Settings {
+            plugin,
+            publication: slot.clone(),
+            slot,
+            ..Settings::new(&self.schema, address(), tables, Snapshot::Never)
+        }
     }
 
     fn clear(&mut self) {
         for slot in &self.slots {
-            let drop = format!("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = '{slot}'");
+            let drop = format!(
+                "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = \
+                 '{slot}'"
+            );
             let since = Instant::now();
             while self.database.query(&drop).is_err() && since.elapsed() < Duration::from_secs(5) {
                 std::thread::sleep(Duration::from_millis(50));

@@ -17,9 +17,18 @@ use crate::{Error, Result};
 /// How long each step of the log-in may take.
 pub(super) const TIME_OUT: Duration = Duration::from_secs(15);
 /// The URL's options that are understood.
-const OPTIONS: [&str; 7] = ["sslmode", "sslrootcert", "sslcert", "sslkey", "connect_timeout", "application_name", super::notice::PASS];
-/// Everything that a session's answers depend on and that a server, database or role may have set otherwise: the printed form of values, names and
-/// types, what a statement may wait for, and whether rows are hidden. A blank in a value is written `\ `.
+const OPTIONS: [&str; 7] = [
+    "sslmode",
+    "sslrootcert",
+    "sslcert",
+    "sslkey",
+    "connect_timeout",
+    "application_name",
+    super::notice::PASS,
+];
+/// Everything that a session's answers depend on and that a server, database or role may have set otherwise:
+/// the printed form of values, names and types, what a statement may wait for, and whether rows are hidden. A
+/// blank in a value is written `\ `.
 const SESSION: [&str; 19] = [
     "datestyle=ISO",
     "intervalstyle=postgres",
@@ -38,23 +47,26 @@ const SESSION: [&str; 19] = [
     "default_transaction_deferrable=off",
     // A policy that hides rows makes a scan fail, instead of shortening it.
     "row_security=off",
-    // Half of it without a word from us, and the server hangs up; 0, and a client that is gone keeps its slot.
+    // Half of it without a word from us, and the server hangs up; 0, and a client that is gone keeps its
+    // slot.
     "wal_sender_timeout=60s",
     "tcp_keepalives_idle=60",
     "standard_conforming_strings=on",
 ];
 /// The same for settings that older servers do not know: an unknown one would end the log-in.
-const SESSION_SINCE: [(u32, &str); 3] =
-    [(14, "idle_session_timeout = 0"), (14, "client_connection_check_interval = '10s'"), (17, "transaction_timeout = 0")];
+const SESSION_SINCE: [(u32, &str); 3] = [
+    (14, "idle_session_timeout = 0"),
+    (14, "client_connection_check_interval = '10s'"),
+    (17, "transaction_timeout = 0"),
+];
 const SSL_REQUEST: u32 = 80_877_103;
 const PROTOCOL_3_0: u32 = 0x0003_0000;
 
 /// Connects, with TLS where `sslmode` wants it and the server can.
 pub(super) fn connect(address: &Address) -> Result<Stream> {
     if let Some(unknown) = address.options.keys().find(|name| !OPTIONS.contains(&name.as_str())) {
-        return Err(
-            Error::usage(format!("unknown option {unknown:?} in the PostgreSQL URL")).hint(format!("known are {}", OPTIONS.join(", ")))
-        );
+        return Err(Error::usage(format!("unknown option {unknown:?} in the PostgreSQL URL"))
+            .hint(format!("known are {}", OPTIONS.join(", "))));
     }
     let mode = Mode::of(address)?;
     let time_out = match address.options.get("connect_timeout").map(|text| text.parse::<u64>()) {
@@ -62,7 +74,8 @@ pub(super) fn connect(address: &Address) -> Result<Stream> {
         Some(Ok(seconds)) => Duration::from_secs(seconds),
         Some(Err(cause)) => return Err(Error::usage("connect_timeout is a number of seconds").cause(cause)),
     };
-    let open = || Socket::connect(address, time_out).map_err(|cause| link("cannot connect to", address, cause));
+    let open =
+        || Socket::connect(address, time_out).map_err(|cause| link("cannot connect to", address, cause));
     let mut socket = open()?;
     if mode == Mode::Disable {
         return Ok(Stream::Plain(socket));
@@ -71,8 +84,9 @@ pub(super) fn connect(address: &Address) -> Result<Stream> {
         if mode == Mode::Prefer {
             return Ok(Stream::Plain(socket));
         }
-        return Err(Error::stop(format!("the server {}:{} offers no TLS", address.host, address.port))
-            .hint("ALTER SYSTEM SET ssl = on (with ssl_cert_file and ssl_key_file), or write sslmode=prefer"));
+        return Err(Error::stop(format!("the server {}:{} offers no TLS", address.host, address.port)).hint(
+            "ALTER SYSTEM SET ssl = on (with ssl_cert_file and ssl_key_file), or write sslmode=prefer",
+        ));
     }
     match shake_hands(socket, address, mode, time_out)? {
         Ok(stream) => Ok(stream),
@@ -89,11 +103,19 @@ fn ask_for_tls(socket: &mut Socket, time_out: Duration) -> io::Result<bool> {
         (Some(1), b'S') => Ok(true),
         (Some(1), b'N') => Ok(false),
         (None, _) => Err(io::Error::new(io::ErrorKind::TimedOut, "no answer to the question for TLS")),
-        _ => Err(io::Error::new(io::ErrorKind::InvalidData, "the other side does not speak PostgreSQL's protocol")),
+        _ => Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "the other side does not speak PostgreSQL's protocol",
+        )),
     }
 }
 
-fn shake_hands(socket: Socket, address: &Address, mode: Mode, time_out: Duration) -> Result<io::Result<Stream>> {
+fn shake_hands(
+    socket: Socket,
+    address: &Address,
+    mode: Mode,
+    time_out: Duration,
+) -> Result<io::Result<Stream>> {
     let mut client = tls::client(address, mode)?;
     let mut socket = Buffered::new(socket, Wait::For(time_out));
     while client.is_handshaking() {
@@ -138,7 +160,8 @@ pub(super) fn log_in(connection: &mut Connection, address: &Address, purpose: Pu
             b'S' => {
                 let mut fields = Fields(connection.body(body));
                 if let ("server_version", version) = (fields.text()?, fields.text()?) {
-                    let digits = version.split(|digit: char| !digit.is_ascii_digit()).next().unwrap_or_default();
+                    let digits =
+                        version.split(|digit: char| !digit.is_ascii_digit()).next().unwrap_or_default();
                     connection.version = digits.parse().map_err(|_| Malformed)?;
                 }
             }
@@ -162,11 +185,15 @@ fn set_newer(connection: &mut Connection) -> Result<()> {
 fn answer(request: &[u8], address: &Address, scram: &mut Option<ScramSha256>) -> Result<Option<Vec<u8>>> {
     let mut fields = Fields(request);
     let password = address.password.reveal();
-    let failed = |cause: io::Error| Error::stop("the log-in by SCRAM fails").cause(cause).hint("check the password");
+    let failed =
+        |cause: io::Error| Error::stop("the log-in by SCRAM fails").cause(cause).hint("check the password");
     let method = fields.u32()?;
     if matches!(method, 3 | 5 | 10) && password.is_empty() {
-        return Err(Error::stop(format!("the server asks for the password of role {:?}, and none is set", address.user))
-            .hint("set `password_file`, or write the password into the URL as ${ENV}"));
+        return Err(Error::stop(format!(
+            "the server asks for the password of role {:?}, and none is set",
+            address.user
+        ))
+        .hint("set `password_file`, or write the password into the URL as ${ENV}"));
     }
     match method {
         0 => Ok(None),
@@ -181,7 +208,8 @@ fn answer(request: &[u8], address: &Address, scram: &mut Option<ScramSha256>) ->
                 offered |= mechanism == SCRAM_SHA_256;
             }
             if !offered {
-                return Err(Error::stop("the server offers no log-in that is understood").hint("use password_encryption = 'scram-sha-256'"));
+                return Err(Error::stop("the server offers no log-in that is understood")
+                    .hint("use password_encryption = 'scram-sha-256'"));
             }
             let exchange = scram.insert(ScramSha256::new(password.as_bytes(), ChannelBinding::unsupported()));
             let first = exchange.message();
@@ -197,7 +225,9 @@ fn answer(request: &[u8], address: &Address, scram: &mut Option<ScramSha256>) ->
             scram.as_mut().ok_or(Malformed)?.finish(fields.0).map_err(failed)?;
             Ok(None)
         }
-        other => Err(Error::stop(format!("the server asks for a log-in that is not supported (method {other}: Kerberos, GSSAPI or SSPI)"))
-            .hint("use scram-sha-256 in pg_hba.conf")),
+        other => Err(Error::stop(format!(
+            "the server asks for a log-in that is not supported (method {other}: Kerberos, GSSAPI or SSPI)"
+        ))
+        .hint("use scram-sha-256 in pg_hba.conf")),
     }
 }

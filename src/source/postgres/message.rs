@@ -1,4 +1,5 @@
-//! Checked reading of the fields of protocol messages, and the buffer that messages are framed in. Pure: no socket.
+//! Checked reading of the fields of protocol messages, and the buffer that messages are framed in. Pure: no
+//! socket.
 
 use std::ops::Range;
 
@@ -14,7 +15,8 @@ pub(super) struct Malformed;
 impl From<Malformed> for Error {
     fn from(_: Malformed) -> Self {
         Self::stop(UNREADABLE).hint(
-            "this is a fault of list_sync, or of a plugin or version of the server that it does not know: please report it with the server's version",
+            "this is a fault of list_sync, or of a plugin or version of the server that it does not know: \
+             please report it with the server's version",
         )
     }
 }
@@ -77,7 +79,8 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// Bytes read and not yet taken, framed into messages: a tag byte, and a length that counts itself and the body.
+/// Bytes read and not yet taken, framed into messages: a tag byte, and a length that counts itself and the
+/// body.
 #[derive(Debug)]
 pub(super) struct Input {
     bytes: Vec<u8>,
@@ -99,7 +102,8 @@ impl Input {
         Self { bytes: vec![0; Self::BYTES], start: 0, end: 0, awaited: 0 }
     }
 
-    /// The next whole message: its tag, and where [`Input::body`] finds its body until the next call of [`Input::room`].
+    /// The next whole message: its tag, and where [`Input::body`] finds its body until the next call of
+    /// [`Input::room`].
     pub fn next(&mut self) -> Result<Option<(u8, Range<usize>)>, Malformed> {
         let mut head = Fields(&self.bytes[self.start..self.end]);
         let (Ok(tag), Ok(length)) = (head.u8(), head.u32()) else { return Ok(None) };
@@ -123,7 +127,8 @@ impl Input {
         &self.bytes[body]
     }
 
-    /// Room to read into. It grows with what has come of the message that is awaited: a length is only a claim.
+    /// Room to read into. It grows with what has come of the message that is awaited: a length is only a
+    /// claim.
     pub fn room(&mut self) -> &mut [u8] {
         let held = self.end - self.start;
         let wanted = self.awaited.saturating_sub(held).min(held).max(Self::ROOM_MIN);

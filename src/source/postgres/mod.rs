@@ -1,11 +1,14 @@
-//! PostgreSQL 13 to 18 as a source: logical decoding by pgoutput or wal2json, over one replication connection, with a second one for the catalog.
+//! PostgreSQL 13 to 18 as a source: logical decoding by pgoutput or wal2json, over one replication
+//! connection, with a second one for the catalog.
 //!
 //! ```text
 //! socket, tls ── login ── connection ──┬── stream (Source), session ── pgoutput | wal2json ── progress, values ──► Batch
-//!                                      └── catalog, checks, publication, slot, origin   database (Database) ── values ──► Batch
+//!                                      └── catalog, checks, publication, slot, origin
+//!                                          database (Database) ── values ──► Batch
 //! ```
-//! The position of a row is (LSN of its transaction's commit record, its number in the transaction); a checkpoint is the end of a commit record, or
-//! on an idle server the end of what the server has decoded. `origin` says what is saved with it to recognise the server by.
+//! The position of a row is (LSN of its transaction's commit record, its number in the transaction); a
+//! checkpoint is the end of a commit record, or on an idle server the end of what the server has decoded.
+//! `origin` says what is saved with it to recognise the server by.
 
 mod catalog;
 mod checks;
@@ -80,7 +83,8 @@ pub struct Settings {
     pub plugin: Plugin,
     /// The replication slot: made if missing, never dropped.
     pub slot: String,
-    /// The slot is made for this connection alone: the server drops it with it, and then the stream cannot go on.
+    /// The slot is made for this connection alone: the server drops it with it, and then the stream cannot go
+    /// on.
     pub temporary: bool,
     /// The publication (pgoutput only): made if missing, its list of tables kept right.
     pub publication: String,

@@ -5,11 +5,13 @@
 //!  ─────────┬────────────────────────────●───────────────────┬─────────►  log
 //!           └── sent again: compared, and left out ──────────┘
 //! ```
-//! A server that was set back to an older copy of its folder, and has written past the saved place since, has other transactions there. Its slot
-//! is of the copy's time, so it was confirmed less than the place that was saved, and the stream begins there: every transaction that comes
-//! before the saved place must have been read, and the last one that was read must come, with its number and its time. If a server of before was
-//! confirmed all that was read, nothing comes again, and nothing can be missing: its copy would be younger than the saved place.
-//! Until all of it is compared nothing is confirmed, or the next start would have nothing to compare.
+//! A server that was set back to an older copy of its folder, and has written past the saved place since, has
+//! other transactions there. Its slot is of the copy's time, so it was confirmed less than the place that was
+//! saved, and the stream begins there: every transaction that comes before the saved place must have been
+//! read, and the last one that was read must come, with its number and its time. If a server of before was
+//! confirmed all that was read, nothing comes again, and nothing can be missing: its copy would be younger
+//! than the saved place. Until all of it is compared nothing is confirmed, or the next start would have
+//! nothing to compare.
 
 use super::origin::restored;
 use super::slot::print_lsn;
@@ -56,7 +58,11 @@ impl Overlap {
         if self.has_come {
             return Ok(());
         }
-        Err(restored(&format!("transaction {} at {}, which was read, is not in its log", self.last.xid, print_lsn(self.last.commit))))
+        Err(restored(&format!(
+            "transaction {} at {}, which was read, is not in its log",
+            self.last.xid,
+            print_lsn(self.last.commit)
+        )))
     }
 }
 

@@ -18,7 +18,8 @@ use crate::{Error, Result};
 pub(super) struct Decoder {
     wanted: Tables,
     relations: HashMap<u32, Relation>,
-    /// Tables whose key was changed after the rows that are read: their last Relation message, and what the catalog said.
+    /// Tables whose key was changed after the rows that are read: their last Relation message, and what the
+    /// catalog said.
     in_doubt: HashMap<u32, (Vec<u8>, Keys)>,
 }
 
@@ -66,7 +67,14 @@ impl Decoder {
     }
 
     /// Takes one message; `lsn` is where the change stands in the log.
-    pub fn take(&mut self, message: &[u8], lsn: u64, batch: &mut Batch, progress: &mut Progress, catalog: &mut dyn Describe) -> Result<()> {
+    pub fn take(
+        &mut self,
+        message: &[u8],
+        lsn: u64,
+        batch: &mut Batch,
+        progress: &mut Progress,
+        catalog: &mut dyn Describe,
+    ) -> Result<()> {
         let mut fields = Fields(message);
         match fields.u8()? {
             b'I' | b'U' | b'D' | b'T' if progress.is_repeated() => Ok(()),
@@ -77,9 +85,15 @@ impl Decoder {
                 let (commit_lsn, committed) = (fields.u64()?, fields.i64()?);
                 let xid = fields.u32()?;
                 progress.begin(commit_lsn, committed.saturating_add(EPOCH_2000_US), xid)?;
-                let settled: Vec<u32> =
-                    self.in_doubt.iter().filter(|(_, (_, keys))| !keys.is_newer_than(xid)).map(|(oid, _)| *oid).collect();
-                for (message, _) in settled.iter().filter_map(|oid| self.in_doubt.remove(oid)).collect::<Vec<_>>() {
+                let settled: Vec<u32> = self
+                    .in_doubt
+                    .iter()
+                    .filter(|(_, (_, keys))| !keys.is_newer_than(xid))
+                    .map(|(oid, _)| *oid)
+                    .collect();
+                for (message, _) in
+                    settled.iter().filter_map(|oid| self.in_doubt.remove(oid)).collect::<Vec<_>>()
+                {
                     self.relation(&message, progress, catalog)?;
                 }
                 Ok(())
@@ -92,8 +106,11 @@ impl Decoder {
             b'T' => self.truncate(fields, lsn, batch, progress),
             // Type and Origin: names of types are asked of the catalog, origins are not told apart.
             b'Y' | b'O' => Ok(()),
-            other => Err(Error::stop(format!("pgoutput sent a message {:?} that was not asked for", char::from(other)))
-                .hint("this version of PostgreSQL may be newer than list_sync knows")),
+            other => Err(Error::stop(format!(
+                "pgoutput sent a message {:?} that was not asked for",
+                char::from(other)
+            ))
+            .hint("this version of PostgreSQL may be newer than list_sync knows")),
         }
     }
 
@@ -123,20 +140,25 @@ impl Decoder {
         self.in_doubt.remove(&oid);
         if wanted {
             let known = catalog.describe(oid, &types)?;
-            for ((column, encoding), type_name) in columns.iter_mut().zip(&mut encodings).zip(known.type_names) {
+            for ((column, encoding), type_name) in
+                columns.iter_mut().zip(&mut encodings).zip(known.type_names)
+            {
                 column.type_name = type_name;
                 *encoding = encoding.filter(|_| !known.keys.leaves_out(&column.name));
             }
             columns.retain(|column| !known.keys.leaves_out(&column.name));
             half_identity = is_half(&known.keys, &columns, replica_identity);
-            let in_doubt = matches!(replica_identity, b'f' | b'n') && progress.xid().is_some_and(|xid| known.keys.is_newer_than(xid));
+            let in_doubt = matches!(replica_identity, b'f' | b'n')
+                && progress.xid().is_some_and(|xid| known.keys.is_newer_than(xid));
             if in_doubt {
                 self.in_doubt.insert(oid, (message.to_vec(), known.keys));
             } else if !half_identity {
                 key = key_of(&known.keys, &columns, replica_identity);
             }
             let carried = encodings.iter_mut().flatten().enumerate();
-            carried.filter(|(place, _)| key.contains(place)).for_each(|(_, encoding)| *encoding = encoding.of_key());
+            carried
+                .filter(|(place, _)| key.contains(place))
+                .for_each(|(_, encoding)| *encoding = encoding.of_key());
         }
         let in_doubt = self.in_doubt.contains_key(&oid);
         let mut table = Arc::new(Table { schema: schema.to_owned(), name: name.to_owned(), columns, key });
@@ -145,13 +167,23 @@ impl Decoder {
             table = Arc::clone(&known.table);
         } else if in_doubt {
             let table = table.qualified_name();
-            tracing::warn!(table, "rows from before the primary key was changed have no key: what it was then is not in the log");
+            tracing::warn!(
+                table,
+                "rows from before the primary key was changed have no key: what it was then is not in the log"
+            );
         }
         self.relations.insert(oid, Relation { table, encodings, wanted, half_identity });
         Ok(())
     }
 
-    fn change(&self, operation: Operation, mut fields: Fields, lsn: u64, batch: &mut Batch, progress: &mut Progress) -> Result<()> {
+    fn change(
+        &self,
+        operation: Operation,
+        mut fields: Fields,
+        lsn: u64,
+        batch: &mut Batch,
+        progress: &mut Progress,
+    ) -> Result<()> {
         let relation = self.relations.get(&fields.u32()?).ok_or(Malformed)?;
         if !relation.wanted {
             return Ok(());
@@ -189,7 +221,13 @@ impl Decoder {
         Ok(progress.push(batch, head, columns, identity)?)
     }
 
-    fn truncate(&self, mut fields: Fields, lsn: u64, batch: &mut Batch, progress: &mut Progress) -> Result<()> {
+    fn truncate(
+        &self,
+        mut fields: Fields,
+        lsn: u64,
+        batch: &mut Batch,
+        progress: &mut Progress,
+    ) -> Result<()> {
         let (count, _options) = (fields.u32()?, fields.u8()?);
         for _ in 0..count {
             let relation = self.relations.get(&fields.u32()?).ok_or(Malformed)?;
@@ -202,8 +240,9 @@ impl Decoder {
     }
 }
 
-/// Places of the key's columns. With an index as the replica identity the log itself marks them, as they were then: each event carries them. Where the
-/// whole row is the identity, or nothing, the catalog names the primary key.
+/// Places of the key's columns. With an index as the replica identity the log itself marks them, as they were
+/// then: each event carries them. Where the whole row is the identity, or nothing, the catalog names the
+/// primary key.
 fn key_of(keys: &Keys, columns: &[Column], replica_identity: u8) -> Vec<usize> {
     match replica_identity {
         b'd' | b'i' => (0..columns.len()).filter(|&place| columns[place].identity).collect(),
@@ -213,8 +252,11 @@ fn key_of(keys: &Keys, columns: &[Column], replica_identity: u8) -> Vec<usize> {
 
 /// The replica identity has a column that is not sent.
 fn is_half(keys: &Keys, columns: &[Column], replica_identity: u8) -> bool {
-    let is_missing = |name: &String| keys.computed.contains(name) && !columns.iter().any(|column| column.name == *name);
-    replica_identity == keys.identity && matches!(replica_identity, b'd' | b'i') && keys.index.iter().any(is_missing)
+    let is_missing =
+        |name: &String| keys.computed.contains(name) && !columns.iter().any(|column| column.name == *name);
+    replica_identity == keys.identity
+        && matches!(replica_identity, b'd' | b'i')
+        && keys.index.iter().any(is_missing)
 }
 
 fn skip_row(fields: &mut Fields) -> Result<(), Malformed> {
@@ -232,7 +274,8 @@ fn skip_row(fields: &mut Fields) -> Result<(), Malformed> {
 }
 
 impl Relation {
-    /// Adds the cells of a row (protocol: `TupleData`). Of a key row only the replica identity is there; the rest are fillers.
+    /// Adds the cells of a row (protocol: `TupleData`). Of a key row only the replica identity is there; the
+    /// rest are fillers.
     fn row(&self, mut fields: Fields, key_only: bool, batch: &mut Batch) -> Result<()> {
         if usize::from(fields.u16()?) != self.encodings.len() {
             return Err(Malformed.into());
@@ -272,17 +315,22 @@ impl Relation {
 
     fn unreadable(&self, column: &Column) -> Error {
         let table = self.table.qualified_name();
-        Error::stop(format!("column {:?} of table {table:?} holds a value that is not UTF-8, or not of its type", column.name))
-            .hint(super::failure::no_character_set(&table))
+        Error::stop(format!(
+            "column {:?} of table {table:?} holds a value that is not UTF-8, or not of its type",
+            column.name
+        ))
+        .hint(super::failure::no_character_set(&table))
     }
 
     fn says_half(&self) -> Error {
         let table = self.table.qualified_name();
         Error::stop(format!(
-            "table {table:?} has a generated column in its replica identity, which PostgreSQL before 18 does not send: which row was changed is not known"
+            "table {table:?} has a generated column in its replica identity, which PostgreSQL before 18 \
+             does not send: which row was changed is not known"
         ))
         .hint(format!(
-            "ALTER TABLE {}.{} REPLICA IDENTITY FULL, so that the next changes are sent; leave it out of `tables` (\"!{table}\") until the source has \
+            "ALTER TABLE {}.{} REPLICA IDENTITY FULL, so that the next changes are sent; leave it out of \
+             `tables` (\"!{table}\") until the source has \
              read past this place, then put it back; {}",
             quote_identifier(&self.table.schema),
             quote_identifier(&self.table.name),

@@ -1,5 +1,5 @@
-//! Where the stream stands: the transaction that is open, the rows counted in it, and the newest place to start again from.
-//! Both decoders move it; neither knows how.
+//! Where the stream stands: the transaction that is open, the rows counted in it, and the newest place to
+//! start again from. Both decoders move it; neither knows how.
 
 use std::sync::Arc;
 
@@ -93,16 +93,33 @@ impl Progress {
     }
 
     /// The head of a row of the open transaction.
-    pub fn head(&mut self, batch: &mut Batch, operation: Operation, table: &Arc<Table>, lsn: u64) -> Result<RowHead, Malformed> {
+    pub fn head(
+        &mut self,
+        batch: &mut Batch,
+        operation: Operation,
+        table: &Arc<Table>,
+        lsn: u64,
+    ) -> Result<RowHead, Malformed> {
         let open = self.open.as_mut().ok_or(Malformed)?;
         let transaction = *open.index.get_or_insert_with(|| {
-            batch.add_transaction(Transaction { xid: open.xid.to_string(), log_file: String::new(), committed_us: open.committed_us })
+            batch.add_transaction(Transaction {
+                xid: open.xid.to_string(),
+                log_file: String::new(),
+                committed_us: open.committed_us,
+            })
         });
         Ok(RowHead { operation, table: batch.add_table(table), transaction, lsn })
     }
 
-    /// Puts a row of the open transaction at its place; the cells of the new row begin at `columns`, those of the old one at `identity`.
-    pub fn push(&mut self, batch: &mut Batch, head: RowHead, columns: u32, identity: u32) -> Result<(), Malformed> {
+    /// Puts a row of the open transaction at its place; the cells of the new row begin at `columns`, those of
+    /// the old one at `identity`.
+    pub fn push(
+        &mut self,
+        batch: &mut Batch,
+        head: RowHead,
+        columns: u32,
+        identity: u32,
+    ) -> Result<(), Malformed> {
         let open = self.open.as_mut().ok_or(Malformed)?;
         batch.push(head, columns, identity, &mut open.position);
         Ok(())
@@ -112,13 +129,15 @@ impl Progress {
     pub fn commit(&mut self, end_lsn: u64) -> Result<(), Malformed> {
         let open = self.open.take().ok_or(Malformed)?;
         if !open.repeated {
-            self.last = Some(Landmark { commit: open.position.commit, xid: open.xid, at_us: open.committed_us });
+            self.last =
+                Some(Landmark { commit: open.position.commit, xid: open.xid, at_us: open.committed_us });
         }
         self.finished_lsn = self.finished_lsn.max(end_lsn);
         Ok(())
     }
 
-    /// The server has decoded its log up to `lsn` and sent all of it. Within a transaction that says nothing about its commit.
+    /// The server has decoded its log up to `lsn` and sent all of it. Within a transaction that says nothing
+    /// about its commit.
     pub fn keep_alive(&mut self, lsn: u64) -> Result<(), Error> {
         if self.open.is_none() {
             self.reach(lsn)?;

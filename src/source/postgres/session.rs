@@ -1,4 +1,5 @@
-//! A running stream: reads what the server sends into batches, answers its keep-alives, and tells it what is finished.
+//! A running stream: reads what the server sends into batches, answers its keep-alives, and tells it what is
+//! finished.
 
 use std::time::{Duration, Instant};
 
@@ -16,7 +17,8 @@ use super::{Settings, notice, pgoutput, wal2json};
 use crate::change::{Batch, Checkpoint, Identity, Restart};
 use crate::{Error, Result};
 
-/// Before the next read after a short one: the server sends row by row, and many small reads cost both sides more than they bring.
+/// Before the next read after a short one: the server sends row by row, and many small reads cost both sides
+/// more than they bring.
 const NAP: Duration = Duration::from_micros(500);
 /// A read of fewer bytes is a short one.
 const SHORT_READ_BYTES: usize = 64 * 1024;
@@ -78,7 +80,11 @@ impl Session {
         batch.read_to = batch.read_to.max(self.progress.read_to());
         if self.progress.finished_lsn > finished_before {
             let restart = Restart::Postgres { lsn: self.progress.finished_lsn, last: self.progress.last };
-            batch.checkpoint = Some(Checkpoint { identity: self.identity.clone(), position: self.progress.finished(), restart });
+            batch.checkpoint = Some(Checkpoint {
+                identity: self.identity.clone(),
+                position: self.progress.finished(),
+                restart,
+            });
         }
         match read {
             // What came before it is good, and is not read again.
@@ -100,7 +106,9 @@ impl Session {
                 self.send_status(false)?;
             }
             self.send_status_if_due()?;
-            if batch.is_full() || (finished_before < self.awaited_lsn && self.awaited_lsn <= self.progress.finished_lsn) {
+            if batch.is_full()
+                || (finished_before < self.awaited_lsn && self.awaited_lsn <= self.progress.finished_lsn)
+            {
                 break;
             }
             let read = if batch.rows().len() > rows_before {
@@ -173,8 +181,12 @@ impl Session {
                 b'w' => {
                     let (lsn, _end, _sent) = (fields.u64()?, fields.u64()?, fields.u64()?);
                     match &mut self.decoder {
-                        Decoder::Pgoutput(decoder) => decoder.take(fields.0, lsn, batch, &mut self.progress, &mut self.catalog)?,
-                        Decoder::Wal2json(decoder) => decoder.take(fields.0, batch, &mut self.progress, &mut self.catalog)?,
+                        Decoder::Pgoutput(decoder) => {
+                            decoder.take(fields.0, lsn, batch, &mut self.progress, &mut self.catalog)?
+                        }
+                        Decoder::Wal2json(decoder) => {
+                            decoder.take(fields.0, batch, &mut self.progress, &mut self.catalog)?
+                        }
                     }
                 }
                 b'k' => {
@@ -199,8 +211,11 @@ impl Session {
     /// Nothing came in time: asks, and gives the link up if earlier questions were not answered.
     fn check_silence(&mut self) -> Result<()> {
         if let Some(since) = self.unanswered_since.filter(|since| since.elapsed() > SILENCE_MAX) {
-            return Err(Error::link(format!("the server has sent nothing for {} s", since.elapsed().as_secs()))
-                .hint("check the network between here and the server, and the server's load"));
+            return Err(Error::link(format!(
+                "the server has sent nothing for {} s",
+                since.elapsed().as_secs()
+            ))
+            .hint("check the network between here and the server, and the server's load"));
         }
         if self.asked.elapsed() >= self.ask_interval() {
             self.send_status(true)?;
@@ -214,13 +229,17 @@ impl Session {
         if self.status_sent.elapsed() >= KEEP_ALIVE { self.send_status(false) } else { Ok(()) }
     }
 
-    /// Standby status update (protocol page "Streaming Replication Protocol"): written is what was read, flushed and applied what was confirmed.
+    /// Standby status update (protocol page "Streaming Replication Protocol"): written is what was read,
+    /// flushed and applied what was confirmed.
     pub fn send_status(&mut self, ask: bool) -> Result<()> {
-        let since_1970 = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        let since_1970 =
+            std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         let sent_us = since_1970.as_micros() as i64 - EPOCH_2000_US;
         // What is not recognised yet is not confirmed.
-        let (read, confirmed) =
-            self.progress.overlap().map_or((self.progress.finished_lsn, self.confirmed_lsn), |overlap| (overlap.from, overlap.from));
+        let (read, confirmed) = self
+            .progress
+            .overlap()
+            .map_or((self.progress.finished_lsn, self.confirmed_lsn), |overlap| (overlap.from, overlap.from));
         let mut body = [0; 34];
         body[0] = b'r';
         body[1..9].copy_from_slice(&read.to_be_bytes());

@@ -24,7 +24,8 @@ pub(super) fn print_lsn(lsn: u64) -> String {
 /// The way out where the server has no wal2json.
 pub(super) fn wal2json_missing(version: u32) -> String {
     format!(
-        "install wal2json on the server (Debian: apt install postgresql-{version}-wal2json), or set plugin = \"pgoutput\", which needs nothing"
+        "install wal2json on the server (Debian: apt install postgresql-{version}-wal2json), or set plugin \
+         = \"pgoutput\", which needs nothing"
     )
 }
 
@@ -33,7 +34,8 @@ pub(super) fn wal2json_missing(version: u32) -> String {
 pub(super) struct Slot {
     /// Where the server would send from.
     pub confirmed_lsn: u64,
-    /// Where the log that the server keeps for it begins. It only moves on, and is on the server's disk before anybody sees it.
+    /// Where the log that the server keeps for it begins. It only moves on, and is on the server's disk
+    /// before anybody sees it.
     pub restart_lsn: u64,
     /// The process that reads it now.
     pub active_pid: Option<String>,
@@ -44,7 +46,8 @@ pub(super) fn find(catalog: &mut Catalog, settings: &Settings) -> Result<Option<
     let name = &settings.slot;
     let reason = if catalog.version()? >= 17 { "invalidation_reason" } else { "NULL" };
     let rows = catalog.ask(&format!(
-        "SELECT plugin, database, wal_status, confirmed_flush_lsn, active_pid, {reason}, restart_lsn FROM pg_catalog.pg_replication_slots WHERE \
+        "SELECT plugin, database, wal_status, confirmed_flush_lsn, active_pid, {reason}, restart_lsn FROM \
+         pg_catalog.pg_replication_slots WHERE \
          slot_name = {}",
         quote_literal(name)
     ))?;
@@ -56,8 +59,11 @@ pub(super) fn find(catalog: &mut Catalog, settings: &Settings) -> Result<Option<
             .hint(format!("set another `slot`, or, if nobody needs that one: {drop_it}")));
     }
     if plugin != settings.plugin.name() {
-        return Err(Error::stop(format!("slot {name:?} was made for the plugin {plugin:?}, not {:?}", settings.plugin.name()))
-            .hint(format!("set plugin = \"{plugin}\"")));
+        return Err(Error::stop(format!(
+            "slot {name:?} was made for the plugin {plugin:?}, not {:?}",
+            settings.plugin.name()
+        ))
+        .hint(format!("set plugin = \"{plugin}\"")));
     }
     if wal_status == "lost" {
         let reason = if reason.is_empty() { "the log that it needs is removed" } else { reason.as_str() };
@@ -67,14 +73,15 @@ pub(super) fn find(catalog: &mut Catalog, settings: &Settings) -> Result<Option<
         )));
     }
     let confirmed_lsn = parse_lsn(&confirmed).ok_or_else(|| {
-        Error::link(format!("slot {name:?} is still being made")).hint("wait for the transactions that were open when it was asked for")
+        Error::link(format!("slot {name:?} is still being made"))
+            .hint("wait for the transactions that were open when it was asked for")
     })?;
     let restart_lsn = parse_lsn(&restart).unwrap_or(0);
     Ok(Some(Slot { confirmed_lsn, restart_lsn, active_pid: (!active_pid.is_empty()).then_some(active_pid) }))
 }
 
-/// Makes the slot within an open transaction of the replication connection, which then sees the tables exactly as they are where the slot begins.
-/// Answers that LSN.
+/// Makes the slot within an open transaction of the replication connection, which then sees the tables
+/// exactly as they are where the slot begins. Answers that LSN.
 pub(super) fn create(wire: &mut Connection, settings: &Settings, on_standby: bool) -> Result<u64> {
     let slot = quote_identifier(&settings.slot);
     let options = match wire.version {
@@ -85,16 +92,24 @@ pub(super) fn create(wire: &mut Connection, settings: &Settings, on_standby: boo
     let version = wire.version;
     wire.execute("BEGIN READ ONLY ISOLATION LEVEL REPEATABLE READ")?;
     let lifetime = if settings.temporary { "TEMPORARY " } else { "" };
-    let rows = wire.query(&format!("CREATE_REPLICATION_SLOT {slot} {lifetime}LOGICAL {} {options}", quote_identifier(settings.plugin.name()))).map_err(|error| {
-        let error = error.context(format!("slot {:?} cannot be made", settings.slot));
-        match (error.kind(), settings.plugin) {
-            (error::Kind::Link, _) => error.hint(
-                "it waits for every open transaction to end: SELECT pid, xact_start, query FROM pg_stat_activity WHERE backend_xid IS NOT NULL",
-            ),
-            (_, Plugin::Wal2json) if error.to_string().contains("wal2json") => error.hint(wal2json_missing(version)),
-            _ => error,
-        }
-    })?;
+    let rows = wire
+        .query(&format!(
+            "CREATE_REPLICATION_SLOT {slot} {lifetime}LOGICAL {} {options}",
+            quote_identifier(settings.plugin.name())
+        ))
+        .map_err(|error| {
+            let error = error.context(format!("slot {:?} cannot be made", settings.slot));
+            match (error.kind(), settings.plugin) {
+                (error::Kind::Link, _) => error.hint(
+                    "it waits for every open transaction to end: SELECT pid, xact_start, query FROM \
+                 pg_stat_activity WHERE backend_xid IS NOT NULL",
+                ),
+                (_, Plugin::Wal2json) if error.to_string().contains("wal2json") => {
+                    error.hint(wal2json_missing(version))
+                }
+                _ => error,
+            }
+        })?;
     let [_, lsn] = rows.into_iter().next().map(cells).unwrap_or_default();
     parse_lsn(&lsn).ok_or_else(|| Error::stop("the server made a slot and did not say where it begins"))
 }

@@ -55,12 +55,12 @@ impl Socket {
     /// Reads what is there; `None` if nothing came in time, 0 at the end of the stream.
     pub fn read(&mut self, room: &mut [u8], wait: Wait) -> io::Result<Option<usize>> {
         let answer = match (&mut self.kind, wait) {
-            (SocketKind::Tcp(stream), Wait::Now) => {
-                rustix::net::recv(stream, room, RecvFlags::DONTWAIT).map(|(_, count)| count).map_err(Into::into)
-            }
-            (SocketKind::Unix(stream), Wait::Now) => {
-                rustix::net::recv(stream, room, RecvFlags::DONTWAIT).map(|(_, count)| count).map_err(Into::into)
-            }
+            (SocketKind::Tcp(stream), Wait::Now) => rustix::net::recv(stream, room, RecvFlags::DONTWAIT)
+                .map(|(_, count)| count)
+                .map_err(Into::into),
+            (SocketKind::Unix(stream), Wait::Now) => rustix::net::recv(stream, room, RecvFlags::DONTWAIT)
+                .map(|(_, count)| count)
+                .map_err(Into::into),
             (kind, Wait::For(time_out)) => {
                 let time_out = Some(time_out.max(Duration::from_millis(1)));
                 if self.time_out != time_out {
@@ -110,12 +110,20 @@ fn connect_tcp(address: &Address, time_out: Duration) -> io::Result<TcpStream> {
 fn nothing_is_none(answer: io::Result<usize>) -> io::Result<Option<usize>> {
     match answer {
         Ok(count) => Ok(Some(count)),
-        Err(cause) if matches!(cause.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted) => Ok(None),
+        Err(cause)
+            if matches!(
+                cause.kind(),
+                ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted
+            ) =>
+        {
+            Ok(None)
+        }
         Err(cause) => Err(cause),
     }
 }
 
-/// A socket as the TLS library sees it. It reads in large pieces, where the library itself would ask the kernel for a few kilobytes at a time.
+/// A socket as the TLS library sees it. It reads in large pieces, where the library itself would ask the
+/// kernel for a few kilobytes at a time.
 #[derive(Debug)]
 pub(super) struct Buffered {
     socket: Socket,

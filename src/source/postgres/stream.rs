@@ -41,11 +41,14 @@ impl PostgresSource {
     }
 
     fn session(&mut self) -> Result<&mut Session> {
-        self.session.as_mut().ok_or_else(|| Error::link(format!("source {:?} is not started", self.settings.name)))
+        self.session
+            .as_mut()
+            .ok_or_else(|| Error::link(format!("source {:?} is not started", self.settings.name)))
     }
 
-    /// What the catalog says that the log does not: how far the slot's log is, partitions that came or went (wal2json), and tables that were made, or took
-    /// another's name (pgoutput). A failure is told and does not hold up the tables that are there; an error is rows that were left out.
+    /// What the catalog says that the log does not: how far the slot's log is, partitions that came or went
+    /// (wal2json), and tables that were made, or took another's name (pgoutput). A failure is told and does
+    /// not hold up the tables that are there; an error is rows that were left out.
     fn look(&mut self) -> Result<()> {
         let settings = &self.settings;
         let Some(session) = self.session.as_mut() else { return Ok(()) };
@@ -71,7 +74,11 @@ impl PostgresSource {
         session.look_pause = (session.look_pause * 2).min(LOOK_PAUSE_MAX);
         if self.told_of_tables.as_ref() != Some(&pending.to_string()) {
             let hint = pending.hint_text();
-            tracing::error!(source = settings.name, hint, "tables that are new may not be captured: {pending}");
+            tracing::error!(
+                source = settings.name,
+                hint,
+                "tables that are new may not be captured: {pending}"
+            );
             self.told_of_tables = Some(pending.to_string());
         }
         Ok(())
@@ -91,8 +98,14 @@ impl PostgresSource {
         Ok(lsn)
     }
 
-    /// Makes the publication right. A table that somebody holds a lock on does not keep a stream that has begun from going on without it.
-    fn keep_publication(&self, catalog: &mut Catalog, captured: &[Captured], has_begun: bool) -> Result<Vec<u32>> {
+    /// Makes the publication right. A table that somebody holds a lock on does not keep a stream that has
+    /// begun from going on without it.
+    fn keep_publication(
+        &self,
+        catalog: &mut Catalog,
+        captured: &[Captured],
+        has_begun: bool,
+    ) -> Result<Vec<u32>> {
         let before: Option<&[u32]> = has_begun.then_some(&[]);
         let look = publication::keep(catalog, &self.settings, captured, before)?;
         if let Some(lost) = look.lost {
@@ -115,7 +128,10 @@ impl PostgresSource {
             Plugin::Wal2json => wal2json::options(),
         };
         // Replication commands know no other escape than the doubled quote.
-        let options: Vec<_> = options.iter().map(|(name, value)| format!("\"{name}\" '{}'", value.replace('\'', "''"))).collect();
+        let options: Vec<_> = options
+            .iter()
+            .map(|(name, value)| format!("\"{name}\" '{}'", value.replace('\'', "''")))
+            .collect();
         let slot = super::failure::quote_identifier(&self.settings.slot);
         format!("START_REPLICATION SLOT {slot} LOGICAL {} ({})", print_lsn(lsn), options.join(", "))
     }
@@ -137,7 +153,9 @@ impl PostgresSource {
         let since = Instant::now();
         loop {
             let error = match wire.start_copy_both(command) {
-                Ok(notices) => return notices.iter().try_for_each(|notice| notice::judge(notice, tables, catalog)),
+                Ok(notices) => {
+                    return notices.iter().try_for_each(|notice| notice::judge(notice, tables, catalog));
+                }
                 Err(error) if wire.is_broken() => return Err(error),
                 Err(error) => error,
             };
@@ -145,7 +163,9 @@ impl PostgresSource {
             if error.kind() != error::Kind::Link || since.elapsed() > SLOT_BUSY_MAX {
                 let error = error.context(format!("slot {:?} cannot be read", self.settings.slot));
                 return Err(match pid {
-                    Some(pid) => error.hint(format!("stop the other reader, or: SELECT pg_terminate_backend({pid})")),
+                    Some(pid) => {
+                        error.hint(format!("stop the other reader, or: SELECT pg_terminate_backend({pid})"))
+                    }
                     None => error,
                 });
             }
@@ -164,13 +184,21 @@ impl Source for PostgresSource {
         checks::role_may_replicate(&mut catalog)?;
         checks::plugin_is_allowed(&mut catalog, settings.plugin)?;
         // The log of a source that has begun may hold rows of tables that are gone.
-        let captured =
-            if saved.is_some() { catalog.captured(&settings.tables)? } else { checks::tables_are_there(&mut catalog, settings)? };
-        settings.tables.warn_of_unmatched(&settings.name, captured.iter().map(|table| (table.schema.as_str(), table.name.as_str())));
+        let captured = if saved.is_some() {
+            catalog.captured(&settings.tables)?
+        } else {
+            checks::tables_are_there(&mut catalog, settings)?
+        };
+        settings.tables.warn_of_unmatched(
+            &settings.name,
+            captured.iter().map(|table| (table.schema.as_str(), table.name.as_str())),
+        );
         checks::warn_of_identities(&captured, settings.plugin, catalog.version()?);
         let mut wire = Connection::open(&settings.address, Purpose::Replication)?;
         let mut identity = origin::identity(&mut catalog, &mut wire, settings)?;
-        let known_lsn = saved.map(|saved| origin::check(&mut catalog, &mut wire, settings, &identity, saved)).transpose()?;
+        let known_lsn = saved
+            .map(|saved| origin::check(&mut catalog, &mut wire, settings, &identity, saved))
+            .transpose()?;
         if saved.is_none() {
             checks::tables_are_empty(catalog.connection()?, settings.snapshot, &captured)?;
         }
@@ -197,7 +225,11 @@ impl Source for PostgresSource {
         );
         let now = Instant::now();
         let progress = Progress::new(epoch, lsn).with_past(last, overlap);
-        let checkpoint = Checkpoint { identity: identity.clone(), position: progress.finished(), restart: Restart::Postgres { lsn, last } };
+        let checkpoint = Checkpoint {
+            identity: identity.clone(),
+            position: progress.finished(),
+            restart: Restart::Postgres { lsn, last },
+        };
         self.session = Some(Session {
             wire,
             catalog,
@@ -222,7 +254,12 @@ impl Source for PostgresSource {
 
     fn head(&mut self) -> Result<Position> {
         let session = self.session()?;
-        let lsn = session.catalog.ask_one(&format!("SELECT {LOG_END}"))?.as_deref().and_then(parse_lsn).ok_or(Malformed)?;
+        let lsn = session
+            .catalog
+            .ask_one(&format!("SELECT {LOG_END}"))?
+            .as_deref()
+            .and_then(parse_lsn)
+            .ok_or(Malformed)?;
         session.awaited_lsn = lsn;
         Ok(Position::first_of(session.epoch, lsn))
     }
@@ -242,7 +279,9 @@ impl Source for PostgresSource {
 
     fn confirm(&mut self, saved: &Checkpoint) -> Result<()> {
         let Restart::Postgres { lsn, .. } = saved.restart else {
-            return Err(Error::stop("a position that is not one of PostgreSQL was confirmed to a PostgreSQL source"));
+            return Err(Error::stop(
+                "a position that is not one of PostgreSQL was confirmed to a PostgreSQL source",
+            ));
         };
         let session = self.session()?;
         if lsn > session.confirmed_lsn {

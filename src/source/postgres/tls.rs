@@ -1,4 +1,5 @@
-//! TLS as libpq's `sslmode`, `sslrootcert`, `sslcert` and `sslkey` define it (PostgreSQL documentation, "SSL Support").
+//! TLS as libpq's `sslmode`, `sslrootcert`, `sslcert` and `sslkey` define it (PostgreSQL documentation, "SSL
+//! Support").
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -41,10 +42,13 @@ impl Mode {
         let wanted = address.options.get("sslmode").map_or("prefer", String::as_str);
         let found = MODES.iter().find(|(name, _)| *name == wanted);
         let (_, mode) = found.ok_or_else(|| {
-            let nearest = MODES.iter().max_by(|(a, _), (b, _)| strsim::jaro(wanted, a).total_cmp(&strsim::jaro(wanted, b)));
+            let nearest = MODES
+                .iter()
+                .max_by(|(a, _), (b, _)| strsim::jaro(wanted, a).total_cmp(&strsim::jaro(wanted, b)));
             let nearest = nearest.map_or("prefer", |(name, _)| *name);
-            Error::usage(format!("unknown sslmode {wanted:?}"))
-                .hint(format!("write sslmode={nearest} (or disable, prefer, require, verify-ca, verify-full)"))
+            Error::usage(format!("unknown sslmode {wanted:?}")).hint(format!(
+                "write sslmode={nearest} (or disable, prefer, require, verify-ca, verify-full)"
+            ))
         })?;
         Ok(if address.is_socket() { Self::Disable } else { *mode })
     }
@@ -55,7 +59,8 @@ pub(super) fn client(address: &Address, mode: Mode) -> Result<ClientConnection> 
     let root_file = address.options.get("sslrootcert").map(String::as_str);
     let looks = mode >= Mode::VerifyCa || (mode == Mode::Require && root_file.is_some());
     let authorities = if looks { Some(roots(root_file)?) } else { None };
-    Terms { authorities, checks_host: mode == Mode::VerifyFull, identity: own(address)? }.client(&address.host)
+    Terms { authorities, checks_host: mode == Mode::VerifyFull, identity: own(address)? }
+        .client(&address.host)
 }
 
 /// The failure that a broken connection is, if what broke it is TLS and trying again does not mend it.
@@ -70,13 +75,16 @@ fn own(address: &Address) -> Result<Option<Identity>> {
     match (address.options.get("sslcert"), address.options.get("sslkey")) {
         (None, None) => Ok(None),
         (Some(certificate), Some(key)) => identity(NAMES, Path::new(certificate), Path::new(key)).map(Some),
-        _ => Err(Error::usage("sslcert and sslkey go together").hint("name both files, of the certificate and of its key, or neither")),
+        _ => Err(Error::usage("sslcert and sslkey go together")
+            .hint("name both files, of the certificate and of its key, or neither")),
     }
 }
 
-/// The authorities of `sslrootcert`, else of libpq's default file, else of the operating system (`sslrootcert=system`).
+/// The authorities of `sslrootcert`, else of libpq's default file, else of the operating system
+/// (`sslrootcert=system`).
 fn roots(file: Option<&str>) -> Result<RootCertStore> {
-    let default_file = || std::env::home_dir().map(|home| home.join(".postgresql/root.crt")).filter(|path| path.exists());
+    let default_file =
+        || std::env::home_dir().map(|home| home.join(".postgresql/root.crt")).filter(|path| path.exists());
     let file = match file {
         Some("system") => None,
         Some(file) => Some(PathBuf::from(file)),

@@ -1,7 +1,8 @@
-//! The one place that says how a value that PostgreSQL printed is carried: for pgoutput, wal2json and scans alike.
+//! The one place that says how a value that PostgreSQL printed is carried: for pgoutput, wal2json and scans
+//! alike.
 //!
-//! The server prints (session settings are in `login.rs`); here only the kind is chosen, and bytes lose their `\x`. A domain is text whatever
-//! it is made of, as wal2json has it.
+//! The server prints (session settings are in `login.rs`); here only the kind is chosen, and bytes lose their
+//! `\x`. A domain is text whatever it is made of, as wal2json has it.
 
 use crate::change::{Batch, Kind};
 
@@ -52,7 +53,10 @@ impl Encoding {
             Self::Boolean if printed == b"t" => (Kind::Literal, &b"true"[..]),
             Self::Boolean if printed == b"f" => (Kind::Literal, &b"false"[..]),
             Self::Boolean => return Err(Unreadable),
-            Self::Bytes => (Kind::Text, printed.strip_prefix(b"\\x").filter(|digits| digits.is_ascii()).ok_or(Unreadable)?),
+            Self::Bytes => (
+                Kind::Text,
+                printed.strip_prefix(b"\\x").filter(|digits| digits.is_ascii()).ok_or(Unreadable)?,
+            ),
             Self::Text => (Kind::Text, printed),
         };
         // A database in SQL_ASCII sends whatever was put in.
@@ -112,7 +116,8 @@ mod tests {
     fn carried_by(encoding: Encoding, printed: &[u8]) -> Result<(Kind, Vec<u8>), Unreadable> {
         let mut batch = Batch::default();
         let column = crate::change::Column { name: "v".into(), type_name: String::new(), identity: false };
-        let table = batch.add_table(&std::sync::Arc::new(Table { columns: vec![column], ..Table::default() }));
+        let table =
+            batch.add_table(&std::sync::Arc::new(Table { columns: vec![column], ..Table::default() }));
         let transaction = batch.add_transaction(Transaction::default());
         encoding.add(&mut batch, printed)?;
         let head = RowHead { operation: Operation::Insert, table, transaction, lsn: 0 };
@@ -124,7 +129,10 @@ mod tests {
     #[test]
     fn numbers_in_keys() {
         for (printed, kind) in [("NaN", Kind::Text), ("-Infinity", Kind::Text), ("1.5", Kind::Literal)] {
-            assert_eq!(carried_by(Encoding::of(701).of_key(), printed.as_bytes()), Ok((kind, printed.as_bytes().to_vec())));
+            assert_eq!(
+                carried_by(Encoding::of(701).of_key(), printed.as_bytes()),
+                Ok((kind, printed.as_bytes().to_vec()))
+            );
         }
         assert_eq!(Encoding::of(25).of_key(), Encoding::Text);
     }
@@ -145,7 +153,11 @@ mod tests {
             (790, "$1.50", Kind::Text, "$1.50"),
             (1114, "2020-01-01 00:00:00.5", Kind::Text, "2020-01-01 00:00:00.5"),
         ] {
-            assert_eq!(carried(type_oid, printed.as_bytes()), Ok((kind, text.as_bytes().to_vec())), "{type_oid} {printed}");
+            assert_eq!(
+                carried(type_oid, printed.as_bytes()),
+                Ok((kind, text.as_bytes().to_vec())),
+                "{type_oid} {printed}"
+            );
         }
         for (type_oid, printed) in [
             (16, &b"x"[..]),
@@ -167,7 +179,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_are_carried_or_refused(type_oid in prop::sample::select(vec![16_u32, 17, 23, 25, 1700]), printed: Vec<u8>) {
+        fn any_bytes_are_carried_or_refused(
+            type_oid in prop::sample::select(vec![16_u32, 17, 23, 25, 1700]),
+            printed: Vec<u8>,
+        ) {
             let _ = carried(type_oid, &printed);
         }
     }

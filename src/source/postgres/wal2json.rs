@@ -1,8 +1,8 @@
 //! Decodes wal2json's messages (its README, "format version 2") into the same rows that pgoutput's give.
 //!
-//! wal2json prints the columns that a row has. A table's other columns (unchanged out-of-line values), the order of its key and the names of its
-//! types come from the catalog; a row that does not fit what the catalog says now was written before a change of the table, and is then
-//! taken by what it says itself.
+//! wal2json prints the columns that a row has. A table's other columns (unchanged out-of-line values), the
+//! order of its key and the names of its types come from the catalog; a row that does not fit what the
+//! catalog says now was written before a change of the table, and is then taken by what it says itself.
 
 mod rows;
 
@@ -34,8 +34,9 @@ pub(super) struct Decoder {
     encoding: Option<String>,
 }
 
-/// The options of `START_REPLICATION`. Types are asked for by number: wal2json prints the names of some without escaping them. All tables are asked for,
-/// and chosen from here: a list could only name the tables of now, and rows come under the names of then.
+/// The options of `START_REPLICATION`. Types are asked for by number: wal2json prints the names of some
+/// without escaping them. All tables are asked for, and chosen from here: a list could only name the tables
+/// of now, and rows come under the names of then.
 pub(super) fn options() -> Vec<(&'static str, String)> {
     let on = || "true".to_owned();
     vec![
@@ -64,7 +65,13 @@ impl Decoder {
     }
 
     /// Takes one message.
-    pub fn take(&mut self, message: &[u8], batch: &mut Batch, progress: &mut Progress, catalog: &mut dyn Describe) -> Result<()> {
+    pub fn take(
+        &mut self,
+        message: &[u8],
+        batch: &mut Batch,
+        progress: &mut Progress,
+        catalog: &mut dyn Describe,
+    ) -> Result<()> {
         if let Some(encoding) = self.encoding.as_ref().filter(|_| !message.is_ascii()) {
             let converted = catalog.convert(message, encoding)?;
             return self.take_utf8(converted.as_bytes(), batch, progress, catalog);
@@ -72,7 +79,13 @@ impl Decoder {
         self.take_utf8(message, batch, progress, catalog)
     }
 
-    fn take_utf8(&mut self, message: &[u8], batch: &mut Batch, progress: &mut Progress, catalog: &mut dyn Describe) -> Result<()> {
+    fn take_utf8(
+        &mut self,
+        message: &[u8],
+        batch: &mut Batch,
+        progress: &mut Progress,
+        catalog: &mut dyn Describe,
+    ) -> Result<()> {
         if std::str::from_utf8(message).is_err() {
             return if progress.is_repeated() { Ok(()) } else { self.not_utf8(message, catalog) };
         }
@@ -81,9 +94,11 @@ impl Decoder {
             return Ok(());
         }
         match self.change.action {
-            b'B' => {
-                progress.begin(rows::lsn(message, &self.change.lsn)?, rows::timestamp_us(message, &self.change.timestamp)?, self.change.xid)
-            }
+            b'B' => progress.begin(
+                rows::lsn(message, &self.change.lsn)?,
+                rows::timestamp_us(message, &self.change.timestamp)?,
+                self.change.xid,
+            ),
             b'C' => Ok(progress.commit(rows::lsn(message, &self.change.next_lsn)?)?),
             b'I' => self.row(Operation::Insert, message, batch, progress, catalog),
             b'U' => self.row(Operation::Update, message, batch, progress, catalog),
@@ -92,7 +107,10 @@ impl Decoder {
             // Logical decoding messages of other programs.
             b'M' => Ok(()),
             other => Err(Error::stop(format!("wal2json sent an unknown action {:?}", char::from(other)))
-                .hint("this version of wal2json may be newer than list_sync knows: plugin = \"pgoutput\" needs none")),
+                .hint(
+                    "this version of wal2json may be newer than list_sync knows: plugin = \"pgoutput\" \
+                    needs none",
+                )),
         }
     }
 
@@ -113,7 +131,9 @@ impl Decoder {
             let entry = catalog.entry(wanted, scratch)?;
             if entry.is_none() && operation != Operation::Truncate {
                 let columns = change.names(message)?;
-                if let Some(root) = catalog.may_have_been_of(wanted, scratch, &columns, operation == Operation::Insert)? {
+                if let Some(root) =
+                    catalog.may_have_been_of(wanted, scratch, &columns, operation == Operation::Insert)?
+                {
                     return Err(partition_is_gone(scratch, &root));
                 }
             }
@@ -124,7 +144,8 @@ impl Decoder {
         if operation == Operation::Truncate {
             // A partition's follows its root's; alone it removes rows that no message names.
             if entry.partition {
-                let is_of_root = truncated.as_ref().is_some_and(|(place, root)| *place == lsn && *root == entry.table);
+                let is_of_root =
+                    truncated.as_ref().is_some_and(|(place, root)| *place == lsn && *root == entry.table);
                 return if is_of_root { Ok(()) } else { Err(truncated_alone(scratch, &entry.table)) };
             }
             *truncated = Some((lsn, Arc::clone(&entry.table)));
@@ -174,42 +195,64 @@ impl Decoder {
             return Ok(());
         }
         let table = String::from_utf8_lossy(&name).replace('\0', ".");
-        Err(Error::stop(format!("wal2json sent a row of table {table:?} that is not UTF-8")).hint(failure::no_character_set(&table)))
+        Err(Error::stop(format!("wal2json sent a row of table {table:?} that is not UTF-8"))
+            .hint(failure::no_character_set(&table)))
     }
 }
 
 fn truncated_alone(partition: &[u8], root: &Table) -> Error {
     let (partition, root) = (String::from_utf8_lossy(partition).replace('\0', "."), root.qualified_name());
-    Error::stop(format!("partition {partition:?} of table {root:?} was truncated alone: which rows went is in no message")).hint(format!(
-        "leave the table out of `tables` (\"!{root}\") until the source has read past this place, then put it back; {}",
+    Error::stop(format!(
+        "partition {partition:?} of table {root:?} was truncated alone: which rows went is \
+        in no message"
+    ))
+    .hint(format!(
+        "leave the table out of `tables` (\"!{root}\") until the source has read past this place, then put \
+         it back; {}",
         failure::FILL_AGAIN
     ))
 }
 
 fn partition_is_gone(table: &[u8], root: &str) -> Error {
     let table = String::from_utf8_lossy(table).replace('\0', ".");
-    Error::stop(format!("table {table:?} is gone, and a row of it is read that could be one of {root:?}: whether it was a partition of it is not known"))
-        .hint(format!(
-            "to leave the rows of {table:?} out, add \"!{table}\" to `tables`; plugin = \"pgoutput\" (under another source name) would have known; {}",
-            failure::FILL_AGAIN
-        ))
+    Error::stop(format!(
+        "table {table:?} is gone, and a row of it is read that could be one of {root:?}: \
+        whether it was a partition of it is not known"
+    ))
+    .hint(format!(
+        "to leave the rows of {table:?} out, add \"!{table}\" to `tables`; plugin = \"pgoutput\" (under \
+             another source name) would have known; {}",
+        failure::FILL_AGAIN
+    ))
 }
 
 fn key_is_null(table: &Table) -> Error {
     let table = table.qualified_name();
     Error::stop(format!(
-        "the key of a row of table {table:?} is NaN or an infinity, which wal2json prints as null: rows could not be told apart"
+        "the key of a row of table {table:?} is NaN or an infinity, which wal2json prints as null: rows \
+         could not be told apart"
     ))
-    .hint(format!("use plugin = \"pgoutput\" (under another source name), or leave the table out of `tables` (\"!{table}\")"))
+    .hint(format!(
+        "use plugin = \"pgoutput\" (under another source name), or leave the table out of \
+        `tables` (\"!{table}\")"
+    ))
 }
 
 /// What wal2json does not say of a table.
 pub(super) trait Describe {
-    /// The table that rows of this name (schema, zero byte, name) belong to, as the catalog has it; `None` if it is not wanted.
+    /// The table that rows of this name (schema, zero byte, name) belong to, as the catalog has it; `None` if
+    /// it is not wanted.
     fn entry(&mut self, wanted: &Tables, name: &[u8]) -> Result<Option<Entry>>;
 
-    /// For a table that is gone and not named by a pattern: the captured root that a row with these columns could be of. An inserted row has them all.
-    fn may_have_been_of(&mut self, wanted: &Tables, name: &[u8], columns: &[String], all: bool) -> Result<Option<String>>;
+    /// For a table that is gone and not named by a pattern: the captured root that a row with these columns
+    /// could be of. An inserted row has them all.
+    fn may_have_been_of(
+        &mut self,
+        wanted: &Tables,
+        name: &[u8],
+        columns: &[String],
+        all: bool,
+    ) -> Result<Option<String>>;
 
     /// Names of types.
     fn type_names(&mut self, types: &[(u32, i32)]) -> Result<Vec<String>>;
@@ -232,7 +275,13 @@ impl Describe for Catalog {
         Ok(Some(self.shape(&root_schema, &root)?.map_or_else(gone, |shape| Entry::of(shape, partition))))
     }
 
-    fn may_have_been_of(&mut self, wanted: &Tables, name: &[u8], columns: &[String], all: bool) -> Result<Option<String>> {
+    fn may_have_been_of(
+        &mut self,
+        wanted: &Tables,
+        name: &[u8],
+        columns: &[String],
+        all: bool,
+    ) -> Result<Option<String>> {
         let name = std::str::from_utf8(name).map_err(|_| Malformed)?;
         let (schema, name) = name.split_once('\0').ok_or(Malformed)?;
         if wanted.leaves_out(schema, name) || self.line(schema, name)?.is_some() {
@@ -241,8 +290,10 @@ impl Describe for Catalog {
         for root in self.captured(wanted)?.iter().filter(|table| table.partitioned) {
             let Some(shape) = self.shape(&root.schema, &root.name)? else { continue };
             let computed = shape.keys.computed.iter().filter(|name| shape.keys.leaves_out(name));
-            let names: Vec<&String> = shape.table.columns.iter().map(|column| &column.name).chain(computed).collect();
-            if columns.iter().all(|column| names.contains(&column)) && (!all || columns.len() == names.len()) {
+            let names: Vec<&String> =
+                shape.table.columns.iter().map(|column| &column.name).chain(computed).collect();
+            if columns.iter().all(|column| names.contains(&column)) && (!all || columns.len() == names.len())
+            {
                 return Ok(Some(format!("{}.{}", root.schema, root.name)));
             }
         }
@@ -259,7 +310,10 @@ impl Describe for Catalog {
         for byte in bytes {
             let _ = write!(hex, "{byte:02x}");
         }
-        let query = format!("SELECT pg_catalog.convert_from('\\x{hex}'::bytea, {})", failure::quote_literal(encoding));
+        let query = format!(
+            "SELECT pg_catalog.convert_from('\\x{hex}'::bytea, {})",
+            failure::quote_literal(encoding)
+        );
         Ok(self.ask_one(&query)?.ok_or(Malformed)?)
     }
 }
@@ -274,14 +328,20 @@ fn append(message: &[u8], text: &Text, out: &mut Vec<u8>) -> Result<(), Malforme
 }
 
 /// Adds one cell a column; `places` says which item it is.
-fn cells(message: &[u8], items: &[Item], places: &[Option<usize>], batch: &mut Batch) -> Result<(), Malformed> {
+fn cells(
+    message: &[u8],
+    items: &[Item],
+    places: &[Option<usize>],
+    batch: &mut Batch,
+) -> Result<(), Malformed> {
     for place in places {
         match place.and_then(|place| items.get(place)).map(|item| &item.value) {
             None => batch.add_cell(Kind::Missing, b""),
             Some(Scalar::Null) => batch.add_cell(Kind::Null, b""),
             Some(Scalar::Literal(place)) => batch.add_cell(Kind::Literal, &message[place.clone()]),
             Some(Scalar::Text(text)) if text.escaped => {
-                batch.add_cell_with(|out| unescape(&message[text.place.clone()], out).map(|()| Kind::Text))?;
+                batch
+                    .add_cell_with(|out| unescape(&message[text.place.clone()], out).map(|()| Kind::Text))?;
             }
             Some(Scalar::Text(text)) => batch.add_cell(Kind::Text, &message[text.place.clone()]),
         }

@@ -1,8 +1,10 @@
-//! A cable with a delay: two network interfaces, and each frame that goes into one comes out of the other after a fixed time, as with
-//! the kernel's netem, which not every kernel has. The rate is not its business: `tc` limits what goes in.
+//! A cable with a delay: two network interfaces, and each frame that goes into one comes out of the other
+//! after a fixed time, as with the kernel's netem, which not every kernel has. The rate is not its business:
+//! `tc` limits what goes in.
 //!
-//! `wire NEAR FAR NEAR_TO_FAR_MS FAR_TO_NEAR_MS` makes both interfaces, says `ready` and works until it is killed; the interfaces go with
-//! it. Each line on stdin is answered by a line of counters for each direction.
+//! `wire NEAR FAR NEAR_TO_FAR_MS FAR_TO_NEAR_MS` makes both interfaces, says `ready` and works until it is
+//! killed; the interfaces go with it. Each line on stdin is answered by a line of counters for each
+//! direction.
 
 mod tap;
 
@@ -15,8 +17,8 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Frames under way in one direction, bytes. 1,000 Mbit/s for 200 ms are 25 MB; more is a fault of the set-up, and what comes then is
-/// dropped and counted.
+/// Frames under way in one direction, bytes. 1,000 Mbit/s for 200 ms are 25 MB; more is a fault of the
+/// set-up, and what comes then is dropped and counted.
 const UNDER_WAY_BYTES_MAX: usize = 64 << 20;
 
 /// What one direction did so far.
@@ -101,13 +103,21 @@ impl Direction {
     fn report(&self, name: &str) -> String {
         let Counters { frames, bytes, dropped, lost } = &self.counters;
         let now = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        format!("{name} frames={} bytes={} dropped={} lost={}", now(frames), now(bytes), now(dropped), now(lost))
+        format!(
+            "{name} frames={} bytes={} dropped={} lost={}",
+            now(frames),
+            now(bytes),
+            now(dropped),
+            now(lost)
+        )
     }
 }
 
 fn is_passing(cause: &io::Error) -> bool {
     use rustix::io::Errno;
-    [Errno::IO, Errno::NOBUFS, Errno::NOMEM, Errno::AGAIN].iter().any(|errno| cause.raw_os_error() == Some(errno.raw_os_error()))
+    [Errno::IO, Errno::NOBUFS, Errno::NOMEM, Errno::AGAIN]
+        .iter()
+        .any(|errno| cause.raw_os_error() == Some(errno.raw_os_error()))
 }
 
 fn arguments() -> Option<(String, String, Duration, Duration)> {
@@ -145,7 +155,10 @@ fn end(result: io::Result<()>) {
 
 fn main() -> ExitCode {
     let Some((near, far, there, back)) = arguments() else {
-        eprintln!("usage: wire NEAR FAR NEAR_TO_FAR_MS FAR_TO_NEAR_MS   (names of interfaces to make; at most 10000 ms)");
+        eprintln!(
+            "usage: wire NEAR FAR NEAR_TO_FAR_MS FAR_TO_NEAR_MS   (names of interfaces to make; at most \
+             10000 ms)"
+        );
         return ExitCode::from(2);
     };
     match run(&near, &far, &[Direction::new(there), Direction::new(back)]) {

@@ -1,4 +1,5 @@
-//! Crashes: whatever was written after the last save, a restart brings the files to what they are without a crash.
+//! Crashes: whatever was written after the last save, a restart brings the files to what they are without a
+//! crash.
 
 use proptest::prelude::*;
 
@@ -70,7 +71,11 @@ fn a_tail_of_any_length_is_cut() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
     #[test]
-    fn any_crashes(split: bool, flush_every in 1_u64..9, kills in prop::collection::vec((1_u64..40, 0_usize..400), 0..6)) {
+    fn any_crashes(
+        split: bool,
+        flush_every in 1_u64..9,
+        kills in prop::collection::vec((1_u64..40, 0_usize..400), 0..6),
+    ) {
         check(split, 40, flush_every, &kills);
     }
 }
@@ -127,7 +132,11 @@ fn a_file_system_that_is_full_is_named_with_a_hint() {
     std::fs::create_dir(&small).unwrap();
     let mount = |program: &str, arguments: &[&str]| {
         let path = small.to_str().unwrap();
-        std::process::Command::new(program).args(arguments).arg(path).output().is_ok_and(|output| output.status.success())
+        std::process::Command::new(program)
+            .args(arguments)
+            .arg(path)
+            .output()
+            .is_ok_and(|output| output.status.success())
     };
     if !mount("mount", &["-t", "tmpfs", "-o", "size=64k", "tmpfs"]) {
         eprintln!("not run: this user may not mount");

@@ -9,11 +9,18 @@ const ID: &[&str] = &["id*", "v"];
 fn inserts_and_deletes_in_a_file_each() {
     let folder = Folder::new();
     let test = table("test", ID);
-    let rows: &[(char, &[&str], &[&str])] =
-        &[('I', &["1", "a,\"b\""], &[]), ('I', &["2", ""], &[]), ('U', &["1", "~"], &["1", "~"]), ('D', &[], &["2", ""])];
+    let rows: &[(char, &[&str], &[&str])] = &[
+        ('I', &["1", "a,\"b\""], &[]),
+        ('I', &["2", ""], &[]),
+        ('U', &["1", "~"], &["1", "~"]),
+        ('D', &[], &["2", ""]),
+    ];
     let saved = write_all(&folder.settings("deep/er/{table}"), &[batch(&test, 1, rows)]);
     let files = folder.files();
-    assert_eq!(files["deep/er/test_insert.csv"], "action,table,id,v\nI,test,1,\"a,\"\"b\"\"\"\nI,test,2,\"\"\nI,test,1,\n");
+    assert_eq!(
+        files["deep/er/test_insert.csv"],
+        "action,table,id,v\nI,test,1,\"a,\"\"b\"\"\"\nI,test,2,\"\"\nI,test,1,\n"
+    );
     assert_eq!(files["deep/er/test_delete.csv"], "action,table,id,v\nD,test,1,\nD,test,2,\"\"\n");
     let marks = &saved["shop.public.test"];
     assert_eq!(marks.values().copied().collect::<Vec<_>>(), [40, 59]);
@@ -23,12 +30,20 @@ fn inserts_and_deletes_in_a_file_each() {
 #[test]
 fn one_file_with_positions_and_an_id() {
     let folder = Folder::new();
-    let settings = Settings { split: false, position: true, id: Some("7".into()), ..folder.settings("{source}-{table}") };
-    let rows: &[(char, &[&str], &[&str])] = &[('I', &["1", "a"], &[]), ('U', &["1", "b"], &["1", "-"]), ('D', &[], &["1", "-"])];
+    let settings = Settings {
+        split: false,
+        position: true,
+        id: Some("7".into()),
+        ..folder.settings("{source}-{table}")
+    };
+    let rows: &[(char, &[&str], &[&str])] =
+        &[('I', &["1", "a"], &[]), ('U', &["1", "b"], &["1", "-"]), ('D', &[], &["1", "-"])];
     write_all(&settings, &[batch(&table("test", ID), 1, rows)]);
     let position = |commit: u64| Position::first_of(0, commit).to_string();
     let (one, two, three) = (position(1), position(2), position(3));
-    let expected = format!("action,table,id,v,position\nI,test,1,a,{one}\nD,test,1,,{two}\nI,test,1,b,{two}\nD,test,1,,{three}\n");
+    let expected = format!(
+        "action,table,id,v,position\nI,test,1,a,{one}\nD,test,1,,{two}\nI,test,1,b,{two}\nD,test,1,,{three}\n"
+    );
     assert_eq!(folder.files()["shop-test_7.csv"], expected);
 }
 
@@ -36,9 +51,13 @@ fn one_file_with_positions_and_an_id() {
 fn values_that_were_not_sent() {
     let folder = Folder::new();
     let test = table("test", &["id*", "big", "v"]);
-    let rows: &[(char, &[&str], &[&str])] = &[('U', &["1", "-", "x"], &["1", "old", "-"]), ('U', &["1", "-", "y"], &["1", "-", "-"])];
+    let rows: &[(char, &[&str], &[&str])] =
+        &[('U', &["1", "-", "x"], &["1", "old", "-"]), ('U', &["1", "-", "y"], &["1", "-", "-"])];
     write_all(&folder.settings("{table}"), &[batch(&test, 1, rows)]);
-    assert_eq!(folder.files()["test_insert.csv"], "action,table,id,big,v\nI,test,1,old,x\nI,test,1,__list_sync_unchanged__,y\n");
+    assert_eq!(
+        folder.files()["test_insert.csv"],
+        "action,table,id,big,v\nI,test,1,old,x\nI,test,1,__list_sync_unchanged__,y\n"
+    );
     assert_eq!(folder.files()["test_delete.csv"], "action,table,id,big\nD,test,1,old\nD,test,1,\n");
 }
 
@@ -99,14 +118,23 @@ fn a_truncate_from_each_partition_counts_once() {
     let bare = table("test", &[]);
     let truncate = |commit| batch(&bare, commit, &[('T', &[], &[])]);
     let insert = |commit, row| batch(&test, commit, &[('I', row, &[])]);
-    let batches =
-        [insert(1, &["1", "a"]), truncate(10), insert(11, &["2", "b"]), insert(2, &["3", "c"]), truncate(10), insert(12, &["4", "d"])];
+    let batches = [
+        insert(1, &["1", "a"]),
+        truncate(10),
+        insert(11, &["2", "b"]),
+        insert(2, &["3", "c"]),
+        truncate(10),
+        insert(12, &["4", "d"]),
+    ];
     let saved = write_all(&settings, &batches);
     let digits = Position::first_of(0, 10).to_string();
     let check = |late: &str, more: &str| {
         let files = folder.files();
         assert_eq!(files["test_insert.csv"], format!("action,table,id,v\nI,test,1,a\nI,test,3,c\n{late}"));
-        assert_eq!(files["test_insert.0002.csv"], format!("action,table,id,v\nT@{digits},test,,\nI,test,2,b\nI,test,4,d\n{more}"));
+        assert_eq!(
+            files["test_insert.0002.csv"],
+            format!("action,table,id,v\nT@{digits},test,,\nI,test,2,b\nI,test,4,d\n{more}")
+        );
         assert_eq!(files["test_delete.0002.csv"], format!("action,table,id,v\nT@{digits},test,,\n"));
         assert_eq!(files.len(), 3);
     };
@@ -154,7 +182,8 @@ fn limits_rotate_after_a_flush() {
     assert_eq!(files["test_insert.0002.csv"], "action,table,id,v\nI,test,3,a\nI,test,4,a\n");
     assert_eq!(files["test_insert.0003.csv"], "action,table,id,v\nI,test,5,a\n");
     assert_eq!(files["test_delete.0003.csv"], "action,table,id\nD,test,1\n");
-    let marked: Vec<_> = saved["shop.public.test"].keys().map(|path| path.rsplit('/').next().unwrap()).collect();
+    let marked: Vec<_> =
+        saved["shop.public.test"].keys().map(|path| path.rsplit('/').next().unwrap()).collect();
     assert_eq!(marked, ["test_delete.0003.csv", "test_insert.0003.csv"]);
 }
 
@@ -253,7 +282,10 @@ fn more_tables_than_open_files() {
 fn a_path_that_ends_in_a_slash() {
     let folder = Folder::new();
     let settings = Settings { path: format!("{}/{{table}}/", folder.0.display()), ..Settings::default() };
-    write_all(&settings, &[batch(&table("test", ID), 1, &[('I', &["1", "a"], &[]), ('D', &[], &["1", "-"])])]);
+    write_all(
+        &settings,
+        &[batch(&table("test", ID), 1, &[('I', &["1", "a"], &[]), ('D', &[], &["1", "-"])])],
+    );
     assert_eq!(folder.files().into_keys().collect::<Vec<_>>(), ["test/_delete.csv", "test/_insert.csv"]);
     let stem = crate::sink::csv::stem(&settings.path, "c", &table("test", ID)).unwrap();
     assert_eq!(crate::sink::csv::list(&stem).unwrap().len(), 2);

@@ -31,7 +31,10 @@ fn the_last_insert_is_the_row() {
         ('D', &[], &["3", "-", "-"]),
     ];
     let narrow = table("test", &["id*", "v"]);
-    write_all(&folder.settings("{table}"), &[batch(&test, 1, rows), batch(&narrow, 10, &[('U', &["1", "c"], &["1", "-"])])]);
+    write_all(
+        &folder.settings("{table}"),
+        &[batch(&test, 1, rows), batch(&narrow, 10, &[('U', &["1", "c"], &["1", "-"])])],
+    );
     std::fs::write(folder.path("test_old_insert.csv"), "action,table,id\nI,test_old,1\n").unwrap();
     std::fs::write(folder.path("test_notes.txt"), "x").unwrap();
     let mut fold = read(&folder);
@@ -51,7 +54,10 @@ fn rows_too_many_and_too_few_are_problems() {
     write_all(&folder.settings("{table}"), &[batch(&table("test", &["id*", "v"]), 1, rows)]);
     let mut problems: Vec<_> = read(&folder).problems().collect();
     problems.sort();
-    assert_eq!(problems, ["-1 times inserted but not deleted: key 2", "2 times inserted but not deleted: key 1"]);
+    assert_eq!(
+        problems,
+        ["-1 times inserted but not deleted: key 2", "2 times inserted but not deleted: key 1"]
+    );
 }
 
 #[test]
@@ -86,13 +92,17 @@ fn positions_tell_the_newest_row_and_its_values_in_any_chain() {
     let folder = Folder::new();
     let test = table("test", &["id*", "big", "v"]);
     let settings = |id: &str| Settings { id: Some(id.into()), position: true, ..folder.settings("{table}") };
-    let update = |commit, big: &str, v: &str| batch(&test, commit, &[('U', &["1", big, v], &["1", "-", "-"])]);
+    let update =
+        |commit, big: &str, v: &str| batch(&test, commit, &[('U', &["1", big, v], &["1", "-", "-"])]);
     write_all(&settings("a"), &[batch(&test, 1, &[('I', &["1", "old", "a"], &[])]), update(5, "-", "e")]);
     write_all(&settings("b"), &[update(3, "new", "c"), update(4, "-", "d"), update(2, "between", "b")]);
     let mut fold = read(&folder);
     assert_eq!(fold.problems().count(), 0);
     let row = fold.take(&[Some(b"1")]).unwrap();
-    assert_eq!((row.len(), row[0].value("big"), row[0].value("v")), (1, Field::Text(b"new"), Field::Text(b"e")));
+    assert_eq!(
+        (row.len(), row[0].value("big"), row[0].value("v")),
+        (1, Field::Text(b"new"), Field::Text(b"e"))
+    );
 }
 
 /// What one partition brings: `(commit, operation, key, value)`.
@@ -111,7 +121,9 @@ fn life(steps: &[(u8, u8)], partitions: usize) -> (Vec<Stream>, BTreeMap<u8, u64
                 }
             }
             1..=3 if rows.remove(&key).is_some() => stream.push((commit, 'D', key, commit)),
-            _ => stream.push((commit, if rows.insert(key, commit).is_some() { 'U' } else { 'I' }, key, commit)),
+            _ => {
+                stream.push((commit, if rows.insert(key, commit).is_some() { 'U' } else { 'I' }, key, commit))
+            }
         }
     }
     (streams, rows)
@@ -140,7 +152,8 @@ fn deliver(settings: &Settings, streams: &[Stream], order: &[(u8, u8)]) {
     let mut order = order.iter();
     loop {
         let (choice, event) = order.next().copied().unwrap_or((0, 5));
-        let open: Vec<_> = (0..streams.len()).filter(|&partition| next[partition] < streams[partition].len()).collect();
+        let open: Vec<_> =
+            (0..streams.len()).filter(|&partition| next[partition] < streams[partition].len()).collect();
         if open.is_empty() {
             break;
         }
@@ -179,7 +192,8 @@ proptest! {
     ) {
         let folder = Folder::new();
         let (streams, rows) = life(&steps, partitions);
-        deliver(&Settings { split, position, rotate_rows: rotate, ..folder.settings("{table}") }, &streams, &order);
+        let settings = Settings { split, position, rotate_rows: rotate, ..folder.settings("{table}") };
+        deliver(&settings, &streams, &order);
         let mut fold = read(&folder);
         prop_assert_eq!(fold.problems().collect::<Vec<_>>(), Vec::<String>::new());
         prop_assert_eq!(fold.len(), rows.len());

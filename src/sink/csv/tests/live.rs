@@ -1,11 +1,16 @@
-//! The files against a real PostgreSQL (`LIST_SYNC_POSTGRES_URL`); without one there is nothing to compare with.
+//! The files against a real PostgreSQL (`LIST_SYNC_POSTGRES_URL`); without one there is nothing to compare
+//! with.
 
 use std::process::Command;
 
 use super::*;
 
 fn psql(url: &str, arguments: &[&str]) -> String {
-    let output = Command::new("psql").args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", url]).args(arguments).output().unwrap();
+    let output = Command::new("psql")
+        .args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", url])
+        .args(arguments)
+        .output()
+        .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
 }
@@ -59,7 +64,11 @@ fn live_copy_reads_the_files_back_unchanged() {
     );
     let hex = |value: &&str| match *value {
         "~" => "~".to_owned(),
-        known => known.bytes().flat_map(|byte| [byte >> 4, byte & 15]).filter_map(|digit| char::from_digit(digit.into(), 16)).collect(),
+        known => known
+            .bytes()
+            .flat_map(|byte| [byte >> 4, byte & 15])
+            .filter_map(|digit| char::from_digit(digit.into(), 16))
+            .collect(),
     };
     assert_eq!(copied.lines().collect::<Vec<_>>(), values.iter().map(hex).collect::<Vec<_>>());
 }

@@ -67,22 +67,40 @@ pub fn cell(batch: &mut Batch, text: &str) {
     match text {
         "-" => batch.add_cell(Kind::Missing, b""),
         "~" => batch.add_cell(Kind::Null, b""),
-        _ if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) => batch.add_cell(Kind::Literal, text.as_bytes()),
+        _ if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) => {
+            batch.add_cell(Kind::Literal, text.as_bytes())
+        }
         _ => batch.add_cell(Kind::Text, text.as_bytes()),
     }
 }
 
 /// A table of these columns, the key first; with `*` behind it a column belongs to the replica identity.
 pub fn table(name: &str, columns: &[&str]) -> Arc<Table> {
-    let column =
-        |name: &&str| Column { name: name.trim_end_matches('*').to_owned(), type_name: String::new(), identity: name.ends_with('*') };
-    Arc::new(Table { schema: "public".into(), name: name.into(), columns: columns.iter().map(column).collect(), key: vec![0] })
+    let column = |name: &&str| Column {
+        name: name.trim_end_matches('*').to_owned(),
+        type_name: String::new(),
+        identity: name.ends_with('*'),
+    };
+    Arc::new(Table {
+        schema: "public".into(),
+        name: name.into(),
+        columns: columns.iter().map(column).collect(),
+        key: vec![0],
+    })
 }
 
 /// One row: operation, new row, old row.
-pub fn add(batch: &mut Batch, table: &Arc<Table>, commit: u64, operation: Operation, new: &[&str], old: &[&str]) {
+pub fn add(
+    batch: &mut Batch,
+    table: &Arc<Table>,
+    commit: u64,
+    operation: Operation,
+    new: &[&str],
+    old: &[&str],
+) {
     let index = batch.add_table(table);
-    let transaction = if batch.transactions().is_empty() { batch.add_transaction(Transaction::default()) } else { 0 };
+    let transaction =
+        if batch.transactions().is_empty() { batch.add_transaction(Transaction::default()) } else { 0 };
     let columns = batch.mark();
     for text in new {
         cell(batch, text);
@@ -91,7 +109,12 @@ pub fn add(batch: &mut Batch, table: &Arc<Table>, commit: u64, operation: Operat
     for text in old {
         cell(batch, text);
     }
-    batch.push_one(RowHead { operation, table: index, transaction, lsn: 0 }, columns, identity, Position::first_of(0, commit));
+    batch.push_one(
+        RowHead { operation, table: index, transaction, lsn: 0 },
+        columns,
+        identity,
+        Position::first_of(0, commit),
+    );
 }
 
 /// Rows in a batch: `(operation, new, old)`, at rising positions from `commit`.

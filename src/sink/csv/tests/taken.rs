@@ -36,7 +36,8 @@ impl Begun {
     fn feed(&mut self, letter: char, new: &[&str], old: &[&str]) {
         self.commit += 1;
         let rows: &[(char, &[&str], &[&str])] = &[(letter, new, old)];
-        feed(&mut self.sink, &mut self.saved, &batch(&table("test", &["id*", "v"]), self.commit, rows)).unwrap();
+        feed(&mut self.sink, &mut self.saved, &batch(&table("test", &["id*", "v"]), self.commit, rows))
+            .unwrap();
     }
 
     fn save(&mut self) -> usize {
@@ -73,7 +74,8 @@ fn a_moved_file_keeps_what_was_saved_and_the_next_one_goes_on() {
     assert_eq!(begun.read("test_insert.0002.csv"), format!("{HEAD}I,test,1,b\nI,test,1,c\n"));
 }
 
-/// Rows that went to the file after the last save are in the next one; the file is cut where the save left it.
+/// Rows that went to the file after the last save are in the next one; the file is cut where the save left
+/// it.
 #[test]
 fn rows_that_no_save_covers_go_along() {
     let mut begun = Begun::new();
@@ -92,7 +94,8 @@ fn a_file_without_a_saved_row_goes_along_whole() {
     let folder = Folder::new();
     let settings = folder.settings("{table}");
     let (mut sink, mut saved) = (start(&settings, &Saved::new()).unwrap(), Saved::new());
-    feed(&mut sink, &mut saved, &batch(&table("test", &["id*", "v"]), 1, &[('I', &["1", "a"], &[])])).unwrap();
+    feed(&mut sink, &mut saved, &batch(&table("test", &["id*", "v"]), 1, &[('I', &["1", "a"], &[])]))
+        .unwrap();
     sink.write_out().unwrap();
     fs::remove_file(folder.path("test_insert.csv")).unwrap();
     save(&mut sink, &mut saved).unwrap();
@@ -123,7 +126,10 @@ fn a_truncated_file_is_left_and_the_next_one_goes_on() {
     begun.restart();
     begun.insert("c");
     begun.save();
-    assert_eq!((begun.read("test_insert.csv").as_str(), begun.read("test_insert.0002.csv").lines().count()), ("", 3));
+    assert_eq!(
+        (begun.read("test_insert.csv").as_str(), begun.read("test_insert.0002.csv").lines().count()),
+        ("", 3)
+    );
 }
 
 /// What was cut off and belongs to no save cannot be had back from the disk: nothing may be saved.
@@ -135,7 +141,10 @@ fn rows_that_were_cut_off_before_their_save_stop() {
     fs::write(begun.path("test_insert.csv"), FIRST).unwrap();
     begun.insert("c");
     let error = begun.sink.flush().unwrap_err();
-    assert!(error.to_string().contains("was truncated to 29 bytes by something else; 40 were written"), "{error}");
+    assert!(
+        error.to_string().contains("was truncated to 29 bytes by something else; 40 were written"),
+        "{error}"
+    );
     // The way out that the hint names.
     fs::remove_file(begun.path("test_insert.csv")).unwrap();
     begun.restart();
@@ -155,7 +164,8 @@ fn lines_of_others_stop_before_anything_is_written_behind_them() {
     assert!(error.to_string().contains("something else wrote to it"), "{error}");
 }
 
-/// The file of old rows is still there: it is finished with its generation, and nothing of it is lost or twice.
+/// The file of old rows is still there: it is finished with its generation, and nothing of it is lost or
+/// twice.
 #[test]
 fn the_other_half_of_a_generation_is_finished() {
     let mut begun = Begun::new();
@@ -215,7 +225,8 @@ fn a_file_that_was_closed_is_missed_when_it_is_written_to() {
     assert_eq!(begun.sink.open, slots.filter(|slot| slot.file.open_since().is_some()).count());
 }
 
-/// Whatever was moved away, and however often the program starts in between, what is moved later overwrites nothing.
+/// Whatever was moved away, and however often the program starts in between, what is moved later overwrites
+/// nothing.
 #[test]
 fn numbers_are_never_used_twice() {
     let mut begun = Begun::new();
@@ -236,10 +247,14 @@ fn numbers_are_never_used_twice() {
 
 #[test]
 fn rows_of_both_sides_in_one_file_with_positions() {
-    let mut begun = Begun::with(|folder| Settings { split: false, position: true, ..folder.settings("{table}") });
+    let mut begun =
+        Begun::with(|folder| Settings { split: false, position: true, ..folder.settings("{table}") });
     fs::remove_file(begun.path("test.csv")).unwrap();
     begun.feed('U', &["1", "b"], &["1", "-"]);
     begun.save();
     let position = Position::first_of(0, 2);
-    assert_eq!(begun.read("test.0002.csv"), format!("action,table,id,v,position\nD,test,1,,{position}\nI,test,1,b,{position}\n"));
+    assert_eq!(
+        begun.read("test.0002.csv"),
+        format!("action,table,id,v,position\nD,test,1,,{position}\nI,test,1,b,{position}\n")
+    );
 }

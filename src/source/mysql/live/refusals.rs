@@ -8,7 +8,8 @@ use super::{Bench, both, is_mariadb, read_all, read_failure};
 use crate::change::Batch;
 use crate::error::Kind;
 
-/// The one that comes later ends the stream of the other. MariaDB may do so without a word: that it was this is then a guess in a hint.
+/// The one that comes later ends the stream of the other. MariaDB may do so without a word: that it was this
+/// is then a guess in a hint.
 #[test]
 fn live_two_readers_of_one_number() {
     for address in both() {
@@ -23,7 +24,8 @@ fn live_two_readers_of_one_number() {
         second.start(None).unwrap();
         let (_, error) = read_failure(&mut first);
         assert!(error.hint_text().unwrap_or_default().contains("its own name or server_id"), "{error}");
-        let is_named = error.kind() == Kind::Stop && error.to_string().contains("another reader has the same server id");
+        let is_named =
+            error.kind() == Kind::Stop && error.to_string().contains("another reader has the same server id");
         assert!(is_named || is_mariadb(&address) && error.kind() == Kind::Link, "{error}");
         // As the hint says.
         first.settings.server_id = Some(1_234_568);
@@ -57,11 +59,13 @@ fn live_a_damaged_record_is_a_broken_link() {
     }
 }
 
-/// A label that its character set cannot hold: rows that do not have it are read, and the hint's way out loses nothing of other tables.
+/// A label that its character set cannot hold: rows that do not have it are read, and the hint's way out
+/// loses nothing of other tables.
 #[test]
 fn live_a_label_outside_its_character_set() {
     for address in both() {
-        let mut bench = Bench::new(&address, "label", "id INT PRIMARY KEY, e ENUM(0xE4, '1') CHARACTER SET utf8mb4");
+        let mut bench =
+            Bench::new(&address, "label", "id INT PRIMARY KEY, e ENUM(0xE4, '1') CHARACTER SET utf8mb4");
         let mut other = Bench::new(&address, "label_other", "id INT PRIMARY KEY");
         let mut source = bench.source_of(&["my_live_label*"]);
         let start = source.start(None).unwrap();
@@ -87,14 +91,18 @@ fn live_versions_by_transaction_number() {
     let mut source = bench.source(Snapshot::Never);
     let start = source.start(None).unwrap();
     bench.run(
-        "ALTER TABLE {t} ADD s BIGINT UNSIGNED GENERATED ALWAYS AS ROW START, ADD e BIGINT UNSIGNED GENERATED ALWAYS AS ROW END, \
+        "ALTER TABLE {t} ADD s BIGINT UNSIGNED GENERATED ALWAYS AS ROW START, ADD e BIGINT UNSIGNED \
+         GENERATED ALWAYS AS ROW END, \
          ADD PERIOD FOR SYSTEM_TIME (s, e), ADD SYSTEM VERSIONING",
     );
     bench.run("INSERT INTO {t} (id, v) VALUES (1, 1)");
     let (_, error) = read_failure(&mut source);
     let first = source.start(None).unwrap_err();
     for error in [error, first] {
-        assert!(error.kind() == Kind::Stop && error.to_string().contains("versioned by transaction numbers"), "{error}");
+        assert!(
+            error.kind() == Kind::Stop && error.to_string().contains("versioned by transaction numbers"),
+            "{error}"
+        );
         let hint = error.hint_text().unwrap();
         let (_, statements) = hint.split_once("removes the earlier rows: ").unwrap();
         assert!(hint.contains("\"!exampledb.my_live_numbered\""), "{hint}");

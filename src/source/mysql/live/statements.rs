@@ -1,12 +1,13 @@
-//! Statements in the log: which are carried, which pass, which stop the source; and transactions that are taken back.
+//! Statements in the log: which are carried, which pass, which stop the source; and transactions that are
+//! taken back.
 
 use super::super::super::{Database as _, Snapshot, Source as _};
 use super::{Bench, both, is_mariadb, read_all, read_failure};
 use crate::error::Kind;
 
 const COLUMNS: &str = "id INT PRIMARY KEY, v VARCHAR(200)";
-const PARTITIONED: &str =
-    "id INT PRIMARY KEY) PARTITION BY RANGE (id) (PARTITION p0 VALUES LESS THAN (10), PARTITION p1 VALUES LESS THAN (20)";
+const PARTITIONED: &str = "id INT PRIMARY KEY) PARTITION BY RANGE (id) (PARTITION p0 VALUES LESS THAN (10), \
+    PARTITION p1 VALUES LESS THAN (20)";
 
 /// The statement stops its source, and the hint's way out leads past it.
 fn check_refused(name: &str, columns: &str, before: &[&str], statement: &str, said: &str) {
@@ -20,7 +21,11 @@ fn check_refused(name: &str, columns: &str, before: &[&str], statement: &str, sa
         let start = source.start(None).unwrap();
         bench.run(statement);
         let (_, error) = read_failure(&mut source);
-        assert!(error.kind() == Kind::Stop && error.to_string().contains(said), "{} {error}", address.dialect.product());
+        assert!(
+            error.kind() == Kind::Stop && error.to_string().contains(said),
+            "{} {error}",
+            address.dialect.product()
+        );
         let left_out = format!("!{}.{}", address.database, bench.table);
         assert!(error.hint_text().unwrap().contains(&left_out), "{:?}", error.hint_text());
         bench.run("SET SESSION binlog_format = ROW");
@@ -33,11 +38,17 @@ fn check_refused(name: &str, columns: &str, before: &[&str], statement: &str, sa
 
 #[test]
 fn live_partitions_emptied_without_rows_stop_the_source() {
-    let check = |name, before: &[&str], statement, said| check_refused(name, PARTITIONED, before, statement, said);
+    let check =
+        |name, before: &[&str], statement, said| check_refused(name, PARTITIONED, before, statement, said);
     check("cut", &[], "ALTER TABLE {t} TRUNCATE PARTITION p0", "TRUNCATE PARTITION changed rows of table");
     check("cut", &[], "ALTER TABLE {t} DROP PARTITION p1", "DROP PARTITION changed rows of table");
     let other = ["CREATE TABLE {t}_other (id INT PRIMARY KEY)", "INSERT INTO {t}_other VALUES (1)"];
-    check("cut", &other, "ALTER TABLE {t} EXCHANGE PARTITION p0 WITH TABLE {t}_other", "PARTITION changed rows of table");
+    check(
+        "cut",
+        &other,
+        "ALTER TABLE {t} EXCHANGE PARTITION p0 WITH TABLE {t}_other",
+        "PARTITION changed rows of table",
+    );
 }
 
 #[test]
@@ -61,7 +72,8 @@ fn live_functions_called_by_statement_stop_the_source() {
         let mut bench = Bench::new(&address, "called", COLUMNS);
         bench.run("DROP FUNCTION IF EXISTS {t}_f");
         bench.run(
-            "CREATE FUNCTION {t}_f() RETURNS INT DETERMINISTIC MODIFIES SQL DATA BEGIN INSERT INTO {t} VALUES (1, 'f'); RETURN 1; END",
+            "CREATE FUNCTION {t}_f() RETURNS INT DETERMINISTIC MODIFIES SQL DATA BEGIN INSERT INTO {t} \
+             VALUES (1, 'f'); RETURN 1; END",
         );
         let mut source = bench.source(Snapshot::Never);
         source.start(None).unwrap();
@@ -101,7 +113,10 @@ fn live_statements_on_other_tables_pass() {
         log.run("SET SESSION binlog_format = STATEMENT");
         log.run("INSERT INTO {t} VALUES (1, 'exampledb.my_live_passed is mentioned')");
         log.run("REPLACE INTO {t} SELECT * FROM my_live_passed");
-        log.run("UPDATE {t} SET v = 'INSERT INTO my_live_passed VALUES (1)' WHERE id IN (SELECT id FROM my_live_passed)");
+        log.run(
+            "UPDATE {t} SET v = 'INSERT INTO my_live_passed VALUES (1)' WHERE id IN (SELECT id FROM \
+            my_live_passed)",
+        );
         log.run("CREATE TEMPORARY TABLE my_live_passed (id INT)");
         log.run("INSERT INTO my_live_passed VALUES (2)");
         log.run("TRUNCATE TABLE my_live_passed");
@@ -114,7 +129,12 @@ fn live_statements_on_other_tables_pass() {
             log.run("UPDATE {t} SET j = JSON_SET(j, '$.a', 'x')");
         }
         bench.run("INSERT INTO {t} VALUES (2, 'b')");
-        assert_eq!(read_all(&mut source).0, ["Insert 1|\"a\" <- ", "Insert 2|\"b\" <- "], "{}", address.dialect.product());
+        assert_eq!(
+            read_all(&mut source).0,
+            ["Insert 1|\"a\" <- ", "Insert 2|\"b\" <- "],
+            "{}",
+            address.dialect.product()
+        );
     }
 }
 
@@ -133,7 +153,10 @@ fn live_partial_json_of_a_captured_table_stops_the_source() {
     source.start(None).unwrap();
     bench.run("UPDATE {t} SET j = JSON_SET(j, '$.a', 'x')");
     let (_, error) = read_failure(&mut source);
-    assert!(error.to_string().contains("partial JSON update of table \"exampledb.my_live_partial\""), "{error}");
+    assert!(
+        error.to_string().contains("partial JSON update of table \"exampledb.my_live_partial\""),
+        "{error}"
+    );
 }
 
 /// The character set of a statement is that of its client.
@@ -182,7 +205,8 @@ fn live_rows_that_are_rolled_back_do_not_leave() {
     }
 }
 
-/// A transaction larger than the memory it is held in comes out whole, and its savepoint cuts what lies on disk.
+/// A transaction larger than the memory it is held in comes out whole, and its savepoint cuts what lies on
+/// disk.
 #[test]
 fn live_a_large_transaction_waits_on_disk() {
     let [_, mariadb] = both();

@@ -60,7 +60,8 @@ fn live_transactions_carry_gtid_and_time() {
         while !is_whole(&batch) && started.elapsed() < Duration::from_secs(20) {
             source.read(&mut batch, Duration::from_secs(1)).unwrap();
         }
-        let now_us = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_micros() as i64;
+        let now_us =
+            std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_micros() as i64;
         for (row, tag) in batch.rows().iter().zip(["", ":tagged:"]) {
             let transaction = batch.transaction(row);
             let separator = if is_mariadb(&address) { "-" } else { ":" };
@@ -82,7 +83,8 @@ fn live_transactions_carry_gtid_and_time() {
 /// Position, byte in the file, new row.
 type ReadRow = (Position, u64, String);
 
-/// Reads all rows with batches of the source's own size, and each checkpoint with the number of rows before it.
+/// Reads all rows with batches of the source's own size, and each checkpoint with the number of rows before
+/// it.
 fn read_rows(source: &mut super::MysqlSource, count: usize) -> (Vec<ReadRow>, Vec<(usize, Checkpoint)>) {
     let (mut rows, mut checkpoints) = (Vec::new(), Vec::new());
     let started = Instant::now();
@@ -108,11 +110,17 @@ fn live_restart_repeats_the_same_positions() {
         let mut bench = Bench::new(&address, "restart", COLUMNS);
         let mut source = bench.source(Snapshot::Never);
         let start = source.start(None).unwrap();
-        let numbers = |from: i32, to: i32| (from..to).map(|id| format!("({id},REPEAT('v',100),{id})")).collect::<Vec<_>>().join(",");
+        let numbers = |from: i32, to: i32| {
+            (from..to).map(|id| format!("({id},REPEAT('v',100),{id})")).collect::<Vec<_>>().join(",")
+        };
         for transaction in 0..20 {
-            bench.run(&format!("INSERT INTO {{t}} VALUES {}", numbers(transaction * 10, transaction * 10 + 10)));
+            bench.run(&format!(
+                "INSERT INTO {{t}} VALUES {}",
+                numbers(transaction * 10, transaction * 10 + 10)
+            ));
         }
-        bench.run(&format!("INSERT INTO {{t}} VALUES {}", numbers(1000, 21_000))); // more than one batch, so that a batch ends within it
+        // more than one batch, so that a batch ends within it
+        bench.run(&format!("INSERT INTO {{t}} VALUES {}", numbers(1000, 21_000)));
         bench.run(&format!("INSERT INTO {{t}} VALUES {}", numbers(50_000, 50_005)));
         let (all, mut checkpoints) = read_rows(&mut source, 20_205);
         assert_eq!(all.len(), 20_205);
@@ -121,7 +129,12 @@ fn live_restart_repeats_the_same_positions() {
             let mut again = bench.source(Snapshot::Never);
             let began = again.start(Some(checkpoint)).unwrap();
             assert_eq!(&began, checkpoint);
-            assert_eq!(read_rows(&mut again, all.len() - before).0, all[*before..], "{} {checkpoint:?}", address.dialect.product());
+            assert_eq!(
+                read_rows(&mut again, all.len() - before).0,
+                all[*before..],
+                "{} {checkpoint:?}",
+                address.dialect.product()
+            );
         }
         // Without GTIDs, by file and offset.
         let (before, mut checkpoint) = checkpoints[checkpoints.len() / 2].clone();
@@ -140,7 +153,12 @@ fn live_restart_repeats_the_same_positions() {
         let began = again.start(Some(&checkpoint)).unwrap();
         assert_eq!(began.position, Position::first_of(1, 0));
         let elsewhere = read_rows(&mut again, all.len() - before).0;
-        assert!(elsewhere.iter().zip(&all[before..]).all(|(one, other)| one.0 == Position { epoch: 1, ..other.0 } && one.2 == other.2));
+        assert!(
+            elsewhere
+                .iter()
+                .zip(&all[before..])
+                .all(|(one, other)| one.0 == Position { epoch: 1, ..other.0 } && one.2 == other.2)
+        );
     }
 }
 
@@ -209,7 +227,12 @@ fn live_truncate_is_found_in_any_writing() {
             source.read(&mut batch, Duration::from_secs(1)).unwrap();
         }
         let operations: Vec<_> = batch.rows().iter().map(|row| row.operation).collect();
-        assert_eq!(operations, [Operation::Truncate, Operation::Truncate, Operation::Insert], "{}", address.dialect.product());
+        assert_eq!(
+            operations,
+            [Operation::Truncate, Operation::Truncate, Operation::Insert],
+            "{}",
+            address.dialect.product()
+        );
         assert_eq!(batch.table(&batch.rows()[0]).columns.len(), 3);
     }
 }
@@ -222,7 +245,10 @@ fn live_refusals_say_the_way_out() {
         let error = bench.source(Snapshot::Initial).start(None).unwrap_err();
         assert_eq!(
             error.to_string(),
-            format!("table \"{}.my_live_refused\" already holds rows, and snapshots are not built yet", address.database)
+            format!(
+                "table \"{}.my_live_refused\" already holds rows, and snapshots are not built yet",
+                address.database
+            )
         );
         assert_eq!(error.hint_text(), Some("set snapshot = \"never\" to stream from now on"));
         let start = bench.source(Snapshot::Never).start(None).unwrap();
@@ -247,7 +273,11 @@ fn live_refusals_say_the_way_out() {
             (url(&|address| address.password = crate::secret::Secret::new("wrong")), Kind::Stop, "password"),
             (url(&|address| address.database = "no_such".into()), Kind::Stop, "does not exist"),
             (url(&|address| address.port = 1), Kind::Link, "cannot be reached"),
-            (url(&|address| _ = address.options.insert("ssl-mode".into(), "sometimes".into())), Kind::Usage, "unknown ssl-mode"),
+            (
+                url(&|address| _ = address.options.insert("ssl-mode".into(), "sometimes".into())),
+                Kind::Usage,
+                "unknown ssl-mode",
+            ),
         ] {
             wrong.address = changed;
             let error = super::MysqlSource::new(wrong.clone()).start(None).unwrap_err();
@@ -258,10 +288,16 @@ fn live_refusals_say_the_way_out() {
 
         let ahead = |gtid: &str| {
             let mut saved = start.clone();
-            saved.restart = Restart::Binlog { gtid: Some(gtid.to_owned()), file: "binlog.000001".into(), offset: 4, begun: None };
+            saved.restart = Restart::Binlog {
+                gtid: Some(gtid.to_owned()),
+                file: "binlog.000001".into(),
+                offset: 4,
+                begun: None,
+            };
             bench.source(Snapshot::Never).start(Some(&saved)).unwrap_err()
         };
-        let unknown = if is_mariadb(&address) { "0-9-999999999" } else { "00000000-0000-0000-0000-000000000001:1-7" };
+        let unknown =
+            if is_mariadb(&address) { "0-9-999999999" } else { "00000000-0000-0000-0000-000000000001:1-7" };
         let error = ahead(unknown);
         assert_eq!(error.kind(), Kind::Stop);
         assert!(error.to_string().contains("reset or restored"), "{error}");
@@ -308,7 +344,11 @@ fn live_another_file_of_the_same_name_is_refused() {
                 *gtid = gtid.take().filter(|_| change_gtid);
             }
             let error = source.start(Some(&other)).unwrap_err();
-            assert!(error.kind() == Kind::Stop && error.to_string().contains("is not the one that was read before"), "{error}");
+            assert!(
+                error.kind() == Kind::Stop
+                    && error.to_string().contains("is not the one that was read before"),
+                "{error}"
+            );
         }
         // By GTID the stream begins in a later file than the one that is named.
         bench.run("FLUSH BINARY LOGS");
@@ -349,7 +389,9 @@ fn live_accounts_that_cannot_log_in_say_why() {
         admin.execute("DROP USER IF EXISTS my_live_locked, my_live_expired").unwrap();
         admin.execute("CREATE USER my_live_locked IDENTIFIED BY 'secret' ACCOUNT LOCK").unwrap();
         admin.execute("CREATE USER my_live_expired IDENTIFIED BY 'secret' PASSWORD EXPIRE").unwrap();
-        admin.execute(&format!("GRANT SELECT ON {}.* TO my_live_locked, my_live_expired", address.database)).unwrap();
+        admin
+            .execute(&format!("GRANT SELECT ON {}.* TO my_live_locked, my_live_expired", address.database))
+            .unwrap();
         for (user, said, way_out) in [
             ("my_live_locked", "is locked", "ACCOUNT UNLOCK"),
             ("my_live_expired", "has expired", "PASSWORD EXPIRE NEVER"),
@@ -358,7 +400,8 @@ fn live_accounts_that_cannot_log_in_say_why() {
             let mut address = address.clone();
             address.user = user.into();
             address.password = crate::secret::Secret::new("secret");
-            let error = super::open(&address).and_then(|mut database| database.query("SELECT 1")).unwrap_err();
+            let error =
+                super::open(&address).and_then(|mut database| database.query("SELECT 1")).unwrap_err();
             assert!(error.kind() == Kind::Stop && error.to_string().contains(said), "{user}: {error}");
             assert!(error.hint_text().unwrap().contains(way_out), "{user}: {:?}", error.hint_text());
         }
@@ -372,8 +415,18 @@ fn live_sessions_have_settings_of_their_own() {
     for address in both() {
         let mut database = super::open(&address).unwrap();
         let limit = if is_mariadb(&address) { "@@max_statement_time" } else { "@@max_execution_time" };
-        let asked = format!("SELECT @@sql_mode, @@time_zone, @@wait_timeout, @@sql_select_limit, @@character_set_results, FLOOR({limit})");
-        let expected = ["STRICT_TRANS_TABLES,NO_ENGINE_SUBSTITUTION", "+00:00", "86400", "18446744073709551615", "utf8mb4", "0"];
+        let asked = format!(
+            "SELECT @@sql_mode, @@time_zone, @@wait_timeout, @@sql_select_limit, @@character_set_results, \
+             FLOOR({limit})"
+        );
+        let expected = [
+            "STRICT_TRANS_TABLES,NO_ENGINE_SUBSTITUTION",
+            "+00:00",
+            "86400",
+            "18446744073709551615",
+            "utf8mb4",
+            "0",
+        ];
         assert_eq!(database.query(&asked).unwrap(), [expected.map(|value| Some(value.to_owned()))]);
     }
 }
@@ -408,10 +461,12 @@ fn live_tls_and_socket() {
             let mut address = address.clone();
             address.options.insert("ssl-mode".into(), mode.into());
             if mode.starts_with("verify") {
-                let authority = std::env::var("LIST_SYNC_CA").expect("LIST_SYNC_CA: run eval \"$(scripts/services env)\"");
+                let authority = std::env::var("LIST_SYNC_CA")
+                    .expect("LIST_SYNC_CA: run eval \"$(scripts/services env)\"");
                 address.options.insert("ssl-ca".into(), authority);
             }
-            let cipher = super::open(&address).unwrap().query("SHOW SESSION STATUS LIKE 'Ssl_cipher'").unwrap();
+            let cipher =
+                super::open(&address).unwrap().query("SHOW SESSION STATUS LIKE 'Ssl_cipher'").unwrap();
             let is_encrypted = cipher[0][1].as_deref().is_some_and(|name| !name.is_empty());
             assert_eq!(is_encrypted, mode != "disabled", "{mode}");
         }

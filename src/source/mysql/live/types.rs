@@ -23,11 +23,30 @@ const TYPES: &[(&str, &[&str])] = &[
     ("BIGINT", &["-9223372036854775808", "9223372036854775807"]),
     ("BIGINT UNSIGNED", &["18446744073709551615"]),
     ("DECIMAL(10,2)", &["-12345678.90", "0.05", "0", "99999999.99"]),
-    ("DECIMAL(65,30)", &["-99999999999999999999999999999999999.999999999999999999999999999999", "0.000000000000000000000000000001"]),
+    (
+        "DECIMAL(65,30)",
+        &[
+            "-99999999999999999999999999999999999.999999999999999999999999999999",
+            "0.000000000000000000000000000001",
+        ],
+    ),
     ("DECIMAL(20,0) UNSIGNED", &["99999999999999999999"]),
     ("DECIMAL(9,9)", &["-0.123456789"]),
     ("FLOAT", &["-2.5e-300", "-0e0", "0.1", "1e20", "-3.4028235e38", "1.17549e-38", "123456", "1234567"]),
-    ("DOUBLE", &["-0e0", "733852513917585.25", "0.1", "1e20", "1.2345e-7", "-1.7976931348623157e308", "123456789012345", "1e15", "0"]),
+    (
+        "DOUBLE",
+        &[
+            "-0e0",
+            "733852513917585.25",
+            "0.1",
+            "1e20",
+            "1.2345e-7",
+            "-1.7976931348623157e308",
+            "123456789012345",
+            "1e15",
+            "0",
+        ],
+    ),
     ("BIT(1)", &["b'1'", "b'0'"]),
     ("BIT(13)", &["b'1000000000001'", "b'10'"]),
     ("BIT(64)", &["0xffffffffffffffff"]),
@@ -38,7 +57,10 @@ const TYPES: &[(&str, &[&str])] = &[
     ("DATETIME", &["'2026-11-23 12:34:56'", "'0000-00-00 00:00:00'", "'1000-01-01 00:00:00'"]),
     ("DATETIME(3)", &["'2026-11-23 12:34:56.120'", "'9999-12-31 23:59:59.999'"]),
     ("DATETIME(6)", &["'2026-11-23 12:34:56.000001'"]),
-    ("TIMESTAMP NULL", &["'2026-11-23 12:34:56'", "'1970-01-01 00:00:01'", "'2038-01-19 03:14:07'", "'0000-00-00 00:00:00'"]),
+    (
+        "TIMESTAMP NULL",
+        &["'2026-11-23 12:34:56'", "'1970-01-01 00:00:01'", "'2038-01-19 03:14:07'", "'0000-00-00 00:00:00'"],
+    ),
     ("TIMESTAMP(6) NULL", &["'2026-02-28 23:59:59.999999'", "'2026-02-28 23:59:59.100000'"]),
     ("CHAR(10) CHARACTER SET utf8mb4", &["'a  '", "'äöü🎉'", "''"]),
     ("CHAR(200) CHARACTER SET utf8mb4", &["'long 🎉'"]),
@@ -80,8 +102,16 @@ const TYPES: &[(&str, &[&str])] = &[
 ];
 
 /// Forms that differ between those who print them.
-const INET6: &[&str] =
-    &["::192.0.2.1", "::1:2", "::0.0.1.2", "1:0:2:3:4:5:6:7", "1:0:2:0:3:4:5:6", "1:0:0:2:0:0:0:3", "1::", "0:0:0:0:0:1::"];
+const INET6: &[&str] = &[
+    "::192.0.2.1",
+    "::1:2",
+    "::0.0.1.2",
+    "1:0:2:3:4:5:6:7",
+    "1:0:2:0:3:4:5:6",
+    "1:0:0:2:0:0:0:3",
+    "1::",
+    "0:0:0:0:0:1::",
+];
 
 fn json_values() -> Vec<String> {
     let documents = [
@@ -120,7 +150,8 @@ fn json_values() -> Vec<String> {
         "450359962737049.625",
         "450359962737049.375",
     ];
-    let mut values: Vec<String> = documents.iter().map(|text| format!("CAST('{}' AS JSON)", text.replace('\\', "\\\\"))).collect();
+    let mut values: Vec<String> =
+        documents.iter().map(|text| format!("CAST('{}' AS JSON)", text.replace('\\', "\\\\"))).collect();
     for made in [
         "JSON_ARRAY(CAST('1.50' AS DECIMAL(10,2)), CAST(-7 AS DECIMAL(5)))",
         "JSON_ARRAY(CAST('2026-11-23' AS DATE), CAST('12:34:56.5' AS TIME(6)), CAST('-01:02:03' AS TIME))",
@@ -156,20 +187,23 @@ fn check_types(address: &super::Address, name: &str, types: &[(String, Vec<Strin
         }
     }
     let (streamed, _, _) = read_all(&mut source);
-    let streamed: Vec<&str> = streamed.iter().filter_map(|row| row.strip_prefix("Insert ")?.strip_suffix(" <- ")).collect();
+    let streamed: Vec<&str> =
+        streamed.iter().filter_map(|row| row.strip_prefix("Insert ")?.strip_suffix(" <- ")).collect();
     let scanned = bench.scan();
     assert_eq!(streamed.len(), scanned.len());
     for (streamed, scanned) in streamed.iter().zip(&scanned) {
         let cells = streamed.split('|').zip(scanned.split('|'));
         for (place, (one, other)) in cells.enumerate() {
-            let type_name = place.checked_sub(1).map_or("id", |place| types.get(place).map_or("?", |(name, _)| name));
+            let type_name =
+                place.checked_sub(1).map_or("id", |place| types.get(place).map_or("?", |(name, _)| name));
             assert_eq!(one, other, "{} {type_name}", address.dialect.product());
         }
     }
     compare_with_printing(&mut bench, &mut source, types);
 }
 
-/// Reads on until rows come: a read also ends, without any, where a transaction of another table moved the position.
+/// Reads on until rows come: a read also ends, without any, where a transaction of another table moved the
+/// position.
 fn read_rows(source: &mut super::MysqlSource, batch: &mut Batch) {
     let began = Instant::now();
     loop {
@@ -183,7 +217,11 @@ fn read_rows(source: &mut super::MysqlSource, batch: &mut Batch) {
 }
 
 /// The server's own SELECT, for all types but those whose text the contract defines otherwise.
-fn compare_with_printing(bench: &mut Bench, source: &mut super::MysqlSource, types: &[(String, Vec<String>)]) {
+fn compare_with_printing(
+    bench: &mut Bench,
+    source: &mut super::MysqlSource,
+    types: &[(String, Vec<String>)],
+) {
     bench.run("UPDATE {t} SET id = id + 100000 ORDER BY id DESC");
     let mut batch = Batch::default();
     let mut rows = Vec::new();
@@ -191,7 +229,10 @@ fn compare_with_printing(bench: &mut Bench, source: &mut super::MysqlSource, typ
     while rows.len() < 2 * expected.len() {
         read_rows(source, &mut batch);
         for row in batch.rows() {
-            let cells = batch.columns(row).iter().map(|cell| (cell.kind, String::from_utf8(batch.text(cell).to_vec()).unwrap()));
+            let cells = batch
+                .columns(row)
+                .iter()
+                .map(|cell| (cell.kind, String::from_utf8(batch.text(cell).to_vec()).unwrap()));
             rows.push(cells.collect::<Vec<_>>());
         }
     }
@@ -203,7 +244,18 @@ fn compare_with_printing(bench: &mut Bench, source: &mut super::MysqlSource, typ
                 assert_eq!(*kind, Kind::Null, "{type_name}");
                 continue;
             };
-            let own_text = ["FLOAT", "DOUBLE", "BIT", "BINARY", "BLOB", "POINT", "GEOMETRY", "VARBINARY", "YEAR", "VECTOR"];
+            let own_text = [
+                "FLOAT",
+                "DOUBLE",
+                "BIT",
+                "BINARY",
+                "BLOB",
+                "POINT",
+                "GEOMETRY",
+                "VARBINARY",
+                "YEAR",
+                "VECTOR",
+            ];
             if own_text.iter().any(|word| type_name.contains(word)) {
                 continue;
             }
@@ -216,7 +268,10 @@ fn compare_with_printing(bench: &mut Bench, source: &mut super::MysqlSource, typ
 }
 
 fn owned(types: &[(&str, &[&str])]) -> Vec<(String, Vec<String>)> {
-    types.iter().map(|(name, values)| ((*name).to_owned(), values.iter().map(|value| (*value).to_owned()).collect())).collect()
+    types
+        .iter()
+        .map(|(name, values)| ((*name).to_owned(), values.iter().map(|value| (*value).to_owned()).collect()))
+        .collect()
 }
 
 #[test]
@@ -256,8 +311,13 @@ fn live_every_type() {
 #[test]
 fn live_the_log_and_the_catalog_name_types_alike() {
     for address in both() {
-        let columns: Vec<String> = TYPES.iter().enumerate().map(|(place, (name, _))| format!("c{place} {name}")).collect();
-        let mut bench = Bench::new(&address, "names", &format!("id INT, k CHAR(3), {}, PRIMARY KEY (k, id)", columns.join(", ")));
+        let columns: Vec<String> =
+            TYPES.iter().enumerate().map(|(place, (name, _))| format!("c{place} {name}")).collect();
+        let mut bench = Bench::new(
+            &address,
+            "names",
+            &format!("id INT, k CHAR(3), {}, PRIMARY KEY (k, id)", columns.join(", ")),
+        );
         let mut source = bench.source(Snapshot::Never);
         source.start(None).unwrap();
         bench.run("INSERT INTO {t} (id, k) VALUES (1, 'x')");
@@ -278,7 +338,8 @@ fn live_the_log_and_the_catalog_name_types_alike() {
         assert_eq!(logged.key, [0, 1]);
         assert_eq!(logged.key, scanned.key);
         for (one, other) in logged.columns.iter().zip(&scanned.columns) {
-            let floats = ["float", "double", "point", "geometry"].iter().any(|word| other.type_name.starts_with(word));
+            let floats =
+                ["float", "double", "point", "geometry"].iter().any(|word| other.type_name.starts_with(word));
             assert!(floats || one == other, "{}: {one:?} {other:?}", address.dialect.product());
         }
     }
@@ -288,11 +349,13 @@ fn live_the_log_and_the_catalog_name_types_alike() {
 #[test]
 fn live_versioned_tables_have_their_present_rows() {
     let [_, mariadb] = both();
-    let shown = ", a TIMESTAMP(6) GENERATED ALWAYS AS ROW START, b TIMESTAMP(6) GENERATED ALWAYS AS ROW END, PERIOD FOR SYSTEM_TIME (a, b)";
+    let shown = ", a TIMESTAMP(6) GENERATED ALWAYS AS ROW START, b TIMESTAMP(6) GENERATED ALWAYS AS ROW \
+        END, PERIOD FOR SYSTEM_TIME (a, b)";
     for (name, period) in [("versioned", ""), ("versioned_shown", shown)] {
         let mut bench = Bench::new(&mariadb, name, "id INT");
         bench.run(&format!(
-            "CREATE OR REPLACE TABLE {{t}} (id INT PRIMARY KEY, v INT, t TEXT, UNIQUE (t) USING HASH{period}) WITH SYSTEM VERSIONING"
+            "CREATE OR REPLACE TABLE {{t}} (id INT PRIMARY KEY, v INT, t TEXT, UNIQUE (t) USING \
+             HASH{period}) WITH SYSTEM VERSIONING"
         ));
         let mut source = bench.source(Snapshot::Initial);
         source.start(None).unwrap();
@@ -306,7 +369,8 @@ fn live_versioned_tables_have_their_present_rows() {
         let (rows, _, _) = read_all(&mut source);
         // The period's own values change from run to run.
         let cut = |part: &str| part.split('|').take(3).collect::<Vec<_>>().join("|");
-        let rows: Vec<String> = rows.iter().map(|row| row.split(" <- ").map(cut).collect::<Vec<_>>().join(" <- ")).collect();
+        let rows: Vec<String> =
+            rows.iter().map(|row| row.split(" <- ").map(cut).collect::<Vec<_>>().join(" <- ")).collect();
         let expected = [
             "Insert 1|1|NULL <- ",
             "Update 1|2|NULL <- 1|1|NULL",
@@ -345,7 +409,8 @@ fn live_sequences_are_no_tables() {
 fn live_floats_are_printed_as_postgresql_prints_them() {
     let mut postgres = crate::source::postgres::open(&super::address("LIST_SYNC_POSTGRES_URL")).unwrap();
     let mut bits = 0x9e37_79b9_7f4a_7c15_u64;
-    let mut doubles: Vec<f64> = (-320..309).map(|exponent| format!("1e{exponent}").parse().unwrap()).collect();
+    let mut doubles: Vec<f64> =
+        (-320..309).map(|exponent| format!("1e{exponent}").parse().unwrap()).collect();
     doubles.extend((-1022..1024).step_by(3).map(|exponent| 2_f64.powi(exponent)));
     while doubles.len() < 6000 {
         bits = bits.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -366,24 +431,34 @@ fn live_floats_are_printed_as_postgresql_prints_them() {
     };
     let own = doubles.iter().map(|number| print(&|out| write_double(*number, out))).collect();
     check("float8", doubles.iter().map(|number| format!("'{number:e}'")).collect(), own);
-    let floats: Vec<f32> =
-        doubles.iter().map(|number| f32::from_bits((number.to_bits() >> 29) as u32)).filter(|number| number.is_finite()).collect();
+    let floats: Vec<f32> = doubles
+        .iter()
+        .map(|number| f32::from_bits((number.to_bits() >> 29) as u32))
+        .filter(|number| number.is_finite())
+        .collect();
     let own = floats.iter().map(|number| print(&|out| write_float(*number, out))).collect();
     check("float4", floats.iter().map(|number| format!("'{number:e}'")).collect(), own);
 }
 
-/// The catalog is younger than the log: after a rename the column is found at its place; a changed or dropped one is printed as bytes.
+/// The catalog is younger than the log: after a rename the column is found at its place; a changed or dropped
+/// one is printed as bytes.
 #[test]
 fn live_a_uuid_of_yesterday() {
     let [_, mariadb] = both();
-    let mut bench = Bench::new(&mariadb, "yesterday", "id INT PRIMARY KEY, u UUID, b BINARY(4), n INET6, m INET4");
+    let mut bench =
+        Bench::new(&mariadb, "yesterday", "id INT PRIMARY KEY, u UUID, b BINARY(4), n INET6, m INET4");
     let mut source = bench.source(Snapshot::Never);
     let start = source.start(None).unwrap();
-    bench.run("INSERT INTO {t} VALUES (1, '123e4567-e89b-12d3-a456-426655440000', x'01020304', '::1', '1.2.3.4')");
+    bench.run(
+        "INSERT INTO {t} VALUES (1, '123e4567-e89b-12d3-a456-426655440000', x'01020304', '::1', '1.2.3.4')",
+    );
     bench.run("ALTER TABLE {t} RENAME COLUMN u TO w, RENAME COLUMN n TO o");
     let row = |uuid: &str, inet: &str| format!("Insert 1|\"{uuid}\"|\"01020304\"|\"{inet}\"|\"1.2.3.4\" <- ");
     assert_eq!(read_all(&mut source).0, [row("123e4567-e89b-12d3-a456-426655440000", "::1")]);
     bench.run("ALTER TABLE {t} MODIFY w VARCHAR(36), DROP COLUMN o");
     source.start(Some(&start)).unwrap();
-    assert_eq!(read_all(&mut source).0, [row("123e4567e89b12d3a456426655440000", "00000000000000000000000000000001")]);
+    assert_eq!(
+        read_all(&mut source).0,
+        [row("123e4567e89b12d3a456426655440000", "00000000000000000000000000000001")]
+    );
 }

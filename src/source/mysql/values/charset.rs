@@ -56,8 +56,16 @@ impl ManyBytes {
             [] => None,
             [single @ 0..0x80, ..] => Some((char::from(single), 1)),
             [first, ref rest @ ..] => {
-                let pair = rest.first().and_then(|second| self.pairs.get(Self::place(first, *second))).copied().filter(known);
-                let number = |length| bytes.get(..length).map(|bytes| bytes.iter().fold(0, |number, byte| number << 8 | u32::from(*byte)));
+                let pair = rest
+                    .first()
+                    .and_then(|second| self.pairs.get(Self::place(first, *second)))
+                    .copied()
+                    .filter(known);
+                let number = |length| {
+                    bytes
+                        .get(..length)
+                        .map(|bytes| bytes.iter().fold(0, |number, byte| number << 8 | u32::from(*byte)))
+                };
                 let longer = |length| self.longer.get(&number(length)?).copied();
                 let single = self.singles[usize::from(first)];
                 pair.map(|character| (character, 2))
@@ -69,7 +77,9 @@ impl ManyBytes {
     }
 
     fn counted(&self, bytes: &[u8]) -> Option<char> {
-        let [a @ 0x90..=0xff, b @ 0x30..=0x39, c @ 0x81..=0xff, d @ 0x30..=0x39, ..] = *bytes else { return None };
+        let [a @ 0x90..=0xff, b @ 0x30..=0x39, c @ 0x81..=0xff, d @ 0x30..=0x39, ..] = *bytes else {
+            return None;
+        };
         let [a, b, c, d] = [a - 0x90, b - 0x30, c - 0x81, d - 0x30].map(u32::from);
         char::from_u32(0x10000 + ((a * 10 + b) * 126 + c) * 10 + d).filter(|_| self.counts_on)
     }
@@ -85,7 +95,9 @@ impl Charset {
                 out.extend_from_slice(bytes);
             }
             Self::Table(table) if table.low_is_ascii && bytes.is_ascii() => out.extend_from_slice(bytes),
-            Self::Table(table) => bytes.iter().for_each(|&byte| push(table.characters[usize::from(byte)], out)),
+            Self::Table(table) => {
+                bytes.iter().for_each(|&byte| push(table.characters[usize::from(byte)], out))
+            }
             Self::Many(_) if bytes.is_ascii() => out.extend_from_slice(bytes),
             Self::Many(table) => {
                 let mut rest = bytes;

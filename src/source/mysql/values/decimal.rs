@@ -30,7 +30,8 @@ pub(super) fn decode(row: &mut Cursor, precision: u8, scale: u8, out: &mut Vec<u
         out.push(b'-');
     }
     let start = out.len();
-    let (mut integral, mut fraction) = (Cursor::new(&bytes[..whole_bytes]), Cursor::new(&bytes[whole_bytes..]));
+    let (mut integral, mut fraction) =
+        (Cursor::new(&bytes[..whole_bytes]), Cursor::new(&bytes[whole_bytes..]));
     let short = whole % GROUP_DIGITS;
     write_group(&mut integral, short, out)?;
     for _ in 0..whole / GROUP_DIGITS {

@@ -20,8 +20,9 @@ pub(super) fn write(bytes: &[u8], out: &mut Vec<u8>) -> Parsed<()> {
     Ok(())
 }
 
-/// How many bytes of text and elements may still come. In a document of the server no two share bytes, so that there are fewer of them than bytes; offsets
-/// that lead to the same bytes again could otherwise make a document without an end of a few hundred.
+/// How many bytes of text and elements may still come. In a document of the server no two share bytes, so
+/// that there are fewer of them than bytes; offsets that lead to the same bytes again could otherwise make a
+/// document without an end of a few hundred.
 struct Left(usize);
 
 impl Left {
@@ -81,8 +82,8 @@ fn variable_length(cursor: &mut Cursor) -> Parsed<usize> {
     Err(Malformed)
 }
 
-/// Objects and arrays: count, size, then tables of keys (offset, length) and of values (type, offset or the value itself). Offsets count
-/// from the count.
+/// Objects and arrays: count, size, then tables of keys (offset, length) and of values (type, offset or the
+/// value itself). Offsets count from the count.
 fn write_container(kind: u8, body: &[u8], depth: u32, left: &mut Left, out: &mut Vec<u8>) -> Parsed<()> {
     if depth >= DEPTH_MAX {
         return Err(Malformed);
@@ -109,7 +110,11 @@ fn write_container(kind: u8, body: &[u8], depth: u32, left: &mut Left, out: &mut
         let kind = header.u8()?;
         let entry = header.take(width)?;
         let inlined = matches!(kind, 0x04..=0x06) || (width == 4 && matches!(kind, 0x07 | 0x08));
-        let value = if inlined { entry } else { body.get(Cursor::new(entry).number(width)? as usize..).ok_or(Malformed)? };
+        let value = if inlined {
+            entry
+        } else {
+            body.get(Cursor::new(entry).number(width)? as usize..).ok_or(Malformed)?
+        };
         write_value(kind, value, depth + 1, left, out)?;
     }
     out.push(if object { b'}' } else { b']' });
@@ -135,8 +140,8 @@ fn write_string(text: &[u8], out: &mut Vec<u8>) -> Parsed<()> {
     Ok(())
 }
 
-/// As the server's `my_gcvt` does: plain with up to 15 digits before the point, or with digits after it; else with an exponent. A whole
-/// number gets `.0`.
+/// As the server's `my_gcvt` does: plain with up to 15 digits before the point, or with digits after it; else
+/// with an exponent. A whole number gets `.0`.
 fn write_number(number: f64, out: &mut Vec<u8>) {
     let printed = shortest_even(number);
     let mut room = [0; 32];
@@ -181,7 +186,8 @@ fn write_opaque(kind: u8, bytes: &[u8], out: &mut Vec<u8>) -> Parsed<()> {
     Ok(())
 }
 
-/// The server's packed times: fields in the upper 40 bits, microseconds in the lower 24. In JSON all six digits of the fraction are printed.
+/// The server's packed times: fields in the upper 40 bits, microseconds in the lower 24. In JSON all six
+/// digits of the fraction are printed.
 fn write_packed_time(kind: u8, packed: i64, out: &mut Vec<u8>) {
     let (negative, packed) = (packed < 0, packed.unsigned_abs());
     let (fields, micros) = (packed >> 24, packed & 0xff_ffff);
@@ -208,7 +214,8 @@ fn write_base64(bytes: &[u8], out: &mut Vec<u8>) {
         if place > 0 && (3 * place).is_multiple_of(LINE_BYTES) {
             out.extend_from_slice(b"\\n");
         }
-        let number = group.iter().fold(0_u32, |number, &byte| number << 8 | u32::from(byte)) << (8 * (3 - group.len()));
+        let number = group.iter().fold(0_u32, |number, &byte| number << 8 | u32::from(byte))
+            << (8 * (3 - group.len()));
         for place in 0..4 {
             let digit = DIGITS[(number >> (18 - 6 * place)) as usize & 63];
             out.push(if place <= group.len() { digit } else { b'=' });
@@ -229,10 +236,19 @@ mod tests {
             let (count, length): (u16, u16) = (50, 100);
             let texts = 4 + count * 7;
             let starts = (0..count).map(|key| texts + if shared { 0 } else { key * length });
-            let keys: Vec<u8> = starts.flat_map(|start| [start.to_le_bytes(), length.to_le_bytes()].concat()).collect();
+            let keys: Vec<u8> =
+                starts.flat_map(|start| [start.to_le_bytes(), length.to_le_bytes()].concat()).collect();
             let text = vec![b'a'; usize::from(if shared { length } else { count * length })];
             let size = texts + text.len() as u16;
-            [&[0][..], &count.to_le_bytes(), &size.to_le_bytes(), &keys, &[4, 0, 0].repeat(usize::from(count)), &text].concat()
+            [
+                &[0][..],
+                &count.to_le_bytes(),
+                &size.to_le_bytes(),
+                &keys,
+                &[4, 0, 0].repeat(usize::from(count)),
+                &text,
+            ]
+            .concat()
         };
         assert!(write(&object(false), &mut Vec::new()).is_ok());
         assert!(write(&object(true), &mut Vec::new()).is_err());

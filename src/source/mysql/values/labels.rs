@@ -1,4 +1,5 @@
-//! ENUM and SET: numbers in the log, labels in the text. A label that is not valid in its character set is `None`: a fault where a row has it.
+//! ENUM and SET: numbers in the log, labels in the text. A label that is not valid in its character set is
+//! `None`: a fault where a row has it.
 
 use super::{Encoded, Fault};
 

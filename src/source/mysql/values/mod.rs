@@ -125,15 +125,23 @@ impl Encoding {
             Self::Time { decimals } => time::decode_time(row, *decimals, out)?,
             Self::Datetime { decimals } => time::decode_datetime(row, *decimals, out)?,
             Self::Timestamp { decimals } => time::decode_timestamp(row, *decimals, out)?,
-            Self::Bit { width } => special::write_bits(row.take(usize::from(width.div_ceil(8)))?, *width, out),
+            Self::Bit { width } => {
+                special::write_bits(row.take(usize::from(width.div_ceil(8)))?, *width, out)
+            }
             Self::Bytes { length_bytes, pad_to } => {
                 special::write_padded_hex(row.sized_bytes(usize::from(*length_bytes))?, *pad_to, out);
             }
-            Self::Enum { bytes, labels } => labels::write_enum(row.number(usize::from(*bytes))?, labels, out)?,
+            Self::Enum { bytes, labels } => {
+                labels::write_enum(row.number(usize::from(*bytes))?, labels, out)?
+            }
             Self::Set { bytes, labels } => labels::write_set(row.number(usize::from(*bytes))?, labels, out)?,
             Self::Json { length_bytes } => json::write(row.sized_bytes(usize::from(*length_bytes))?, out)?,
-            Self::Geometry { length_bytes } => special::write_geometry(row.sized_bytes(usize::from(*length_bytes))?, out)?,
-            Self::Vector { length_bytes } => special::write_vector(row.sized_bytes(usize::from(*length_bytes))?, out)?,
+            Self::Geometry { length_bytes } => {
+                special::write_geometry(row.sized_bytes(usize::from(*length_bytes))?, out)?
+            }
+            Self::Vector { length_bytes } => {
+                special::write_vector(row.sized_bytes(usize::from(*length_bytes))?, out)?
+            }
             Self::Uuid => special::write_uuid(row.sized_bytes(1)?, out)?,
             Self::Inet { bytes } => special::write_inet(row.sized_bytes(1)?, *bytes, out)?,
             _ => return Err(Fault::Malformed),
@@ -149,16 +157,23 @@ mod tests {
     /// The server has no such numbers; digits made of them would be wrong.
     #[test]
     fn what_is_no_number_is_refused() {
-        let refuses =
-            |encoding: &Encoding, bytes: &[u8]| encoding.decode(&mut Cursor::new(bytes), &mut Vec::new()) == Err(Fault::Malformed);
+        let refuses = |encoding: &Encoding, bytes: &[u8]| {
+            encoding.decode(&mut Cursor::new(bytes), &mut Vec::new()) == Err(Fault::Malformed)
+        };
         for number in [f32::NAN, f32::INFINITY] {
             for encoding in [Encoding::Float, Encoding::MariadbFloat] {
                 assert!(refuses(&encoding, &number.to_le_bytes()));
             }
             assert!(refuses(&Encoding::Double, &f64::from(number).to_le_bytes()));
-            assert!(refuses(&Encoding::Vector { length_bytes: 1 }, &[&[4][..], &number.to_le_bytes()].concat()));
+            assert!(refuses(
+                &Encoding::Vector { length_bytes: 1 },
+                &[&[4][..], &number.to_le_bytes()].concat()
+            ));
         }
         // Nine digits in four bytes: not 4,294,967,295.
-        assert!(refuses(&Encoding::Decimal { precision: 18, scale: 9 }, &[0x80, 0, 0, 1, 0xff, 0xff, 0xff, 0xff]));
+        assert!(refuses(
+            &Encoding::Decimal { precision: 18, scale: 9 },
+            &[0x80, 0, 0, 1, 0xff, 0xff, 0xff, 0xff]
+        ));
     }
 }

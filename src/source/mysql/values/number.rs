@@ -1,10 +1,16 @@
-//! Integers, floats and years. Floats are printed as PostgreSQL prints them: the shortest digits that read back the same.
+//! Integers, floats and years. Floats are printed as PostgreSQL prints them: the shortest digits that read
+//! back the same.
 
 use std::io::Write as _;
 
 use super::super::cursor::{Cursor, Malformed, Parsed};
 
-pub(in super::super) fn decode_integer(row: &mut Cursor, bytes: u8, signed: bool, out: &mut Vec<u8>) -> Parsed<()> {
+pub(in super::super) fn decode_integer(
+    row: &mut Cursor,
+    bytes: u8,
+    signed: bool,
+    out: &mut Vec<u8>,
+) -> Parsed<()> {
     let number = match bytes {
         8 => row.u64()?,
         4 => u64::from(row.u32()?),
@@ -50,7 +56,8 @@ pub(in super::super) fn write_double(number: f64, out: &mut Vec<u8>) {
     shortest(mantissa_of(number), 52, &number, |text| text.parse() == Ok(number)).write(15, out);
 }
 
-/// The shortest digits that read back the same; of two that are equally near the even ones, as MySQL prints a number in JSON.
+/// The shortest digits that read back the same; of two that are equally near the even ones, as MySQL prints a
+/// number in JSON.
 pub(super) fn shortest_even(number: f64) -> Digits {
     let mut shortest = Digits::default();
     let _ = write!(shortest, "{number:e}"); // `Digits` has room for every float
@@ -62,9 +69,14 @@ fn mantissa_of(number: f64) -> u64 {
     number.to_bits() & 0xf_ffff_ffff_ffff | u64::from(number.is_normal()) << 52
 }
 
-/// The shortest digits that read back the same. PostgreSQL takes longer ones where these lie in the very middle between two floats, since
-/// not every reader rounds the middle as it should.
-fn shortest(mantissa: u64, bits: u32, number: &impl std::fmt::LowerExp, reads_back: impl Fn(&str) -> bool) -> Digits {
+/// The shortest digits that read back the same. PostgreSQL takes longer ones where these lie in the very
+/// middle between two floats, since not every reader rounds the middle as it should.
+fn shortest(
+    mantissa: u64,
+    bits: u32,
+    number: &impl std::fmt::LowerExp,
+    reads_back: impl Fn(&str) -> bool,
+) -> Digits {
     let mut shortest = Digits::default();
     let _ = write!(shortest, "{number:e}"); // `Digits` has room for every float
     let even = shortest.rounded_to_even(mantissa);
@@ -93,7 +105,8 @@ pub(super) struct Digits {
 
 impl std::io::Write for Digits {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        let room = self.text.get_mut(self.length..self.length + bytes.len()).ok_or(std::io::ErrorKind::WriteZero)?;
+        let room =
+            self.text.get_mut(self.length..self.length + bytes.len()).ok_or(std::io::ErrorKind::WriteZero)?;
         room.copy_from_slice(bytes);
         self.length += bytes.len();
         Ok(bytes.len())
@@ -115,11 +128,13 @@ impl Digits {
             digits[count] = digit;
             count += 1;
         }
-        let exponent = parts.next().and_then(|text| std::str::from_utf8(text).ok()).and_then(|text| text.parse().ok());
+        let exponent =
+            parts.next().and_then(|text| std::str::from_utf8(text).ok()).and_then(|text| text.parse().ok());
         (negative, &digits[..count], exponent.unwrap_or(0))
     }
 
-    /// Where the float lies in the very middle between two numbers of so many digits, PostgreSQL takes the even one.
+    /// Where the float lies in the very middle between two numbers of so many digits, PostgreSQL takes the
+    /// even one.
     fn rounded_to_even(&self, mantissa: u64) -> Option<Self> {
         const FIVES_MAX: u32 = 25;
         let mut room = [0; 32];
@@ -131,7 +146,8 @@ impl Digits {
             return None;
         }
         let odd = u128::from(mantissa >> mantissa.trailing_zeros());
-        let is_float = |doubled: u128| if fives < 0 { odd * power == doubled } else { odd == doubled * power };
+        let is_float =
+            |doubled: u128| if fives < 0 { odd * power == doubled } else { odd == doubled * power };
         let length = self.text[..self.length].iter().position(|&byte| byte == b'e').unwrap_or(0);
         let mut even = Self { ..*self };
         let last = even.text.get_mut(length.checked_sub(1)?)?;
@@ -149,8 +165,8 @@ impl Digits {
         std::str::from_utf8(self.text.get(..self.length)?).ok()
     }
 
-    /// Whether the digits are exactly in the middle between the float of this mantissa and the next one, up or down: then the odd part of
-    /// the decimal number is the odd mantissa of one bit more.
+    /// Whether the digits are exactly in the middle between the float of this mantissa and the next one, up
+    /// or down: then the odd part of the decimal number is the odd mantissa of one bit more.
     fn is_middle(&self, mantissa: u64, bits: u32) -> bool {
         let mut room = [0; 32];
         let (_, digits, exponent) = self.parts(&mut room);
@@ -158,11 +174,15 @@ impl Digits {
         let fives = exponent + 1 - digits.len() as i32;
         let odd = match u32::try_from(fives) {
             Ok(fives @ 0..=23) => number * 5_u128.pow(fives),
-            Err(_) if fives >= -23 && number % 5_u128.pow(fives.unsigned_abs()) == 0 => number / 5_u128.pow(fives.unsigned_abs()),
+            Err(_) if fives >= -23 && number % 5_u128.pow(fives.unsigned_abs()) == 0 => {
+                number / 5_u128.pow(fives.unsigned_abs())
+            }
             _ => return false,
         };
         let (odd, mantissa) = (odd >> odd.trailing_zeros().min(127), u128::from(mantissa));
-        odd == 2 * mantissa + 1 || odd + 1 == 2 * mantissa || (mantissa == 1 << bits && odd + 1 == 4 * mantissa)
+        odd == 2 * mantissa + 1
+            || odd + 1 == 2 * mantissa
+            || (mantissa == 1 << bits && odd + 1 == 4 * mantissa)
     }
 
     fn write(&self, exponent_from: i32, out: &mut Vec<u8>) {
@@ -225,8 +245,12 @@ mod tests {
             write_double(number, &mut out);
             assert_eq!(String::from_utf8_lossy(&out), expected);
         }
-        for (number, expected) in [(0.1, "0.1"), (123_456.0, "123456"), (1_234_567.0, "1.234567e+06"), (f32::MIN_POSITIVE, "1.1754944e-38")]
-        {
+        for (number, expected) in [
+            (0.1, "0.1"),
+            (123_456.0, "123456"),
+            (1_234_567.0, "1.234567e+06"),
+            (f32::MIN_POSITIVE, "1.1754944e-38"),
+        ] {
             let mut out = Vec::new();
             write_float(number, &mut out);
             assert_eq!(String::from_utf8_lossy(&out), expected);

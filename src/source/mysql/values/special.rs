@@ -9,7 +9,8 @@ use std::io::Write as _;
 /// `width` digits, the highest bit first; bytes come highest first too.
 pub(in super::super) fn write_bits(bytes: &[u8], width: u16, out: &mut Vec<u8>) {
     for place in (0..usize::from(width)).rev() {
-        let bit = bytes.len().checked_sub(1 + place / 8).is_some_and(|byte| bytes[byte] >> (place % 8) & 1 == 1);
+        let bit =
+            bytes.len().checked_sub(1 + place / 8).is_some_and(|byte| bytes[byte] >> (place % 8) & 1 == 1);
         out.push(if bit { b'1' } else { b'0' });
     }
 }
@@ -28,7 +29,8 @@ pub(in super::super) fn write_padded_hex(bytes: &[u8], pad_to: u16, out: &mut Ve
     out.extend(std::iter::repeat_n(b'0', 2 * usize::from(pad_to).saturating_sub(bytes.len())));
 }
 
-/// MySQL keeps the SRID in four bytes before the WKB; EWKB, as `PostGIS` prints it, keeps it after the type, in upper-case hex.
+/// MySQL keeps the SRID in four bytes before the WKB; EWKB, as `PostGIS` prints it, keeps it after the type,
+/// in upper-case hex.
 pub(in super::super) fn write_geometry(bytes: &[u8], out: &mut Vec<u8>) -> Parsed<()> {
     const HAS_SRID: u32 = 0x2000_0000;
     let mut bytes = Cursor::new(bytes);
@@ -91,8 +93,8 @@ pub(in super::super) fn write_inet(bytes: &[u8], width: u8, out: &mut Vec<u8>) -
     written.map_err(|_| Malformed)
 }
 
-/// As MariaDB prints it: the first of the longest runs of zero groups is left out, even one group; behind six of them, or five and `ffff`,
-/// stands an IPv4 address.
+/// As MariaDB prints it: the first of the longest runs of zero groups is left out, even one group; behind six
+/// of them, or five and `ffff`, stands an IPv4 address.
 fn write_inet6(address: Ipv6Addr, out: &mut Vec<u8>) -> std::io::Result<()> {
     let groups = address.segments();
     let run = |start: usize| groups[start..].iter().take_while(|&&group| group == 0).count();
@@ -108,7 +110,10 @@ fn write_inet6(address: Ipv6Addr, out: &mut Vec<u8>) -> std::io::Result<()> {
         return write!(out, "{before}{}", Ipv4Addr::new(a, b, c, d));
     }
     let write_groups = |groups: &[u16], out: &mut Vec<u8>| {
-        groups.iter().enumerate().try_for_each(|(place, group)| write!(out, "{}{group:x}", if place > 0 { ":" } else { "" }))
+        groups
+            .iter()
+            .enumerate()
+            .try_for_each(|(place, group)| write!(out, "{}{group:x}", if place > 0 { ":" } else { "" }))
     };
     if length == 0 {
         return write_groups(&groups, out);

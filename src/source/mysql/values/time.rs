@@ -17,7 +17,14 @@ pub(super) fn decode_time(row: &mut Cursor, decimals: u8, out: &mut Vec<u8>) -> 
     let (negative, packed) = (packed < 0, packed.unsigned_abs());
     let clock = packed >> shift;
     let micros = to_micros(packed & ((1 << shift) - 1), bytes)?;
-    write_time(negative, (clock >> 12 & 0x3ff) as u32, (clock >> 6 & 63) as u32, (clock & 63) as u32, micros, out);
+    write_time(
+        negative,
+        (clock >> 12 & 0x3ff) as u32,
+        (clock >> 6 & 63) as u32,
+        (clock & 63) as u32,
+        micros,
+        out,
+    );
     Ok(())
 }
 
@@ -82,7 +89,14 @@ pub(in super::super) fn write_date(year: u32, month: u32, day: u32, out: &mut Ve
 }
 
 /// Hours go up to 838.
-pub(in super::super) fn write_time(negative: bool, hours: u32, minutes: u32, seconds: u32, micros: u32, out: &mut Vec<u8>) {
+pub(in super::super) fn write_time(
+    negative: bool,
+    hours: u32,
+    minutes: u32,
+    seconds: u32,
+    micros: u32,
+    out: &mut Vec<u8>,
+) {
     if negative {
         out.push(b'-');
     }
@@ -119,9 +133,13 @@ mod tests {
 
     #[test]
     fn days_become_dates() {
-        for (days, expected) in
-            [(0, (1970, 1, 1)), (59, (1970, 3, 1)), (11_016, (2000, 2, 29)), (24_855, (2038, 1, 19)), (49_710, (2106, 2, 7))]
-        {
+        for (days, expected) in [
+            (0, (1970, 1, 1)),
+            (59, (1970, 3, 1)),
+            (11_016, (2000, 2, 29)),
+            (24_855, (2038, 1, 19)),
+            (49_710, (2106, 2, 7)),
+        ] {
             assert_eq!(civil(days), expected);
         }
     }

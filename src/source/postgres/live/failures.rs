@@ -58,7 +58,12 @@ fn live_log_in_failures() {
     options.insert("sslmode".into(), "requires".into());
     check(open(&Address { options, ..address() }), Kind::Usage, "unknown sslmode", "sslmode=require");
     let wrong = Address { user: "pgsrc_role".into(), password: Secret::new("wrong"), ..address() };
-    check(open(&wrong), Kind::Stop, "password authentication failed for user \"pgsrc_role\"", "ALTER ROLE \"pgsrc_role\" PASSWORD");
+    check(
+        open(&wrong),
+        Kind::Stop,
+        "password authentication failed for user \"pgsrc_role\"",
+        "ALTER ROLE \"pgsrc_role\" PASSWORD",
+    );
     check(
         open(&Address { password: Secret::default(), ..wrong }),
         Kind::Stop,
@@ -67,7 +72,12 @@ fn live_log_in_failures() {
     );
     let rolled = Address { user: "pgsrc_role".into(), password: Secret::new("right"), ..address() };
     let settings = Settings { address: rolled, ..stage.settings(Plugin::Pgoutput) };
-    check(PostgresSource::new(settings).start(None), Kind::Stop, "may not replicate", "ALTER ROLE \"pgsrc_role\" REPLICATION");
+    check(
+        PostgresSource::new(settings).start(None),
+        Kind::Stop,
+        "may not replicate",
+        "ALTER ROLE \"pgsrc_role\" REPLICATION",
+    );
     stage.run("DROP ROLE pgsrc_role");
 }
 
@@ -77,7 +87,12 @@ fn live_tables_that_are_missing_or_full() {
     stage.run("CREATE TABLE SCHEMA_.orders (id int PRIMARY KEY)");
     let tables = Tables::parse(&["pgsrc_tables.order".to_owned()], DEFAULT_SCHEMA).unwrap();
     let settings = Settings { tables, ..stage.settings(Plugin::Pgoutput) };
-    check(PostgresSource::new(settings).start(None), Kind::Stop, "matches \"pgsrc_tables.order\"", "pgsrc_tables.orders");
+    check(
+        PostgresSource::new(settings).start(None),
+        Kind::Stop,
+        "matches \"pgsrc_tables.order\"",
+        "pgsrc_tables.orders",
+    );
     stage.run("INSERT INTO SCHEMA_.orders VALUES (1)");
     let settings = Settings { snapshot: Snapshot::Initial, ..stage.settings(Plugin::Pgoutput) };
     check(
@@ -86,7 +101,10 @@ fn live_tables_that_are_missing_or_full() {
         "table \"pgsrc_tables.orders\" already holds rows",
         "snapshot = \"never\"",
     );
-    let slots = stage.database.query("SELECT slot_name FROM pg_replication_slots WHERE slot_name LIKE 'pgsrc_tables%'").unwrap();
+    let slots = stage
+        .database
+        .query("SELECT slot_name FROM pg_replication_slots WHERE slot_name LIKE 'pgsrc_tables%'")
+        .unwrap();
     assert_eq!(slots.len(), 0, "nothing is left behind");
     let scan = stage.database.scan("pgsrc_tables", "no_such", &mut |_| Ok(()));
     check(scan, Kind::Stop, "\"pgsrc_tables.no_such\" does not exist", "");
@@ -96,7 +114,8 @@ fn live_tables_that_are_missing_or_full() {
 fn live_slots_that_cannot_be_read() {
     let mut stage = Stage::new("slots");
     stage.run("CREATE TABLE SCHEMA_.test (id int PRIMARY KEY)");
-    let mut source = PostgresSource::new(Settings { snapshot: Snapshot::Initial, ..stage.settings(Plugin::Pgoutput) });
+    let mut source =
+        PostgresSource::new(Settings { snapshot: Snapshot::Initial, ..stage.settings(Plugin::Pgoutput) });
     let start = source.start(None).unwrap();
     check(
         PostgresSource::new(stage.settings(Plugin::Pgoutput)).start(Some(&start)),
@@ -113,10 +132,20 @@ fn live_slots_that_cannot_be_read() {
         "another name",
     );
     let wrong = Settings { plugin: Plugin::Wal2json, ..stage.settings(Plugin::Pgoutput) };
-    check(PostgresSource::new(wrong).start(Some(&start)), Kind::Stop, "was made for the plugin \"pgoutput\"", "plugin = \"pgoutput\"");
+    check(
+        PostgresSource::new(wrong).start(Some(&start)),
+        Kind::Stop,
+        "was made for the plugin \"pgoutput\"",
+        "plugin = \"pgoutput\"",
+    );
     drop(source);
     stage.run("SELECT pg_drop_replication_slot('pgsrc_slots_pgoutput') FROM pg_sleep(0.5)");
-    check(PostgresSource::new(stage.settings(Plugin::Pgoutput)).start(Some(&start)), Kind::Stop, "is gone: changes since", "another name");
+    check(
+        PostgresSource::new(stage.settings(Plugin::Pgoutput)).start(Some(&start)),
+        Kind::Stop,
+        "is gone: changes since",
+        "another name",
+    );
 }
 
 #[test]
@@ -125,7 +154,10 @@ fn live_a_server_that_goes_away_is_a_link_failure() {
     stage.run("CREATE TABLE SCHEMA_.test (id int PRIMARY KEY)");
     let mut source = PostgresSource::new(stage.settings(Plugin::Pgoutput));
     source.start(None).unwrap();
-    stage.run("SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = 'pgsrc_killed_pgoutput'");
+    stage.run(
+        "SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = \
+        'pgsrc_killed_pgoutput'",
+    );
     // What was read before is handed out first.
     let mut batch = Batch::default();
     let answers = (0..5).map(|_| source.read(&mut batch, Duration::from_secs(5)));
@@ -136,11 +168,13 @@ fn live_a_server_that_goes_away_is_a_link_failure() {
 fn live_tls_modes() {
     let with = |options: &[(&str, &str)]| {
         let mut address = address();
-        address.options = options.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        address.options =
+            options.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         open(&address)
     };
     let encrypted = |mut database: PostgresDatabase| {
-        database.query("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()").unwrap()[0][0].as_deref() == Some("t")
+        database.query("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()").unwrap()[0][0].as_deref()
+            == Some("t")
     };
     assert!(!encrypted(with(&[("sslmode", "disable")]).unwrap()));
     let offered = open(&address()).unwrap().query("SHOW ssl").unwrap()[0][0].as_deref() == Some("on");
@@ -156,7 +190,8 @@ fn live_tls_modes() {
         "signed by an authority that is not trusted",
         "sslrootcert",
     );
-    let authority = std::env::var("LIST_SYNC_CA").expect("LIST_SYNC_CA is not set: eval \"$(scripts/services env)\"");
+    let authority =
+        std::env::var("LIST_SYNC_CA").expect("LIST_SYNC_CA is not set: eval \"$(scripts/services env)\"");
     assert!(encrypted(with(&[("sslmode", "verify-ca"), ("sslrootcert", &authority)]).unwrap()));
     assert!(encrypted(with(&[("sslmode", "verify-full"), ("sslrootcert", &authority)]).unwrap()));
 }

@@ -34,7 +34,10 @@ fn live_a_generated_column_in_the_primary_key() {
     let version = catalog::Catalog::open(&address()).unwrap().version().unwrap();
     for plugin in [Plugin::Pgoutput, Plugin::Wal2json] {
         let mut stage = Stage::new("computed_key");
-        stage.run("CREATE TABLE SCHEMA_.test (id int, g int GENERATED ALWAYS AS (id % 3) STORED, v text, PRIMARY KEY (id, g))");
+        stage.run(
+            "CREATE TABLE SCHEMA_.test (id int, g int GENERATED ALWAYS AS (id % 3) STORED, v text, \
+            PRIMARY KEY (id, g))",
+        );
         let mut source = PostgresSource::new(stage.settings(plugin));
         source.start(None).unwrap();
         stage.run("INSERT INTO SCHEMA_.test VALUES (1, DEFAULT, 'a')");
@@ -42,7 +45,9 @@ fn live_a_generated_column_in_the_primary_key() {
             assert_eq!(keys(&read_to_head(&mut source).lines), ["Insert ["], "half a key is none");
             stage.run("UPDATE SCHEMA_.test SET v = 'b'");
             let mut batch = Batch::default();
-            let error = (0..9).find_map(|_| source.read(&mut batch, Duration::from_secs(1)).err()).expect("must fail");
+            let error = (0..9)
+                .find_map(|_| source.read(&mut batch, Duration::from_secs(1)).err())
+                .expect("must fail");
             assert!(error.to_string().contains("has a generated column in its replica identity"), "{error}");
             assert!(error.hint_text().unwrap().contains("REPLICA IDENTITY FULL"), "{error}");
             continue;
@@ -50,18 +55,25 @@ fn live_a_generated_column_in_the_primary_key() {
         stage.run("UPDATE SCHEMA_.test SET v = 'b'");
         stage.run("DELETE FROM SCHEMA_.test");
         let lines = read_to_head(&mut source).lines;
-        assert_eq!(keys(&lines), ["Insert [\"id\", \"g\"", "Update [\"id\", \"g\"", "Delete [\"id\", \"g\""], "{plugin:?}: {lines:#?}");
+        assert_eq!(
+            keys(&lines),
+            ["Insert [\"id\", \"g\"", "Update [\"id\", \"g\"", "Delete [\"id\", \"g\""],
+            "{plugin:?}: {lines:#?}"
+        );
     }
 }
 
-/// The server refuses updates of a published table whose whole row is its identity, if a column of it is computed when it is read.
+/// The server refuses updates of a published table whose whole row is its identity, if a column of it is
+/// computed when it is read.
 #[test]
 fn live_a_virtual_column_and_the_whole_row() {
     let mut stage = Stage::new("virtual");
     let mut catalog = catalog::Catalog::open(&address()).unwrap();
     let version = catalog.version().unwrap();
     let kind = if version < 18 { "STORED" } else { "VIRTUAL" };
-    stage.run(&format!("CREATE TABLE SCHEMA_.test (id int PRIMARY KEY, v int, g int GENERATED ALWAYS AS (v * 2) {kind})"));
+    stage.run(&format!(
+        "CREATE TABLE SCHEMA_.test (id int PRIMARY KEY, v int, g int GENERATED ALWAYS AS (v * 2) {kind})"
+    ));
     stage.run("ALTER TABLE SCHEMA_.test REPLICA IDENTITY FULL");
     let settings = stage.settings(Plugin::Pgoutput);
     let captured = catalog.captured(&settings.tables).unwrap();
@@ -96,7 +108,8 @@ fn live_keys_that_are_no_number() {
     assert_eq!(lines.len(), 4);
 }
 
-/// With the whole row as the identity, the log does not say which columns were the key when a row was written.
+/// With the whole row as the identity, the log does not say which columns were the key when a row was
+/// written.
 #[test]
 fn live_a_key_that_moved_is_not_given_to_older_rows() {
     let mut stage = Stage::new("moved_key");

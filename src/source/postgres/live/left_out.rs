@@ -56,12 +56,20 @@ fn live_a_dropped_publication_stops_the_source() {
     assert_eq!(read_to_head(&mut source).lines.len(), 1);
     stage.run("DROP PUBLICATION pgsrc_dropped_pgoutput");
     stage.run("INSERT INTO SCHEMA_.test VALUES (2, 'b')");
-    says(&read_to_failure(&mut source).1, "publication \"pgsrc_dropped_pgoutput\" does not exist", "another name");
+    says(
+        &read_to_failure(&mut source).1,
+        "publication \"pgsrc_dropped_pgoutput\" does not exist",
+        "another name",
+    );
 }
 
 #[test]
 fn live_a_publication_that_is_changed_stops_the_source_once() {
-    let server = open(&address()).unwrap().query("SHOW server_version_num").unwrap()[0][0].as_deref().unwrap().parse::<u32>().unwrap();
+    let server = open(&address()).unwrap().query("SHOW server_version_num").unwrap()[0][0]
+        .as_deref()
+        .unwrap()
+        .parse::<u32>()
+        .unwrap();
     let changes = [
         ("flags", "ALTER PUBLICATION pgsrc_changed_pgoutput SET (publish = 'insert')", 13),
         ("rows", "ALTER PUBLICATION pgsrc_changed_pgoutput SET TABLE ONLY SCHEMA_.test WHERE (id > 5)", 15),
@@ -69,7 +77,9 @@ fn live_a_publication_that_is_changed_stops_the_source_once() {
         ("table", "ALTER PUBLICATION pgsrc_changed_pgoutput DROP TABLE ONLY SCHEMA_.test", 13),
     ];
     let mut stage = stage("changed");
-    for (id, (what, change, _)) in changes.iter().enumerate().filter(|(_, (_, _, since))| server >= since * 10_000) {
+    for (id, (what, change, _)) in
+        changes.iter().enumerate().filter(|(_, (_, _, since))| server >= since * 10_000)
+    {
         let mut source = PostgresSource::new(stage.settings(Plugin::Pgoutput));
         let start = source.start(None).unwrap();
         stage.run(change);
@@ -86,7 +96,8 @@ fn live_a_publication_that_is_changed_stops_the_source_once() {
         drop(source);
         stage.run(change);
         if *what != "table" {
-            let error = PostgresSource::new(stage.settings(Plugin::Pgoutput)).start(Some(&start)).expect_err(what);
+            let error =
+                PostgresSource::new(stage.settings(Plugin::Pgoutput)).start(Some(&start)).expect_err(what);
             says(&error, "without a part of the changes of pgsrc_changed.test", "list_sync verify");
         }
         let mut catalog = catalog::Catalog::open(&address()).unwrap();
@@ -106,7 +117,11 @@ fn live_a_foreign_publication_is_refused() {
     for as_owner in [true, false] {
         stage.run("CREATE PUBLICATION pgsrc_theirs FOR TABLE SCHEMA_.test WITH (publish = 'insert, update')");
         let error = PostgresSource::new(settings.clone()).start(None).expect_err("a part is missing");
-        says(&error, "was not made by list_sync, and leaves out changes of pgsrc_foreign.test", "run as its owner: ALTER PUBLICATION");
+        says(
+            &error,
+            "was not made by list_sync, and leaves out changes of pgsrc_foreign.test",
+            "run as its owner: ALTER PUBLICATION",
+        );
         let published = "SELECT pubdelete FROM pg_publication WHERE pubname = 'pgsrc_theirs'";
         assert_eq!(stage.database.query(published).unwrap()[0][0].as_deref(), Some("f"), "it is as it was");
         let hint = error.hint_text().unwrap().strip_prefix("run as its owner: ").unwrap();
@@ -129,14 +144,21 @@ fn live_a_locked_table_holds_nothing_up() {
     stage.run("CREATE TABLE SCHEMA_.later (id int PRIMARY KEY)");
     let mut other = open(&address()).unwrap();
     other.execute("BEGIN; LOCK TABLE pgsrc_locked.later IN SHARE UPDATE EXCLUSIVE MODE").unwrap();
-    let waiting = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'ALTER PUBLICATION%pgsrc_locked%' AND wait_event_type = 'Lock'";
+    let waiting = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'ALTER PUBLICATION%pgsrc_locked%' \
+        AND wait_event_type = 'Lock'";
     let (mut batch, since, mut waited) = (Batch::default(), Instant::now(), false);
-    while since.elapsed() < Duration::from_secs(30) && source.session.as_ref().is_some_and(|session| session.look_pause.as_secs() < 10) {
+    while since.elapsed() < Duration::from_secs(30)
+        && source.session.as_ref().is_some_and(|session| session.look_pause.as_secs() < 10)
+    {
         batch.clear();
         source.read(&mut batch, Duration::from_millis(100)).unwrap();
         waited |= since.elapsed() > Duration::from_secs(5);
     }
-    assert!(waited && since.elapsed() < Duration::from_secs(15), "one try with a short patience: {:?}", since.elapsed());
+    assert!(
+        waited && since.elapsed() < Duration::from_secs(15),
+        "one try with a short patience: {:?}",
+        since.elapsed()
+    );
     assert_eq!(stage.database.query(waiting).unwrap()[0][0].as_deref(), Some("0"));
     stage.run("INSERT INTO SCHEMA_.test VALUES (1, 'a')");
     assert_eq!(read_to_head(&mut source).lines.len(), 1);
@@ -194,7 +216,11 @@ fn live_a_partition_truncated_alone_stops_wal2json() {
     stage.run("TRUNCATE SCHEMA_.part");
     let (lines, error) = read_to_failure(&mut source);
     assert_eq!(lines.len(), 3, "what came before is good: {lines:#?}");
-    says(&error, "partition \"pgsrc_part.part\" of table \"pgsrc_part.test\" was truncated alone", "!pgsrc_part.test");
+    says(
+        &error,
+        "partition \"pgsrc_part.part\" of table \"pgsrc_part.test\" was truncated alone",
+        "!pgsrc_part.test",
+    );
 }
 
 /// The good transactions before a bad row are handed out, and not read again.
@@ -219,9 +245,15 @@ fn live_a_bad_row_costs_only_itself() {
         last = batch.checkpoint.take().or(last);
     };
     assert_eq!(count, 20);
-    says(&error, "the key of a row of table \"pgsrc_bad_row.bad\" is NaN or an infinity", "!pgsrc_bad_row.bad");
+    says(
+        &error,
+        "the key of a row of table \"pgsrc_bad_row.bad\" is NaN or an infinity",
+        "!pgsrc_bad_row.bad",
+    );
     drop(source);
-    let tables = Tables::parse(&["pgsrc_bad_row.*".to_owned(), "!pgsrc_bad_row.bad".to_owned()], DEFAULT_SCHEMA).unwrap();
+    let tables =
+        Tables::parse(&["pgsrc_bad_row.*".to_owned(), "!pgsrc_bad_row.bad".to_owned()], DEFAULT_SCHEMA)
+            .unwrap();
     let mut source = PostgresSource::new(Settings { tables, ..stage.settings(Plugin::Wal2json) });
     source.start(last.as_ref()).unwrap();
     assert_eq!(read_to_head(&mut source).lines.len(), 1, "the hint loses nothing of the other tables");

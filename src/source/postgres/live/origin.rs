@@ -1,4 +1,5 @@
-//! The server is the one that the saved place was read from; places that an older list_sync saved are read too.
+//! The server is the one that the saved place was read from; places that an older list_sync saved are read
+//! too.
 
 use super::*;
 
@@ -23,7 +24,11 @@ fn live_a_place_of_another_log_is_refused() {
         saved
     };
     let Restart::Postgres { lsn, .. } = start.restart else { panic!("{start:?}") };
-    refused(&stage, &Checkpoint { restart: Restart::Postgres { lsn: lsn + (1 << 40), last: None }, ..start.clone() }, "its log ends at");
+    refused(
+        &stage,
+        &Checkpoint { restart: Restart::Postgres { lsn: lsn + (1 << 40), last: None }, ..start.clone() },
+        "its log ends at",
+    );
     refused(&stage, &with("slot_restart", &slot::print_lsn(lsn + (1 << 40))), "its slot went back from");
     refused(&stage, &with("timeline", "7"), "its timeline was 7 and is 1");
     refused(&stage, &with("database", "other"), "belongs to another server");

@@ -4,7 +4,10 @@ use super::*;
 use crate::change::Restart;
 
 fn insert(stage: &mut Stage, from: u32, count: u32) {
-    stage.run(&format!("INSERT INTO SCHEMA_.test SELECT g, 'v' || g FROM generate_series({from}, {}) g", from + count - 1));
+    stage.run(&format!(
+        "INSERT INTO SCHEMA_.test SELECT g, 'v' || g FROM generate_series({from}, {}) g",
+        from + count - 1
+    ));
 }
 
 fn stage(name: &str) -> Stage {
@@ -37,14 +40,19 @@ fn live_a_new_start_loses_and_repeats_nothing() {
         }
         let whole = read_to_head(&mut source);
         assert_eq!(whole.positions.len(), 3_000);
-        // Nothing was confirmed, so a new start at the first checkpoint gives all again; at each later one, all after it.
+        // Nothing was confirmed, so a new start at the first checkpoint gives all again; at each later one,
+        // all after it.
         for checkpoint in [&start].into_iter().chain(&whole.checkpoints) {
             drop(source);
             source = PostgresSource::new(stage.settings(plugin));
             let started = source.start(Some(checkpoint)).unwrap();
             assert_eq!((started.position, &started.restart), (checkpoint.position, &checkpoint.restart));
             let rest = read_to_head(&mut source);
-            let expected = whole.positions.iter().position(|position| *position >= checkpoint.position).unwrap_or(whole.lines.len());
+            let expected = whole
+                .positions
+                .iter()
+                .position(|position| *position >= checkpoint.position)
+                .unwrap_or(whole.lines.len());
             assert_eq!(rest.lines, whole.lines[expected..], "{plugin:?}");
         }
         // What is confirmed is released, and cannot be read again.
@@ -57,7 +65,8 @@ fn live_a_new_start_loses_and_repeats_nothing() {
     }
 }
 
-/// A publication names tables one by one: one that is made while the stream runs, or that takes another's name, is let in while it is empty.
+/// A publication names tables one by one: one that is made while the stream runs, or that takes another's
+/// name, is let in while it is empty.
 #[test]
 fn live_tables_that_come_later_are_captured() {
     let mut stage = stage("later");
@@ -66,7 +75,8 @@ fn live_tables_that_come_later_are_captured() {
     stage.run("CREATE TABLE SCHEMA_.later (id int PRIMARY KEY, v text)");
     stage.run("ALTER TABLE SCHEMA_.test RENAME TO before");
     stage.run("CREATE TABLE SCHEMA_.test (id int PRIMARY KEY, v text)");
-    let listed = "SELECT count(*) FROM pg_publication_tables WHERE schemaname = 'SCHEMA_'".replace("SCHEMA_", &stage.schema);
+    let listed = "SELECT count(*) FROM pg_publication_tables WHERE schemaname = 'SCHEMA_'"
+        .replace("SCHEMA_", &stage.schema);
     let (mut batch, since) = (Batch::default(), Instant::now());
     while stage.database.query(&listed).unwrap()[0][0].as_deref() != Some("3") {
         assert!(since.elapsed() < Duration::from_mins(1), "the new tables are not published");
@@ -76,14 +86,17 @@ fn live_tables_that_come_later_are_captured() {
     stage.run("INSERT INTO SCHEMA_.later VALUES (1, 'a')");
     insert(&mut stage, 1, 2);
     let lines = read_to_head(&mut source).lines;
-    let of = |table: &str| lines.iter().filter(|line| line.contains(&format!("Insert {}.{table} ", stage.schema))).count();
+    let of = |table: &str| {
+        lines.iter().filter(|line| line.contains(&format!("Insert {}.{table} ", stage.schema))).count()
+    };
     assert_eq!((of("later"), of("test")), (1, 2), "{lines:#?}");
     // All of them gone: there is no statement for an empty list.
     let mut catalog = catalog::Catalog::open(&address()).unwrap();
     assert!(publication::changes(&mut catalog, &stage.settings(Plugin::Pgoutput), &[]).is_ok());
 }
 
-/// The old row of a table with `REPLICA IDENTITY FULL` tells the large value that the new one leaves out; nothing before has the new key.
+/// The old row of a table with `REPLICA IDENTITY FULL` tells the large value that the new one leaves out;
+/// nothing before has the new key.
 #[test]
 fn live_a_large_value_goes_along_when_the_key_changes() {
     for plugin in [Plugin::Pgoutput, Plugin::Wal2json] {
@@ -92,7 +105,10 @@ fn live_a_large_value_goes_along_when_the_key_changes() {
         stage.run("ALTER TABLE SCHEMA_.test REPLICA IDENTITY FULL");
         let mut source = PostgresSource::new(stage.settings(plugin));
         source.start(None).unwrap();
-        stage.run("INSERT INTO SCHEMA_.test SELECT 1, string_agg(md5(g::text), ''), 0 FROM generate_series(1, 2000) g");
+        stage.run(
+            "INSERT INTO SCHEMA_.test SELECT 1, string_agg(md5(g::text), ''), 0 FROM \
+            generate_series(1, 2000) g",
+        );
         stage.run("UPDATE SCHEMA_.test SET id = 9");
         let lines = read_to_head(&mut source).lines;
         let big = |line: &String| line.matches("big*:text=Text \"c4ca4238a0b923820dcc509a6f75849b").count();

@@ -55,8 +55,10 @@ ALTER TABLE SCHEMA_.two_keys ALTER more TYPE text; INSERT INTO SCHEMA_.two_keys 
 /// Everything that creates, apart from what changes rows: the publication needs the tables to be there.
 fn split(script: &str) -> (Vec<&str>, Vec<&str>) {
     let statements = script.split([';', '\n']).map(str::trim).filter(|statement| !statement.is_empty());
-    statements
-        .partition(|statement| statement.starts_with("CREATE") || (statement.starts_with("ALTER TABLE") && !statement.contains("two_keys")))
+    statements.partition(|statement| {
+        statement.starts_with("CREATE")
+            || (statement.starts_with("ALTER TABLE") && !statement.contains("two_keys"))
+    })
 }
 
 #[test]
@@ -84,8 +86,12 @@ fn live_both_plugins_give_the_same_rows() {
         if a != b {
             different += 1;
             let place = a.bytes().zip(b.bytes()).position(|(a, b)| a != b).unwrap_or(0);
-            let part =
-                |line: &str| String::from_utf8_lossy(&line.as_bytes()[place.saturating_sub(60)..line.len().min(place + 100)]).into_owned();
+            let part = |line: &str| {
+                String::from_utf8_lossy(
+                    &line.as_bytes()[place.saturating_sub(60)..line.len().min(place + 100)],
+                )
+                .into_owned()
+            };
             eprintln!("{}\n  pgoutput …{}\n  wal2json …{}", &a[..100], part(a), part(b));
         }
     }

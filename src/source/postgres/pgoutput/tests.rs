@@ -26,7 +26,8 @@ fn text(text: &str) -> Vec<u8> {
 fn relation() -> Vec<u8> {
     let mut message = [&b"R"[..], &[0, 0, 0, 9], &text("public"), &text("test"), b"d", &[0, 2]].concat();
     for (flags, name, type_oid) in [(1_u8, "id", 23_u32), (0, "v", 25)] {
-        message.extend([&[flags][..], &text(name), &type_oid.to_be_bytes(), &(-1_i32).to_be_bytes()].concat());
+        message
+            .extend([&[flags][..], &text(name), &type_oid.to_be_bytes(), &(-1_i32).to_be_bytes()].concat());
     }
     message
 }
@@ -36,7 +37,9 @@ fn row(values: &[Option<&str>]) -> Vec<u8> {
     for value in values {
         match value {
             Some("<unchanged>") => row.push(b'u'),
-            Some(value) => row.extend([b"t", &(value.len() as u32).to_be_bytes()[..], value.as_bytes()].concat()),
+            Some(value) => {
+                row.extend([b"t", &(value.len() as u32).to_be_bytes()[..], value.as_bytes()].concat())
+            }
             None => row.push(b'n'),
         }
     }
@@ -57,12 +60,21 @@ fn decoder() -> Decoder {
 
 fn printed(batch: &Batch) -> Vec<String> {
     let cells = |cells: &[crate::change::Cell]| {
-        let cells = cells.iter().map(|cell| format!("{:?}:{}", cell.kind, String::from_utf8_lossy(batch.text(cell))));
+        let cells =
+            cells.iter().map(|cell| format!("{:?}:{}", cell.kind, String::from_utf8_lossy(batch.text(cell))));
         cells.collect::<Vec<_>>().join(" ")
     };
     let rows = batch.rows().iter();
-    rows.map(|row| format!("{:?} {} | {} | {}", row.operation, row.position.ordinal, cells(batch.columns(row)), cells(batch.identity(row))))
-        .collect()
+    rows.map(|row| {
+        format!(
+            "{:?} {} | {} | {}",
+            row.operation,
+            row.position.ordinal,
+            cells(batch.columns(row)),
+            cells(batch.identity(row))
+        )
+    })
+    .collect()
 }
 
 #[test]
@@ -93,7 +105,10 @@ fn a_transaction_of_every_change() {
     ];
     assert_eq!(printed(&batch), expected);
     assert_eq!(progress.finished().commit, 120);
-    assert_eq!((batch.rows()[0].operation, batch.rows()[0].position.commit, batch.rows()[0].lsn), (Operation::Insert, 100, 90));
+    assert_eq!(
+        (batch.rows()[0].operation, batch.rows()[0].position.commit, batch.rows()[0].lsn),
+        (Operation::Insert, 100, 90)
+    );
     let transaction = &batch.transactions()[0];
     assert_eq!((transaction.xid.as_str(), transaction.committed_us), ("7", 946_684_800_000_005));
 }
@@ -108,10 +123,13 @@ fn what_was_not_asked_for_stops_the_source() {
 
 proptest! {
     #[test]
-    fn no_bytes_make_it_panic(messages in prop::collection::vec((0_usize..9, any::<Vec<u8>>(), any::<usize>(), any::<u8>()), 0..20)) {
+    fn no_bytes_make_it_panic(
+        messages in prop::collection::vec((0_usize..9, any::<Vec<u8>>(), any::<usize>(), any::<u8>()), 0..20),
+    ) {
         let (mut decoder, mut batch, mut progress) = (decoder(), Batch::default(), Progress::new(0, 0));
         let insert = [&b"I"[..], &[0, 0, 0, 9], b"N", &row(&[Some("1"), Some("a")])].concat();
-        let update = [&b"U"[..], &[0, 0, 0, 9], b"K", &row(&[Some("1"), None]), b"N", &row(&[Some("2"), Some("b")])].concat();
+        let (old, new) = (row(&[Some("1"), None]), row(&[Some("2"), Some("b")]));
+        let update = [&b"U"[..], &[0, 0, 0, 9], b"K", &old, b"N", &new].concat();
         let delete = [&b"D"[..], &[0, 0, 0, 9], b"K", &row(&[Some("1"), None])].concat();
         let whole = [begin(1), relation(), insert, update, delete, commit(2), relation(), begin(3)];
         for (which, bytes, place, byte) in messages {

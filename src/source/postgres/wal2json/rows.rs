@@ -60,7 +60,9 @@ pub(super) struct Change {
 impl Change {
     pub fn parse(&mut self, message: &[u8]) -> Result<(), Malformed> {
         (self.action, self.xid) = (0, 0);
-        for text in [&mut self.lsn, &mut self.next_lsn, &mut self.timestamp, &mut self.schema, &mut self.table] {
+        for text in
+            [&mut self.lsn, &mut self.next_lsn, &mut self.timestamp, &mut self.schema, &mut self.table]
+        {
             *text = Text::default();
         }
         for items in [&mut self.columns, &mut self.identity, &mut self.key] {
@@ -69,7 +71,9 @@ impl Change {
         let mut scanner = Scanner::new(message);
         scanner.object(|scanner, key| {
             match key {
-                b"action" => self.action = message[scanner.string()?.place].first().copied().ok_or(Malformed)?,
+                b"action" => {
+                    self.action = message[scanner.string()?.place].first().copied().ok_or(Malformed)?
+                }
                 b"xid" => self.xid = number(message, &scanner.scalar()?)?,
                 b"lsn" => self.lsn = scanner.string()?,
                 b"nextlsn" => self.next_lsn = scanner.string()?,
@@ -109,7 +113,9 @@ impl Change {
             return false;
         }
         let Some(found) = line_up(message, identity, entry, identity_places) else { return false };
-        let is_in_key = |&place: &usize| table.columns.get(place).is_some_and(|column| key.iter().any(|item| named(item, &column.name)));
+        let is_in_key = |&place: &usize| {
+            table.columns.get(place).is_some_and(|column| key.iter().any(|item| named(item, &column.name)))
+        };
         let key_fits = key.len() == entry.primary.len() && entry.primary.iter().all(is_in_key);
         if !key_fits || *action == b'I' || entry.partition {
             return key_fits;
@@ -122,13 +128,15 @@ impl Change {
     /// A key column without a value, in a row that fits.
     pub fn key_is_null(&self, entry: &Entry) -> bool {
         let is_null = |items: &[Item], places: &[Option<usize>], place: usize| {
-            places.get(place).and_then(|place| items.get((*place)?)).is_some_and(|item| item.value == Scalar::Null)
+            places
+                .get(place)
+                .and_then(|place| items.get((*place)?))
+                .is_some_and(|item| item.value == Scalar::Null)
         };
-        entry
-            .table
-            .key
-            .iter()
-            .any(|&place| is_null(&self.columns, &self.column_places, place) || is_null(&self.identity, &self.identity_places, place))
+        entry.table.key.iter().any(|&place| {
+            is_null(&self.columns, &self.column_places, place)
+                || is_null(&self.identity, &self.identity_places, place)
+        })
     }
 
     /// The shape that this row speaks of, with what else was known of the table.
@@ -142,27 +150,41 @@ impl Change {
         let (mut columns, mut type_oids) = (Vec::<Column>::new(), Vec::new());
         for (item, type_name) in self.items().zip(type_names) {
             let name = name_of(item)?;
-            if columns.iter().any(|column| column.name == name) || known.keys.leaves_out(&name) && !key_names.contains(&name) {
+            if columns.iter().any(|column| column.name == name)
+                || known.keys.leaves_out(&name) && !key_names.contains(&name)
+            {
                 continue;
             }
-            let was_identity = known.table.columns.iter().any(|column| column.name == name && column.identity);
-            let identity = if self.action == b'I' { was_identity || key_names.contains(&name) } else { identity.contains(&name) };
+            let was_identity =
+                known.table.columns.iter().any(|column| column.name == name && column.identity);
+            let identity = if self.action == b'I' {
+                was_identity || key_names.contains(&name)
+            } else {
+                identity.contains(&name)
+            };
             columns.push(Column { name, type_name: type_name.clone(), identity });
             type_oids.push(item.type_oid);
         }
         let primary = places(&key_names, &columns);
-        let by_index = known.keys.identity == b'i' || self.action != b'I' && !key_names.iter().all(|name| identity.contains(name));
+        let by_index = known.keys.identity == b'i'
+            || self.action != b'I' && !key_names.iter().all(|name| identity.contains(name));
         let key = match self.action {
             _ if !by_index => primary.clone(),
             b'I' => places(&known.keys.index, &columns),
             _ => places(&identity, &columns),
         };
-        let table = Arc::new(Table { schema: known.table.schema.clone(), name: known.table.name.clone(), columns, key });
+        let table = Arc::new(Table {
+            schema: known.table.schema.clone(),
+            name: known.table.name.clone(),
+            columns,
+            key,
+        });
         Ok(Entry { table, type_oids, primary, keys: known.keys.clone(), partition: known.partition })
     }
 }
 
-/// Finds each item's column. The number of columns found; `None` if an item has no column of its name and type.
+/// Finds each item's column. The number of columns found; `None` if an item has no column of its name and
+/// type.
 fn line_up(message: &[u8], items: &[Item], entry: &Entry, places: &mut Vec<Option<usize>>) -> Option<usize> {
     let columns = &entry.table.columns;
     places.clear();
@@ -247,7 +269,10 @@ fn optional_text(value: Scalar) -> Result<Text, Malformed> {
 
 /// `16/B374D848` as a number.
 pub(super) fn lsn(message: &[u8], text: &Text) -> Result<u64, Malformed> {
-    std::str::from_utf8(&message[text.place.clone()]).ok().and_then(super::super::slot::parse_lsn).ok_or(Malformed)
+    std::str::from_utf8(&message[text.place.clone()])
+        .ok()
+        .and_then(super::super::slot::parse_lsn)
+        .ok_or(Malformed)
 }
 
 /// PostgreSQL's timestamps end with it.
@@ -260,8 +285,10 @@ pub(super) fn timestamp_us(message: &[u8], text: &Text) -> Result<i64, Malformed
     let time = time.strip_suffix("+00").ok_or(Malformed)?;
     let (time, fraction) = time.split_once('.').unwrap_or((time, ""));
     let numbers = |text: &str, separator: char| {
-        let numbers: Option<Vec<i64>> =
-            text.split(separator).map(|part| part.parse().ok().filter(|number| (0..1_000_000).contains(number))).collect();
+        let numbers: Option<Vec<i64>> = text
+            .split(separator)
+            .map(|part| part.parse().ok().filter(|number| (0..1_000_000).contains(number)))
+            .collect();
         numbers.and_then(|numbers| <[i64; 3]>::try_from(numbers).ok()).ok_or(Malformed)
     };
     let [year, month, day] = numbers(date, '-')?;
@@ -272,6 +299,10 @@ pub(super) fn timestamp_us(message: &[u8], text: &Text) -> Result<i64, Malformed
     let micros: i64 = format!("{fraction:0<6}").parse().map_err(|_| Malformed)?;
     // Days since 1970-01-01: years begin in March, so that the leap day is their last.
     let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
-    let days = 365 * year + year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400) + (153 * month + 2) / 5 + day - 719_469;
+    let days = 365 * year + year.div_euclid(4) - year.div_euclid(100)
+        + year.div_euclid(400)
+        + (153 * month + 2) / 5
+        + day
+        - 719_469;
     Ok((((days * 24 + hour) * 60 + minute) * 60 + second) * 1_000_000 + micros)
 }

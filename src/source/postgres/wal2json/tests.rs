@@ -20,14 +20,35 @@ impl Describe for Known {
             return Ok(None);
         }
         let column = |name: &str, identity| Column { name: name.into(), type_name: String::new(), identity };
-        let table =
-            Table { schema: "public".into(), name: "test".into(), columns: vec![column("id", true), column("v", false)], key: vec![0] };
-        let keys =
-            Keys { primary: vec!["id".into()], index: vec!["id".into()], computed: vec!["g".into()], identity: b'd', ..Keys::default() };
-        Ok(Some(Entry { table: Arc::new(table), type_oids: vec![23, 25], primary: vec![0], keys, partition: name == b"public\0part" }))
+        let table = Table {
+            schema: "public".into(),
+            name: "test".into(),
+            columns: vec![column("id", true), column("v", false)],
+            key: vec![0],
+        };
+        let keys = Keys {
+            primary: vec!["id".into()],
+            index: vec!["id".into()],
+            computed: vec!["g".into()],
+            identity: b'd',
+            ..Keys::default()
+        };
+        Ok(Some(Entry {
+            table: Arc::new(table),
+            type_oids: vec![23, 25],
+            primary: vec![0],
+            keys,
+            partition: name == b"public\0part",
+        }))
     }
 
-    fn may_have_been_of(&mut self, _: &Tables, name: &[u8], columns: &[String], _: bool) -> Result<Option<String>> {
+    fn may_have_been_of(
+        &mut self,
+        _: &Tables,
+        name: &[u8],
+        columns: &[String],
+        _: bool,
+    ) -> Result<Option<String>> {
         Ok((name == b"public\0was_part" && columns == ["id"]).then(|| "public.test".to_owned()))
     }
 
@@ -63,13 +84,22 @@ fn a_transaction_of_every_change() {
         decoder.take(message.as_bytes(), &mut batch, &mut progress, &mut Known).unwrap();
     }
     let cells = |cells: &[crate::change::Cell]| {
-        let cells = cells.iter().map(|cell| format!("{:?}:{}", cell.kind, String::from_utf8_lossy(batch.text(cell))));
+        let cells =
+            cells.iter().map(|cell| format!("{:?}:{}", cell.kind, String::from_utf8_lossy(batch.text(cell))));
         cells.collect::<Vec<_>>().join(" ")
     };
     let printed: Vec<_> = batch
         .rows()
         .iter()
-        .map(|row| format!("{:?} {} | {} | {}", row.operation, row.position.ordinal, cells(batch.columns(row)), cells(batch.identity(row))))
+        .map(|row| {
+            format!(
+                "{:?} {} | {} | {}",
+                row.operation,
+                row.position.ordinal,
+                cells(batch.columns(row)),
+                cells(batch.identity(row))
+            )
+        })
         .collect();
     let expected = [
         "Insert 0 | Literal:1 Text:a\n | ",
@@ -80,8 +110,14 @@ fn a_transaction_of_every_change() {
     ];
     assert_eq!(printed, expected);
     assert_eq!(batch.table(&batch.rows()[4]).columns[1].name, "old");
-    assert_eq!((progress.finished().commit, batch.rows()[0].position.commit, batch.rows()[0].lsn), (0x78, 0x64, 0x5A));
-    assert_eq!((batch.transactions()[0].xid.as_str(), batch.transactions()[0].committed_us), ("7", 946_684_800_000_005));
+    assert_eq!(
+        (progress.finished().commit, batch.rows()[0].position.commit, batch.rows()[0].lsn),
+        (0x78, 0x64, 0x5A)
+    );
+    assert_eq!(
+        (batch.transactions()[0].xid.as_str(), batch.transactions()[0].committed_us),
+        ("7", 946_684_800_000_005)
+    );
 }
 
 #[test]
@@ -97,7 +133,9 @@ fn timestamps() {
 /// The first message that fails, and what is said.
 fn failure(messages: &[&str]) -> String {
     let (mut decoder, mut batch, mut progress) = (decoder(), Batch::default(), Progress::new(0, 0));
-    let taken = messages.iter().map(|message| decoder.take(message.as_bytes(), &mut batch, &mut progress, &mut Known));
+    let taken = messages
+        .iter()
+        .map(|message| decoder.take(message.as_bytes(), &mut batch, &mut progress, &mut Known));
     taken.collect::<Result<Vec<_>>>().expect_err("must fail").to_string()
 }
 
@@ -105,7 +143,10 @@ fn failure(messages: &[&str]) -> String {
 fn a_partition_that_is_truncated_alone_stops_the_source() {
     let of_part = r#"{"action":"T","xid":7,"lsn":"0/5A","schema":"public","table":"part"}"#;
     let elsewhere = r#"{"action":"T","xid":7,"lsn":"0/5B","schema":"public","table":"part"}"#;
-    assert!(failure(&[MESSAGES[0], of_part]).contains("partition \"public.part\" of table \"public.test\" was truncated alone"));
+    assert!(
+        failure(&[MESSAGES[0], of_part])
+            .contains("partition \"public.part\" of table \"public.test\" was truncated alone")
+    );
     assert!(failure(&[MESSAGES[0], MESSAGES[4], of_part, elsewhere]).contains("truncated alone"));
     let (mut decoder, mut batch, mut progress) = (decoder(), Batch::default(), Progress::new(0, 0));
     for message in [MESSAGES[0], MESSAGES[4], of_part] {
@@ -122,8 +163,10 @@ fn a_partition_that_is_gone_is_not_passed_over() {
 
 #[test]
 fn a_key_that_is_printed_as_null_stops_the_source() {
-    let insert = MESSAGES[1].replace(r#""name":"id","typeoid":23,"value":1"#, r#""name":"id","typeoid":23,"value":null"#);
-    let delete = MESSAGES[3].replace(r#""name":"id","typeoid":23,"value":1"#, r#""name":"id","typeoid":23,"value":null"#);
+    let insert = MESSAGES[1]
+        .replace(r#""name":"id","typeoid":23,"value":1"#, r#""name":"id","typeoid":23,"value":null"#);
+    let delete = MESSAGES[3]
+        .replace(r#""name":"id","typeoid":23,"value":1"#, r#""name":"id","typeoid":23,"value":null"#);
     assert!(failure(&[MESSAGES[0], &insert]).contains("prints as null"));
     assert!(failure(&[MESSAGES[0], &delete]).contains("prints as null"));
 }
@@ -135,18 +178,25 @@ fn a_key_that_names_a_column_twice_is_refused() {
         message.replace(key, &format!(r#"{key},{{"name":"{other}","typeoid":23}}"#))
     };
     for message in [MESSAGES[1], MESSAGES[2], MESSAGES[3]] {
-        assert!(failure(&[MESSAGES[0], &twice(message, "id")]).contains(super::super::message::UNREADABLE), "{message}");
+        assert!(
+            failure(&[MESSAGES[0], &twice(message, "id")]).contains(super::super::message::UNREADABLE),
+            "{message}"
+        );
     }
     // After a row whose key has two columns, so that the number fits.
     let wider = twice(MESSAGES[1], "g");
-    assert!(failure(&[MESSAGES[0], &wider, &twice(MESSAGES[1], "id")]).contains(super::super::message::UNREADABLE));
+    assert!(
+        failure(&[MESSAGES[0], &wider, &twice(MESSAGES[1], "id")])
+            .contains(super::super::message::UNREADABLE)
+    );
 }
 
 /// `C3 A9` is `é` in UTF-8, and two letters in LATIN1.
 #[test]
 fn bytes_of_another_encoding_are_converted() {
     let tables = Tables::parse(&["test".to_owned()], "public").unwrap();
-    let (mut decoder, mut batch, mut progress) = (Decoder::new(tables, "LATIN1"), Batch::default(), Progress::new(0, 0));
+    let (mut decoder, mut batch, mut progress) =
+        (Decoder::new(tables, "LATIN1"), Batch::default(), Progress::new(0, 0));
     let insert = MESSAGES[1].replace("a\\n", "é");
     for message in [MESSAGES[0], &insert] {
         decoder.take(message.as_bytes(), &mut batch, &mut progress, &mut Known).unwrap();
@@ -157,7 +207,9 @@ fn bytes_of_another_encoding_are_converted() {
 
 proptest! {
     #[test]
-    fn no_bytes_make_it_panic(messages in prop::collection::vec((0_usize..9, any::<Vec<u8>>(), any::<usize>(), any::<u8>()), 0..20)) {
+    fn no_bytes_make_it_panic(
+        messages in prop::collection::vec((0_usize..9, any::<Vec<u8>>(), any::<usize>(), any::<u8>()), 0..20),
+    ) {
         let (mut decoder, mut batch, mut progress) = (decoder(), Batch::default(), Progress::new(0, 0));
         for (which, bytes, place, byte) in messages {
             let mut message = MESSAGES.get(which).map_or(bytes, |message| message.as_bytes().to_vec());
