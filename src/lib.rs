@@ -5,6 +5,7 @@
 //! changes into bytes and back, `kafka` carries bytes, `sink` writes files. `connector`, `consumer` and
 //! `direct` join the stages and are the only places that move a position.
 
+pub mod assembly;
 pub mod change;
 pub mod check;
 pub mod config;
@@ -21,6 +22,7 @@ pub mod fuzzing;
 pub mod kafka;
 pub mod metrics;
 pub mod monitor;
+pub mod pipeline;
 pub mod position;
 pub mod secret;
 pub mod seed;

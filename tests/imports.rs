@@ -13,24 +13,29 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("format", &["change"]),
     ("kafka", &["tls"]),
     ("sink", &["change"]),
-    ("check", &["config", "connector", "kafka", "sink", "source"]),
-    ("config", &["source"]),
+    ("config", &["sink", "source"]),
+    ("assembly", &["config", "format", "kafka", "sink", "source"]),
+    ("connector", &["assembly", "change", "config", "control", "format", "kafka", "metrics", "source"]),
+    ("consumer", &["assembly", "change", "config", "control", "format", "kafka", "metrics", "sink"]),
+    ("direct", &["assembly", "change", "config", "control", "metrics", "sink", "source"]),
+    ("pipeline", &["config", "connector", "consumer", "control", "direct"]),
+    ("check", &["assembly", "config", "kafka", "sink", "source"]),
     ("control", &["metrics"]),
     ("metrics", &["change"]),
+    ("monitor", &["assembly", "change", "config", "control", "kafka", "metrics", "source"]),
+    ("position", &["assembly", "change", "config", "connector", "direct", "kafka", "monitor", "source"]),
+    ("seed", &["change", "control", "metrics", "source"]),
+    (
+        "status",
+        &["assembly", "change", "config", "connector", "direct", "kafka", "metrics", "monitor", "source"],
+    ),
+    ("verify", &["change", "config", "sink", "source"]),
+    ("fuzzing", &["change", "connector", "consumer", "direct", "format", "sink", "source"]),
     ("error", &[]),
     ("finding", &[]),
-    ("fuzzing", &["change", "connector", "consumer", "direct", "format", "sink", "source"]),
     ("secret", &[]),
     ("threads", &[]),
     ("tls", &[]),
-    ("connector", &["change", "config", "consumer", "control", "format", "kafka", "metrics", "source"]),
-    ("consumer", &["change", "config", "connector", "control", "format", "kafka", "metrics", "sink"]),
-    ("direct", &["change", "config", "connector", "consumer", "control", "metrics", "sink", "source"]),
-    ("monitor", &["change", "config", "connector", "control", "kafka", "metrics", "source"]),
-    ("position", &["change", "config", "connector", "direct", "kafka", "monitor", "source"]),
-    ("seed", &["change", "config", "control", "metrics", "source"]),
-    ("status", &["change", "config", "connector", "direct", "kafka", "metrics", "monitor", "source"]),
-    ("verify", &["change", "config", "control", "sink", "source"]),
 ];
 const OPEN: &[&str] = &["Error", "Result", "error", "finding", "secret", "threads"];
 
@@ -40,6 +45,7 @@ fn no_stage_imports_its_neighbour() {
     let allowed: BTreeMap<&str, BTreeSet<&str>> =
         MAY_USE.iter().map(|(place, uses)| (*place, uses.iter().copied().collect())).collect();
     let mut faults = Vec::new();
+    let mut used = BTreeSet::new();
     let mut seen = 0;
     for entry in fs::read_dir(&root).unwrap() {
         let path = entry.unwrap().path();
@@ -55,16 +61,42 @@ fn no_stage_imports_its_neighbour() {
             for path in paths(&module_of(&root, file), text) {
                 let Some(name) = path.first() else { continue };
                 seen += 1;
+                used.insert((place.clone(), name.clone()));
                 if *name != place && !allowed.contains(name.as_str()) && !OPEN.contains(&name.as_str()) {
                     faults.push(format!("{}: {place} may not use crate::{name}", file.display()));
                 }
             }
         });
     }
+    for (place, names) in MAY_USE {
+        for name in names.iter().filter(|name| !used.contains(&((*place).to_owned(), (**name).to_owned()))) {
+            faults.push(format!("{place} uses nothing of crate::{name}: take it off the list"));
+        }
+    }
     faults.sort();
     faults.dedup();
     assert!(faults.is_empty(), "{}", faults.join("\n"));
     assert!(seen > 50, "the check found only {seen} imports: it no longer reads them");
+}
+
+/// ARCHITECTURE.md shows the list; `LIST_SYNC_BLESS=1` writes it there.
+#[test]
+fn the_map_shows_the_list() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../ARCHITECTURE.md");
+    let text = fs::read_to_string(&path).unwrap();
+    let (begin, end) = ("<!-- may use: written by tests/imports.rs -->\n", "<!-- end -->");
+    let (before, rest) = text.split_once(begin).unwrap();
+    let (_, after) = rest.split_once(end).unwrap();
+    let rows: String = MAY_USE
+        .iter()
+        .filter(|(_, uses)| !uses.is_empty())
+        .map(|(place, uses)| format!("| `{place}` | {} |\n", uses.join(", ")))
+        .collect();
+    let shown = format!("{before}{begin}| place | may use |\n|---|---|\n{rows}{end}{after}");
+    if std::env::var_os("LIST_SYNC_BLESS").is_some() {
+        fs::write(&path, &shown).unwrap();
+    }
+    assert!(text == shown || std::env::var_os("LIST_SYNC_BLESS").is_some(), "ARCHITECTURE.md is out of date");
 }
 
 /// Sources of one database may not use the other's.

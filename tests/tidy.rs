@@ -59,8 +59,8 @@ fn files_are_short_and_say_what_they_own() {
     assert!(count > 30, "only {count} files were read");
 }
 
-/// Only what cannot be broken is wider: a text literal, a table, a link. rustfmt leaves code alone that holds a
-/// long literal, and macros.
+/// Only what cannot be broken is wider: a text literal, a table, a link. rustfmt leaves code alone that holds
+/// a long literal, and macros.
 #[test]
 fn lines_are_narrow() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");

@@ -25,7 +25,7 @@ use list_sync::config::{Config, OneLine};
 use list_sync::control::Control;
 use list_sync::monitor::Monitor;
 use list_sync::{Error, Result};
-use list_sync::{connector, consumer, direct};
+use list_sync::{connector, consumer, pipeline};
 
 use args::{Arguments, Command, Connect, Consume, Everywhere, Run};
 use progress::Watch;
@@ -130,10 +130,7 @@ impl Session {
         let (sources, sinks) = (config.need_sources(&[])?, config.need_sinks(&[])?);
         let (control, _watch) = self.control(flags.until.once)?;
         let _monitor = Monitor::start(&config, &sources, &sinks, &control)?;
-        match config.kafka {
-            Some(_) => connector::run_with_consumers(&config, &control)?,
-            None => direct::run(&config, &control)?,
-        }
+        pipeline::run(&config, &control)?;
         Ok(ExitCode::SUCCESS)
     }
 }

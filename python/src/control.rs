@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use list_sync::monitor::Monitor;
-use list_sync::{connector, control, direct};
+use list_sync::{connector, control};
 use pyo3::prelude::*;
 
 use crate::{errors, logs, settings, waiting};
@@ -86,8 +86,7 @@ pub fn run(py: Python<'_>, control: &Control, path: Option<&str>, text: &str) ->
         match (sources.is_empty(), sinks.is_empty(), &config.kafka) {
             (false, true, Some(_)) => connector::run(&config, &[], &told),
             (true, false, Some(_)) => list_sync::consumer::run(&config, &[], 1, &told),
-            (_, _, Some(_)) => connector::run_with_consumers(&config, &told),
-            (_, _, None) => direct::run(&config, &told),
+            _ => list_sync::pipeline::run(&config, &told),
         }
     })
 }

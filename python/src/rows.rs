@@ -10,7 +10,7 @@ use list_sync::change::{Batch, Position, Table};
 use list_sync::config;
 use list_sync::format::json::Decoder;
 use list_sync::sink::{Marks, Sink, csv};
-use list_sync::{Error, Result};
+use list_sync::{Error, Result, assembly};
 use pyo3::prelude::*;
 
 use crate::{errors, settings};
@@ -144,16 +144,7 @@ fn flush(sink: &mut csv::CsvSink) -> Result<()> {
 
 /// A sink that goes on behind what its files hold.
 fn open(settings: &config::Sink, stem: &Path, table: &Table) -> Result<csv::CsvSink> {
-    let mut sink = csv::CsvSink::new(csv::Settings {
-        path: settings.path.clone(),
-        id: settings.id.clone(),
-        split: settings.split,
-        position: settings.position,
-        unchanged: settings.unchanged.clone(),
-        rotate_bytes: settings.rotate_bytes,
-        rotate_rows: settings.rotate_rows,
-        rotate_secs: settings.rotate_after.map(|age| age.as_secs()),
-    })?;
+    let mut sink = csv::CsvSink::new(assembly::sink_settings(settings, settings.id.as_deref()))?;
     let mut marks = Marks::new();
     let prefix = stem.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     for part in
@@ -162,7 +153,7 @@ fn open(settings: &config::Sink, stem: &Path, table: &Table) -> Result<csv::CsvS
         let name =
             part.path.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_prefix(prefix));
         let (Some(ending), Ok(about)) = (name, part.path.metadata()) else { continue };
-        marks.insert(format!("{}{ending}", stem.display()), about.len());
+        marks.insert(format!("{}{ending}", stem.display()), about.len().into());
     }
     tracing::debug!(table = table.name, files = marks.len(), "files are appended to");
     sink.recover(&BTreeMap::from([(CHANNEL.to_owned(), marks)]))?;

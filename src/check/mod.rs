@@ -43,7 +43,9 @@ pub fn check(config: &Config, scope: &Scope<'_>) -> Result<Vec<Found>> {
     }
     for sink in sinks {
         let of_sink = |finding| Found { subject: format!("sink {}", sink.name), finding, address: None };
-        found.extend(crate::sink::inspect(&sink.path).into_iter().map(of_sink));
+        found.extend(
+            (sink.kind.inspect)(&crate::assembly::sink_settings(sink, None)).into_iter().map(of_sink),
+        );
     }
     Ok(found)
 }
@@ -62,7 +64,9 @@ fn check_sources(sources: &[&config::Source]) -> (Vec<Found>, BTreeSet<String>) 
     let inspections: Vec<_> = std::thread::scope(|scope| {
         let running: Vec<_> = sources
             .iter()
-            .map(|source| crate::threads::spawn_scoped(scope, || crate::connector::build(source).inspect()))
+            .map(|source| {
+                crate::threads::spawn_scoped(scope, || crate::assembly::source(source, false).inspect())
+            })
             .collect();
         running.into_iter().map(|thread| thread.join().unwrap_or_default()).collect()
     });
@@ -95,7 +99,7 @@ fn check_kafka(
         topics: topics.into_iter().collect(),
         groups: groups.into_iter().collect(),
     };
-    let found = kafka::inspect(&crate::connector::settings(config)?, &wanted);
+    let found = kafka::inspect(&crate::assembly::kafka(config)?, &wanted);
     Ok(found
         .into_iter()
         .map(|finding| Found { subject: "kafka".to_owned(), finding, address: None })
@@ -159,5 +163,5 @@ fn execute(address: &Address, statement: &str) -> Result<()> {
 }
 
 fn make_topic(config: &Config, name: &str, compacted: bool) -> Result<()> {
-    Topics::connect(&crate::connector::settings(config)?)?.ensure(name, compacted).map(|_| ())
+    Topics::connect(&crate::assembly::kafka(config)?)?.ensure(name, compacted).map(|_| ())
 }

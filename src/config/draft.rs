@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use super::declaration::{Default, Kind, Section, Setting};
 use super::options::SECTIONS;
-use super::source::foreign_settings;
+use super::source::foreign_options;
 use super::{Config, Outside};
 use crate::source::Address;
 use crate::{Error, Result};
@@ -67,7 +67,7 @@ impl Draft {
             .to_owned();
         for section in SECTIONS.iter().filter(|section| section.built) {
             let chosen = self.chosen(section.name);
-            section_of(section, &chosen, self.foreign(section.name), &mut text);
+            section_of(section, &chosen, &self.foreign(section.name), &mut text);
         }
         text
     }
@@ -95,10 +95,12 @@ impl Draft {
     }
 
     /// Options of another database.
-    fn foreign(&self, section: &str) -> &'static [&'static str] {
+    fn foreign(&self, section: &str) -> Vec<&'static str> {
         match Address::parse(&self.url) {
-            Ok(address) if section == "source" => foreign_settings(address.dialect).0,
-            _ => &[],
+            Ok(address) if section == "source" => {
+                foreign_options(address.dialect).into_iter().map(|(option, _)| option).collect()
+            }
+            _ => Vec::new(),
         }
     }
 }

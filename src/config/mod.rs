@@ -33,9 +33,7 @@ pub use declaration::{Choices, Default, Kind, Section, Setting};
 pub use draft::Draft;
 pub use one_line::OneLine;
 pub use options::SECTIONS;
-pub use settings::{
-    Delivery, FileKind, Format, Headers, Include, Kafka, Monitor, Plugin, RowIdentity, Sink, Source,
-};
+pub use settings::{Delivery, Format, Headers, Include, Kafka, Monitor, Plugin, RowIdentity, Sink, Source};
 pub use template::{Template, TemplateFault};
 pub use topic::{TopicName, TopicOwners, topic_matches};
 pub use variables::Outside;

@@ -2,7 +2,7 @@
 
 use super::overrides::{Given, Override};
 use super::resolve::NAME_LENGTH_MAX;
-use crate::source::Dialect;
+use crate::sink;
 
 /// What the flags say. It cannot be printed, since a URL may hold a password.
 #[derive(Clone, Default)]
@@ -68,11 +68,7 @@ impl OneLine {
     /// tables. Lines for other tables have other names, so that none takes over what another made.
     fn name(&self, from: &str) -> String {
         let Ok(address) = super::address_of_flag(from) else { return "source".to_owned() };
-        let product = match address.dialect {
-            Dialect::Postgres => "postgres",
-            Dialect::Mysql => "mysql",
-            Dialect::Mariadb => "mariadb",
-        };
+        let product = address.dialect.kind().schemes.first().copied().unwrap_or_default();
         let mut said: Vec<&str> = std::iter::once(address.database.as_str())
             .chain(self.tables.iter().map(String::as_str))
             .collect();
@@ -89,13 +85,12 @@ impl OneLine {
     }
 
     fn sink(&self, to: &str, said: &mut Vec<Override>, faults: &mut Vec<(&'static str, String)>) {
-        let (kind, folder) = to.split_once(':').unwrap_or(("", to));
-        if !matches!(kind, "csv" | "none") || folder.is_empty() {
-            faults.push(("--to", format!("{to:?} is not understood; expected csv:FOLDER")));
+        let Some((kind, folder)) = sink::Kind::of_flag(to) else {
+            faults.push(("--to", format!("{to:?} is not understood; expected {}", sink::Kind::flags())));
             return;
-        }
+        };
         let path = format!("{}/{{table}}", folder.trim_end_matches('/'));
-        for (key, value) in [("name", "files"), ("kind", kind), ("path", &path)] {
+        for (key, value) in [("name", "files"), ("kind", kind.name), ("path", &path)] {
             said.push(Override::of_flag("--to", &format!("sink.0.{key}"), Given::text(value)));
         }
         // A group of its own for each line, so that two lines do not share one group's partitions.

@@ -1,5 +1,7 @@
 //! Every option of the configuration file, declared once. `contract.md` section 2 is the promise behind it.
 
+use crate::sink;
+
 use super::declaration::{Choices, Default, Kind, Section, Setting};
 
 /// The sections in the order of the reference page.
@@ -213,10 +215,7 @@ const SINK: &[Setting] = &[
     },
     Setting {
         name: "kind",
-        kind: Kind::Choice(Choices {
-            values: &["csv", "jsonl", "parquet", "none"],
-            unbuilt: &["jsonl", "parquet"],
-        }),
+        kind: Kind::Choice(Choices { values: sink::NAMES, unbuilt: sink::UNBUILT }),
         default: Default::Text("csv", "every database loads it"),
         doc: "The kind of file. \"none\" reads, decodes and commits without writing rows, to measure the \
             rest.",

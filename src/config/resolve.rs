@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::secret::Secret;
+use crate::sink;
 
 use super::entry::Entry;
 use super::fault::Faults;
-use super::settings::{FileKind, Kafka, Monitor, Sink};
+use super::settings::{Kafka, Monitor, Sink};
 use super::source::source;
 use super::template::Template;
 use super::variables::Outside;
@@ -119,12 +120,8 @@ fn sink(entry: &Entry, topics_of_sources: &[String], alone: bool, faults: &mut F
         group: entry.text("group").unwrap_or(&name).to_owned(),
         name,
         topics: topics.to_vec(),
-        kind: match entry.text("kind") {
-            Some("jsonl") => FileKind::Jsonl,
-            Some("parquet") => FileKind::Parquet,
-            Some("none") => FileKind::None,
-            _ => FileKind::Csv,
-        },
+        // The walk lets only the names of kinds through.
+        kind: entry.text("kind").and_then(sink::Kind::named)?,
         path,
         split: entry.switch("split"),
         id: entry.text("id").map(str::to_owned),
@@ -195,7 +192,7 @@ fn sinks_do_not_collide(sinks: &[Sink], through_kafka: bool, entries: &[Entry], 
         for first in &sinks[..place] {
             let entry = entries.iter().find(|entry| entry.text("name") == Some(&sink.name));
             let Some(entry) = entry.filter(|_| first.name != sink.name) else { continue };
-            let writes = sink.kind != FileKind::None && first.kind != FileKind::None;
+            let writes = sink.kind.writes_files && first.kind.writes_files;
             if through_kafka && sink.group == first.group && sink.path != first.path {
                 let what = format!(
                     "group {:?} is also that of sink {:?}, so each would get a part of the rows; give each \

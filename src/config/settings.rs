@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::secret::Secret;
+use crate::sink;
 use crate::source::{Address, Snapshot, Tables};
 
 use super::{TopicName, topic_matches};
@@ -130,8 +131,8 @@ pub struct Sink {
     pub group: String,
     /// Topic names with `*` and `?`; at least one.
     pub topics: Vec<String>,
-    /// The kind of file.
-    pub kind: FileKind,
+    /// What it writes.
+    pub kind: &'static sink::Kind,
     /// Path with `{source}`, `{schema}`, `{table}`, `{topic}`, without ending.
     pub path: String,
     /// Inserts and deletes in files of their own.
@@ -174,31 +175,6 @@ impl Sink {
     /// Whether the sink reads this topic.
     pub fn takes(&self, topic: &str) -> bool {
         self.topics.iter().any(|pattern| topic_matches(pattern, topic))
-    }
-}
-
-/// The kind of file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum FileKind {
-    /// As `contract.md` section 4 says.
-    Csv,
-    /// A JSON text a line.
-    Jsonl,
-    /// Apache Parquet.
-    Parquet,
-    /// None: changes are read and decoded, and nothing is written but what is no change.
-    None,
-}
-
-impl FileKind {
-    /// As the configuration writes it.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Csv => "csv",
-            Self::Jsonl => "jsonl",
-            Self::Parquet => "parquet",
-            Self::None => "none",
-        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Resolves one `[[source]]`.
 
 use crate::secret::Secret;
-use crate::source::{Address, Dialect, Snapshot, Tables};
+use crate::source::{Address, Dialect, KINDS, Snapshot, Tables};
 
 use super::entry::Entry;
 use super::fault::Faults;
@@ -20,7 +20,7 @@ pub fn source(entry: &Entry, outside: Outside<'_>, faults: &mut Faults) -> Optio
     let (name, address) = (name?, address?);
     let topic = topic(entry, &name, faults);
     let tables = tables(entry, &address, faults);
-    refuse_foreign_settings(entry, address.dialect, faults);
+    refuse_foreign_options(entry, address.dialect, faults);
     let own_name = format!("list_sync_{}", name.to_ascii_lowercase().replace('-', "_"));
     let slot = entry.text("slot").unwrap_or(&own_name).to_owned();
     if entry.has("slot") && !is_slot_name(&slot) {
@@ -120,21 +120,27 @@ fn topic(entry: &Entry, name: &str, faults: &mut Faults) -> Option<TopicName> {
     TopicName::parse(template, name).map_err(|what| faults.add(entry.span("topic"), what)).ok()
 }
 
-/// The settings that this database does not know, and whose they are.
-pub fn foreign_settings(dialect: Dialect) -> (&'static [&'static str], &'static str) {
-    match dialect {
-        Dialect::Postgres => (&["server_id"], "MySQL and MariaDB"),
-        Dialect::Mysql | Dialect::Mariadb => (&["plugin", "slot", "publication"], "PostgreSQL"),
+/// The options that this database does not know, and whose they are.
+pub fn foreign_options(dialect: Dialect) -> Vec<(&'static str, String)> {
+    let own = dialect.kind().own_options;
+    let mut foreign: Vec<(&'static str, Vec<&'static str>)> = Vec::new();
+    for kind in KINDS {
+        for option in kind.own_options.iter().filter(|option| !own.contains(option)) {
+            match foreign.iter_mut().find(|(name, _)| name == option) {
+                Some((_, products)) => products.push(kind.product),
+                None => foreign.push((option, vec![kind.product])),
+            }
+        }
     }
+    foreign.into_iter().map(|(option, products)| (option, products.join(" and "))).collect()
 }
 
-/// A setting that this database does not know would be ignored silently.
-fn refuse_foreign_settings(entry: &Entry, dialect: Dialect, faults: &mut Faults) {
-    let (foreign, owner) = foreign_settings(dialect);
-    for setting in foreign.iter().filter(|setting| entry.has(setting)) {
+/// An option that this database does not know would be ignored silently.
+fn refuse_foreign_options(entry: &Entry, dialect: Dialect, faults: &mut Faults) {
+    for (option, owners) in foreign_options(dialect).into_iter().filter(|(option, _)| entry.has(option)) {
         faults.add(
-            entry.span(setting),
-            format!("{setting:?} is for {owner}, and this source is {}; leave it out", dialect.product()),
+            entry.span(option),
+            format!("{option:?} is for {owners}, and this source is {}; leave it out", dialect.product()),
         );
     }
 }

@@ -19,7 +19,7 @@ use crate::config::{self, TopicName, TopicOwners};
 use crate::format::{Encoding, ShapeId};
 use crate::kafka::{self, Checkpoints, Outgoing, Sender, Settings, Topics, partition_of};
 use crate::metrics::as_of_us;
-use crate::{Error, Result};
+use crate::{Error, Result, assembly};
 
 /// While rows flow, the position is saved this often.
 const SAVE_MOVING: Duration = Duration::from_secs(1);
@@ -101,7 +101,7 @@ impl<'a> Dispatcher<'a> {
             acknowledgements,
             shared,
             topic: source.topic.clone(),
-            encoding: super::encoding(source),
+            encoding: assembly::encoding(source),
             added_headers: source.headers,
             lanes: Vec::new(),
             sent: Vec::new(),
@@ -109,7 +109,7 @@ impl<'a> Dispatcher<'a> {
             by_topic: HashMap::new(),
             by_table: HashMap::new(),
             owners: TopicOwners::default(),
-            shapes: Shapes::new(super::options(source)),
+            shapes: Shapes::new(assembly::format_options(source)),
             newest: saved.map(|saved| saved.checkpoint.clone()),
             saved_at: Instant::now(),
             rows_since_save: false,

@@ -26,17 +26,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::RecvTimeoutError;
-
 use crate::change::Checkpoint;
 use crate::config::{self, Config};
 use crate::control::{Control, Pauses};
 use crate::error::Kind;
-use crate::format;
 use crate::kafka::{Checkpoints, Settings, Topics};
 use crate::metrics::{SourceFigures, now_us};
-use crate::source::{self, KEEP_ALIVE, Source};
-use crate::{Error, Result, threads};
+use crate::{Error, Result, assembly, source, threads};
 use dispatcher::Dispatcher;
 use reader::Reader;
 pub use saved::POSITION_HEADER;
@@ -100,7 +96,7 @@ impl Shared {
 /// Trouble that may pass is waited for. With `once`, and unless [`Control::waits_at_start`] says otherwise,
 /// the first failure of a first start ends them all.
 pub fn run(config: &Config, names: &[String], control: &Control) -> Result<()> {
-    let settings = settings(config)?;
+    let settings = assembly::kafka(config)?;
     let sources = config.need_sources(names)?;
     // Fails here, once, rather than in every source.
     let begun = control.begin(
@@ -126,19 +122,6 @@ pub fn run(config: &Config, names: &[String], control: &Control) -> Result<()> {
             .map(|source| source.join().unwrap_or_else(|_| Err(Error::stop("a source's thread died"))));
         ended.collect::<Vec<_>>().into_iter().collect()
     })
-}
-
-/// `[kafka]` as the stage wants it.
-pub(crate) fn settings(config: &Config) -> Result<Settings> {
-    let kafka = config.need_kafka()?;
-    let settings = Settings {
-        brokers: kafka.brokers.clone(),
-        properties: kafka.properties.clone(),
-        partitions: kafka.partitions as u32,
-        replication: kafka.replication.map(|replication| replication as u32),
-    };
-    settings.check()?;
-    Ok(settings)
 }
 
 /// The saved place of a source, when the changes before it were committed (microseconds since 1970), and
@@ -226,11 +209,12 @@ fn run_source(
     if !*started {
         refuse_shared_topics(settings_of)?;
     }
-    let mut source = build(settings_of);
+    let mut source = assembly::source(settings_of, false);
     let began = source.start(saved.as_ref().map(|saved| &saved.checkpoint))?;
     // Reading the ends of many topics takes longer than the server waits for its reader.
-    let mut dispatcher =
-        kept_alive(&mut *source, || Dispatcher::new(settings, &shared, settings_of, saved.as_ref(), topics))?;
+    let mut dispatcher = source::kept_alive(&mut *source, || {
+        Dispatcher::new(settings, &shared, settings_of, saved.as_ref(), topics)
+    })?;
     let as_of_us = saved.as_ref().and_then(|saved| saved.as_of_us).unwrap_or_else(now_us);
     shared.figures.finish(saved.as_ref().map_or(&began, |saved| &saved.checkpoint), as_of_us);
     // A new source's beginning, or that an old one no longer stands still where it ended.
@@ -241,7 +225,7 @@ fn run_source(
     let began = saved.map_or(began, |saved| saved.checkpoint);
     let (hand, handed) = crossbeam_channel::bounded(BATCHES);
     let (give_back, used) = crossbeam_channel::bounded(BATCHES + 2);
-    let encoder = format::Encoder::new(encoding(settings_of), options(settings_of));
+    let encoder = assembly::encoder(settings_of);
     let reader = Reader { source, encoder, hand: Some(hand), used, shared: &shared, once: control.once };
     std::thread::scope(|scope| {
         let reading = threads::spawn_scoped(scope, move || reader.run(began));
@@ -256,105 +240,9 @@ fn run_source(
     })
 }
 
-/// Runs `work`, however long it takes, and tells the source's server meanwhile that its reader lives. A link
-/// that breaks meanwhile is for the next read to report.
-pub(crate) fn kept_alive<T>(source: &mut dyn Source, work: impl FnOnce() -> Result<T>) -> Result<T> {
-    let (done, is_done) = crossbeam_channel::bounded::<()>(0);
-    std::thread::scope(|scope| {
-        threads::spawn_scoped(scope, move || {
-            while is_done.recv_timeout(KEEP_ALIVE / 4) == Err(RecvTimeoutError::Timeout) {
-                if let Err(error) = source.keep_alive() {
-                    tracing::debug!("{error}");
-                    break;
-                }
-            }
-        });
-        let worked = work();
-        drop(done);
-        worked
-    })
-}
-
 /// Tables that would share a topic by accident are told before anything is made; one that appears later is
 /// told when its first row comes.
 fn refuse_shared_topics(source: &config::Source) -> Result<()> {
     let tables = source::open(&source.address)?.tables(&source.tables)?;
     source.topic.check_tables(tables.iter().map(|(schema, table)| (schema.as_str(), table.as_str())))
-}
-
-fn encoding(source: &config::Source) -> format::Encoding {
-    match source.format {
-        config::Format::Protobuf => format::Encoding::Protobuf,
-        // The other two are refused at the start, until they are built.
-        config::Format::Json | config::Format::Debezium | config::Format::Avro => format::Encoding::Json,
-    }
-}
-
-fn options(source: &config::Source) -> format::Options {
-    let config::Include { xid, timestamp, lsn, schema, types } = source.include;
-    let identity_key_only = source.identity == config::RowIdentity::Key;
-    format::Options { include: format::Include { xid, timestamp, lsn, schema, types }, identity_key_only }
-}
-
-/// The source that a configuration describes.
-pub(crate) fn build(source: &config::Source) -> Box<dyn Source> {
-    build_with(source, false)
-}
-
-/// The same; `temporary`: the server forgets the reader with its connection.
-pub(crate) fn build_with(source: &config::Source, temporary: bool) -> Box<dyn Source> {
-    let address = source.address.clone();
-    match address.dialect {
-        source::Dialect::Postgres => {
-            Box::new(source::postgres::PostgresSource::new(source::postgres::Settings {
-                name: source.name.clone(),
-                address,
-                tables: source.tables.clone(),
-                snapshot: source.snapshot,
-                plugin: match source.plugin {
-                    config::Plugin::Pgoutput => source::postgres::Plugin::Pgoutput,
-                    config::Plugin::Wal2json => source::postgres::Plugin::Wal2json,
-                },
-                slot: source.slot.clone(),
-                temporary,
-                publication: source.publication.clone(),
-            }))
-        }
-        source::Dialect::Mysql | source::Dialect::Mariadb => {
-            Box::new(source::mysql::MysqlSource::new(source::mysql::Settings {
-                name: source.name.clone(),
-                address,
-                tables: source.tables.clone(),
-                snapshot: source.snapshot,
-                server_id: Some(source.server_id),
-            }))
-        }
-    }
-}
-
-/// Connector and consumers in one process, over Kafka: they live or end together. With `once`, the consumers
-/// end when they have written all that the connector sent.
-pub fn run_with_consumers(config: &Config, control: &Control) -> Result<()> {
-    config.need_sinks(&[])?;
-    let producing = AtomicBool::new(true);
-    std::thread::scope(|scope| {
-        let connector = threads::spawn_scoped(scope, || {
-            let ended =
-                run(config, &[], control).inspect_err(|error| end_both(control, "the connector", error));
-            producing.store(false, Ordering::SeqCst);
-            ended
-        });
-        let consumed = crate::consumer::run_beside(config, &[], 1, control, Some(&producing));
-        let consumed = consumed.inspect_err(|error| end_both(control, "the consumer", error));
-        let connected = connector.join().unwrap_or_else(|_| Err(Error::stop("the connector's thread died")));
-        connected.and(consumed)
-    })
-}
-
-/// One half ended with an error, and the other would go on without it for ever.
-fn end_both(control: &Control, half: &str, error: &Error) {
-    if !control.is_stopping() {
-        tracing::error!(hint = error.hint_text(), "{half} ended, and all ends with it: {error}");
-        control.request_stop();
-    }
 }

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::long_texts::LongTexts;
 use crate::change::Position;
 use crate::kafka::Claim;
-use crate::sink::Marks;
+use crate::sink::{Mark, Marks};
 use crate::{Error, Result};
 
 /// The text of one partition's commit.
@@ -44,7 +44,7 @@ impl Text {
         texts: &mut LongTexts,
     ) -> Result<String> {
         let others = || carried.iter().filter(|(file, _)| own.is_none_or(|own| !own.contains_key(*file)));
-        let copy = |(file, length): (&String, &u64)| (file.clone(), *length);
+        let copy = |(file, mark): (&String, &Mark)| (file.clone(), mark.clone());
         let all: Marks = others().chain(own.into_iter().flatten()).map(copy).collect();
         let mut text =
             Self { version: if long.is_empty() { 1 } else { 2 }, positions, files: all, long: long.clone() };
@@ -125,14 +125,16 @@ mod tests {
     }
 
     fn marks(member: u32, tables: u32) -> Marks {
-        (0..tables).map(|table| (format!("out/t{table}_{member}_insert.csv"), u64::from(table))).collect()
+        (0..tables)
+            .map(|table| (format!("out/t{table}_{member}_insert.csv"), u64::from(table).into()))
+            .collect()
     }
 
     #[test]
     fn a_text_survives_and_others_are_refused() {
         let (_, mut texts) = texts("short");
         let positions = BTreeMap::from([("shop".to_owned(), Position::first_of(0, 9))]);
-        let files = Marks::from([("out/t_insert.csv".to_owned(), 7)]);
+        let files = Marks::from([("out/t_insert.csv".to_owned(), 7.into())]);
         let text =
             Text::fit(positions.clone(), Some(&files), &Marks::new(), &BTreeSet::new(), &mut texts).unwrap();
         // As it was before there were long texts: older members read it too.
@@ -159,7 +161,7 @@ mod tests {
         let own = marks(1, 1000);
         let carried: Marks = (2..102)
             .flat_map(|member| marks(member, 20))
-            .chain([("out/t0_1_insert.csv".to_owned(), 999)])
+            .chain([("out/t0_1_insert.csv".to_owned(), 999.into())])
             .collect();
         let text = Text::fit(BTreeMap::new(), Some(&own), &carried, &far, &mut texts).unwrap();
         assert!(text.len() <= Claim::TEXT_MAX, "{text}");

@@ -97,10 +97,10 @@ impl Desk {
                 marks.entry(claim.topic.clone()).or_default().push(lane.carried);
             }
         }
-        let merged: BTreeMap<String, Marks> =
-            marks.into_iter().map(|(topic, said)| (topic, crate::sink::merge_marks(&said))).collect();
         // The files of the old desk are closed before the new one opens them.
         self.renew_sink()?;
+        let merged: BTreeMap<String, Marks> =
+            marks.into_iter().map(|(topic, saved)| (topic, self.sink.merge(&saved))).collect();
         self.sink.recover(&merged)?;
         for claim in own {
             self.by_topic.entry(claim.topic.clone()).or_default().push(self.lanes.len());

@@ -185,7 +185,7 @@ mod tests {
     }
 
     fn marks(length: u64) -> Marks {
-        (0..1000).map(|table| (format!("out/t{table}_insert.csv"), length)).collect()
+        (0..1000).map(|table| (format!("out/t{table}_insert.csv"), length.into())).collect()
     }
 
     fn files(texts: &LongTexts) -> usize {

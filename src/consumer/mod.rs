@@ -31,8 +31,7 @@ use crate::control::Control;
 use crate::error::Kind;
 use crate::kafka::{Event, Member, Settings, Topics, subscription, watermarks};
 use crate::metrics::SinkFigures;
-use crate::sink::{Nothing, Sink, csv};
-use crate::{Error, Result, threads};
+use crate::{Error, Result, assembly, threads};
 use desk::Desk;
 use held::Held;
 use long_texts::LongTexts;
@@ -66,7 +65,7 @@ pub(crate) fn run_beside(
     control: &Control,
     producing: Option<&AtomicBool>,
 ) -> Result<()> {
-    let settings = crate::connector::settings(config)?;
+    let settings = assembly::kafka(config)?;
     let sinks = config.need_sinks(names)?;
     let connect = || {
         let topics = Arc::new(Topics::connect(&settings)?);
@@ -110,7 +109,7 @@ pub(crate) fn run_beside(
 /// told to stop, the receiver wants no more or, with `once`, it has caught up. Calls the receiver on this
 /// thread.
 pub fn relay(config: &Config, receiver: Box<dyn Receiver>, control: &Control) -> Result<()> {
-    let settings = crate::connector::settings(config)?;
+    let settings = assembly::kafka(config)?;
     let sinks = config.need_sinks(&[])?;
     let topics = Arc::new(Topics::connect(&settings)?);
     let common = Common::new(settings, topics, control, None)?;
@@ -126,24 +125,6 @@ fn member_id(sink: &config::Sink, number: u32, instances: u32) -> Option<String>
         (None, _) => Some(number.to_string()),
         (Some(id), _) => Some(format!("{id}_{number}")),
     }
-}
-
-/// Makes the sink of one member.
-pub(crate) fn build(sink: &config::Sink, id: Option<&str>) -> Result<Box<dyn Sink>> {
-    if sink.kind == config::FileKind::None {
-        return Ok(Box::new(Nothing));
-    }
-    let settings = csv::Settings {
-        path: sink.path.clone(),
-        id: id.map(str::to_owned),
-        split: sink.split,
-        position: sink.position,
-        unchanged: sink.unchanged.clone(),
-        rotate_bytes: sink.rotate_bytes,
-        rotate_rows: sink.rotate_rows,
-        rotate_secs: sink.rotate_after.map(|age| age.as_secs()),
-    };
-    Ok(Box::new(csv::CsvSink::new(settings)?))
 }
 
 /// What all members of the process share.
@@ -193,7 +174,7 @@ impl<'a> Attendance<'a> {
         let patterns = sink.topics.iter().map(|pattern| subscription(pattern)).collect();
         let rejected = Rejected::new(&sink.path, id.as_deref(), &sink.name);
         let owned = sink.clone();
-        let make_sink = Box::new(move || build(&owned, id.as_deref()));
+        let make_sink = Box::new(move || assembly::sink(&owned, id.as_deref()));
         let figures = common.control.progress.sink(&sink.name);
         let told = Told::new(Arc::clone(&figures), number);
         let desk = Arc::new(Mutex::new(Desk::new(

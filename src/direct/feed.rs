@@ -36,7 +36,7 @@ impl Feed {
         let context = |error: Error| error.context(format!("source {:?}", source.name));
         let file = state.map(StateFile::at);
         let saved = file.as_ref().map_or(Ok(None), StateFile::load).map_err(context)?;
-        let mut reader = crate::connector::build_with(source, file.is_none());
+        let mut reader = crate::assembly::source(source, file.is_none());
         let began = reader.start(saved.as_ref().map(|saved| &saved.checkpoint)).map_err(context)?;
         let state = if let Some(saved) = saved {
             saved

@@ -18,7 +18,7 @@ use crate::control::{Control, Pauses};
 use crate::error::Kind;
 use crate::sink::{Marks, Sink};
 use crate::source::{self, Dialect, Source};
-use crate::{Error, Result, threads};
+use crate::{Error, Result, assembly, threads};
 pub use feed::Feed;
 use state::{State, StateFile};
 use told::Told;
@@ -157,7 +157,7 @@ impl<'a> Direct<'a> {
         if saved.is_none() {
             refuse_the_slot_of_others(config, &file)?;
         }
-        let mut source = crate::connector::build(config);
+        let mut source = assembly::source(config, false);
         let began = source.start(saved.as_ref().map(|saved| &saved.checkpoint)).map_err(context)?;
         let is_new = saved.is_none();
         let state = saved.unwrap_or_else(|| State::new(began));
@@ -166,7 +166,7 @@ impl<'a> Direct<'a> {
         }
         let mut outputs = Vec::with_capacity(sinks.len());
         for settings in sinks {
-            let mut sink = crate::consumer::build(settings, settings.id.as_deref())?;
+            let mut sink = assembly::sink(settings, settings.id.as_deref())?;
             sink.recover(state.files.get(&settings.name).unwrap_or(&BTreeMap::new()))?;
             outputs.push(Output { settings, sink });
         }
@@ -315,7 +315,7 @@ impl<'a> Direct<'a> {
     /// lives.
     fn flush(&mut self) -> Result<BTreeMap<String, BTreeMap<String, Marks>>> {
         let Self { source, outputs, told, state, file, .. } = self;
-        crate::connector::kept_alive(&mut **source, || {
+        source::kept_alive(&mut **source, || {
             loop {
                 let (mut files, mut names) = (BTreeMap::new(), state.files.clone());
                 let mut holds_back = false;

@@ -1,5 +1,5 @@
-//! A commit of a group: offsets, and for each a text of the caller's that belongs to it. Both are one record in
-//! the group's log, so they hold or fail together.
+//! A commit of a group: offsets, and for each a text of the caller's that belongs to it. Both are one record
+//! in the group's log, so they hold or fail together.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

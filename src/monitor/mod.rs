@@ -76,7 +76,7 @@ impl Monitor {
             stop.push(stopping);
             questions::ask_kafka(
                 watched_sinks,
-                crate::connector::settings(config)?,
+                crate::assembly::kafka(config)?,
                 settings.stalled_after,
                 stopped,
             )?;

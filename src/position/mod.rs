@@ -10,7 +10,7 @@ use crate::error::Kind;
 use crate::kafka::Topics;
 use crate::monitor::live;
 use crate::source::{Dialect, Distance, Snapshot, measure, open};
-use crate::{Error, Result, connector, direct};
+use crate::{Error, Result, assembly, connector, direct};
 use kept::Kept;
 
 /// How long a server may take to answer.
@@ -33,7 +33,7 @@ impl<'a> Place<'a> {
         let context = |error: Error| error.context(format!("source {:?}", source.name));
         let saved = match &config.kafka {
             Some(_) => {
-                let settings = connector::settings(config)?;
+                let settings = assembly::kafka(config)?;
                 let topics = Topics::connect(&settings)?;
                 connector::saved(&settings, &topics, &source.name)
                     .map(|saved| saved.map(|(checkpoint, ..)| checkpoint))
@@ -106,7 +106,7 @@ impl<'a> Place<'a> {
             .map_err(|error| error.context(format!("source {:?}", self.source.name)))?;
         match &self.config.kafka {
             Some(_) if self.is_saved() => {
-                connector::replace_saved(&connector::settings(self.config)?, &self.source.name, None)
+                connector::replace_saved(&assembly::kafka(self.config)?, &self.source.name, None)
             }
             Some(_) => Ok(()),
             None => direct::forget_saved(self.config, self.source),
@@ -171,7 +171,7 @@ impl<'a> Place<'a> {
     /// changes are of a new epoch, so that they count as new wherever the old ones were seen.
     fn end_of_binlog(&self, saved: &Checkpoint) -> Result<Checkpoint> {
         let source = config::Source { snapshot: Snapshot::Never, ..self.source.clone() };
-        let mut end = connector::build(&source).start(None)?;
+        let mut end = assembly::source(&source, false).start(None)?;
         end.position.epoch = saved.position.epoch;
         if end.position < saved.position || end.identity != saved.identity {
             end.position.epoch = saved.position.epoch.saturating_add(1);
@@ -183,11 +183,9 @@ impl<'a> Place<'a> {
     pub fn set(&self, checkpoint: Checkpoint) -> Result<()> {
         self.need_rest()?;
         match &self.config.kafka {
-            Some(_) => connector::replace_saved(
-                &connector::settings(self.config)?,
-                &self.source.name,
-                Some(checkpoint),
-            ),
+            Some(_) => {
+                connector::replace_saved(&assembly::kafka(self.config)?, &self.source.name, Some(checkpoint))
+            }
             None => direct::replace_saved(self.config, self.source, checkpoint),
         }
     }

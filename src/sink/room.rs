@@ -5,6 +5,7 @@ use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use super::Settings;
 use super::failure::file_failure;
 use crate::finding::{Finding, Fix};
 use crate::{Error, Result};
@@ -23,8 +24,8 @@ pub fn fixed_folder(path: &str) -> PathBuf {
 }
 
 /// Tries the folder of a sink's files.
-pub fn inspect(path: &str) -> Vec<Finding> {
-    let folder = fixed_folder(path);
+pub fn inspect(settings: &Settings) -> Vec<Finding> {
+    let folder = fixed_folder(&settings.path);
     let nearest = nearest(&folder);
     let mut found = Vec::new();
     match try_to_write(&nearest) {
@@ -87,7 +88,7 @@ fn size(bytes: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{fixed_folder, inspect};
+    use super::{Settings, fixed_folder, inspect};
     use crate::finding::{Fix, Status};
 
     #[test]
@@ -107,7 +108,8 @@ mod tests {
     fn folders_that_are_there_that_can_be_made_and_that_cannot() {
         let root = std::env::temp_dir().join(format!("list_sync_room_{}", std::process::id()));
         std::fs::create_dir_all(&root).unwrap();
-        let path = |under: &str| root.join(under).display().to_string();
+        let path =
+            |under: &str| Settings { path: root.join(under).display().to_string(), ..Settings::default() };
         let found = inspect(&path("{table}"));
         assert_eq!((found[0].status, &found[0].fix, found[1].check), (Status::Ok, &None, "free space"));
         let found = inspect(&path("a/b/{table}"));

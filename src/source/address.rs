@@ -6,6 +6,7 @@ use std::fmt;
 use percent_encoding::percent_decode_str;
 use url::Url;
 
+use super::KINDS;
 use crate::finding::Finding;
 use crate::secret::Secret;
 use crate::{Error, Result};
@@ -19,21 +20,6 @@ pub enum Dialect {
     Mysql,
     /// `mariadb://`.
     Mariadb,
-}
-
-impl Dialect {
-    /// The product's name as its makers write it.
-    pub fn product(self) -> &'static str {
-        match self {
-            Self::Postgres => "PostgreSQL",
-            Self::Mysql => "MySQL",
-            Self::Mariadb => "MariaDB",
-        }
-    }
-
-    fn default_port(self) -> u16 {
-        if self == Self::Postgres { 5432 } else { 3306 }
-    }
 }
 
 /// A database URL, taken apart. Prints without the password.
@@ -62,21 +48,18 @@ impl Address {
         let hint = "write it as postgres://user@host:5432/database, mysql://… or mariadb://…";
         let url = Url::parse(text)
             .map_err(|cause| Error::usage("the database URL cannot be read").cause(cause).hint(hint))?;
-        let dialect = match url.scheme() {
-            "postgres" | "postgresql" => Dialect::Postgres,
-            "mysql" => Dialect::Mysql,
-            "mariadb" => Dialect::Mariadb,
-            other => return Err(Error::usage(format!("unknown database {other:?} in a URL")).hint(hint)),
+        let scheme = url.scheme();
+        let Some(kind) = KINDS.iter().find(|kind| kind.schemes.contains(&scheme)) else {
+            return Err(Error::usage(format!("unknown database {scheme:?} in a URL")).hint(hint));
         };
         let decode = |part: &str| percent_decode_str(part).decode_utf8_lossy().into_owned();
         let mut options: BTreeMap<String, String> =
             url.query_pairs().map(|(name, value)| (name.into_owned(), value.into_owned())).collect();
         let user = match url.username() {
-            "" if dialect == Dialect::Postgres => "postgres".to_owned(),
-            "" => "root".to_owned(),
+            "" => kind.user.to_owned(),
             user => decode(user),
         };
-        let socket = options.remove(if dialect == Dialect::Postgres { "host" } else { "socket" });
+        let socket = options.remove(kind.socket_option);
         let host = socket.unwrap_or_else(|| match url.host_str() {
             None | Some("") => "localhost".to_owned(),
             Some(host) => decode(host.trim_matches(['[', ']'])),
@@ -86,9 +69,9 @@ impl Address {
             return Err(Error::usage("the database URL names no database").hint(hint));
         }
         Ok(Self {
-            dialect,
+            dialect: kind.dialect,
             host,
-            port: url.port().unwrap_or(dialect.default_port()),
+            port: url.port().unwrap_or(kind.port),
             user,
             password: Secret::new(decode(url.password().unwrap_or_default())),
             database,

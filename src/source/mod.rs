@@ -1,17 +1,19 @@
 //! Sources read the row changes of a database from its log.
 
 mod address;
+mod keep_alive;
+mod kinds;
 mod literal;
 pub mod mysql;
-mod open;
 pub mod postgres;
 #[cfg(test)]
 mod relay;
 mod tables;
 
 pub use address::{Address, Dialect};
+pub use keep_alive::{KEEP_ALIVE, kept_alive};
+pub use kinds::{KINDS, Kind, Settings, measure, open};
 pub use literal::write_literal;
-pub use open::{measure, open};
 pub use tables::Tables;
 
 use std::time::Duration;
@@ -31,8 +33,8 @@ use crate::finding::Finding;
 /// `Stop`, never a gap. **Callers.** One thread; `keep_alive` at least every [`KEEP_ALIVE`] while it does not
 /// call `read`.
 ///
-/// To add one: decode rows with the value rules of `contract.md` section 3, hand out a checkpoint at each
-/// transaction end, and pass the golden cases under `tests/cases`.
+/// To add one: [`Kind`] says in which steps. Decode rows with the value rules of `docs/contract.md`, section
+/// 3, hand out a checkpoint at each transaction end, and pass the golden cases under `tests/cases`.
 pub trait Source: Send {
     /// Connects, makes what is missing on the server (publication, slot), checks that this is the server of
     /// `saved`, and begins to stream after it.
@@ -66,9 +68,6 @@ pub struct Inspection {
     /// Schema and name of the tables that would be captured.
     pub tables: Vec<(String, String)>,
 }
-
-/// The longest pause between two calls of a source: half of the shortest time-out a server is usually given.
-pub const KEEP_ALIVE: Duration = Duration::from_secs(5);
 
 /// What is done with the rows that are there before the stream begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]

@@ -69,7 +69,7 @@ pub fn ask(config: &Config, sources: &[&Source], sinks: &[&Sink]) -> Result<Repo
     let mut report = Report { kafka: None, sources: Vec::new(), groups: Vec::new(), sinks: Vec::new() };
     let mut cluster = None;
     if let Some(kafka) = &config.kafka {
-        let settings = crate::connector::settings(config)?;
+        let settings = crate::assembly::kafka(config)?;
         let topics = Topics::connect(&settings);
         let problem = topics.as_ref().err().map(ToString::to_string);
         report.kafka = Some(KafkaStatus { brokers: kafka.brokers.clone(), problem });
@@ -117,7 +117,7 @@ fn ask_sources(
 fn sink_status(sink: &Sink, through_kafka: bool, live: Option<Verdict>) -> SinkStatus {
     SinkStatus {
         name: sink.name.clone(),
-        kind: sink.kind.word(),
+        kind: sink.kind.name,
         path: sink.path.clone(),
         group: through_kafka.then(|| sink.group.clone()),
         live,

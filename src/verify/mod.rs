@@ -11,12 +11,16 @@ mod tests;
 use std::path::Path;
 
 use crate::change::{Batch, Kind, Row, Table};
-use crate::config::{FileKind, Sink, Source};
+use crate::config::{Sink, Source};
 use crate::error::Kind as ErrorKind;
-use crate::sink::csv::{self, Field, Fold, FoldRow};
+use crate::sink::csv::{Field, Fold, FoldRow};
+use crate::sink::{Folded, files};
 use crate::source::{Database, Dialect};
 use crate::{Error, Result};
 use key::{columns, primary_key};
+
+/// What the files of a table fold to, by the sink that wrote them.
+type FoldFn = fn(&Folded<'_>) -> Result<Fold>;
 
 /// Keys that are kept of each class, for the message; all are counted.
 pub const KEYS_TOLD: usize = 10;
@@ -84,16 +88,16 @@ impl Proof {
 
 /// Proves each table of the source that the sink writes.
 pub fn verify(database: &mut dyn Database, source: &Source, sink: &Sink) -> Result<Vec<Proof>> {
-    if sink.kind != FileKind::Csv {
-        return Err(Error::usage(format!("sink {:?} writes no CSV files", sink.name))
+    let Some(fold) = sink.kind.fold else {
+        return Err(Error::usage(format!("sink {:?} writes no files that can be read back", sink.name))
             .hint("choose another with --sink"));
-    }
+    };
     let found = database.tables(&source.tables)?;
     let mut proofs = unseen(source, &found);
     for (schema, name) in found {
         let topic = source.topic.of(&schema, &name);
         if sink.takes(&topic) {
-            proofs.push(prove_table(database, source, sink, &topic, (schema, name))?);
+            proofs.push(prove_table(database, (source, sink), fold, &topic, (schema, name))?);
         }
     }
     Ok(proofs)
@@ -116,12 +120,12 @@ fn unseen(source: &Source, found: &[(String, String)]) -> Vec<Proof> {
 
 fn prove_table(
     database: &mut dyn Database,
-    source: &Source,
-    sink: &Sink,
+    (source, sink): (&Source, &Sink),
+    fold: FoldFn,
     topic: &str,
     (schema, name): (String, String),
 ) -> Result<Proof> {
-    let stem = csv::stem(
+    let stem = files::stem(
         &sink.path,
         topic,
         &Table { schema: schema.clone(), name: name.clone(), ..Table::default() },
@@ -135,7 +139,7 @@ fn prove_table(
         } else {
             Vec::new()
         };
-        prove(database, Proof { key, columns, ..asked.clone() }, &stem, &sink.unchanged)
+        prove(database, Proof { key, columns, ..asked.clone() }, &stem, &sink.unchanged, fold)
     };
     match compare() {
         // The other tables may well be compared.
@@ -149,12 +153,16 @@ fn prove_table(
 
 /// Fills in what was found. The files are read first: what they hold by then, a table that stands still holds
 /// as well.
-fn prove(database: &mut dyn Database, mut proof: Proof, stem: &Path, unchanged: &str) -> Result<Proof> {
-    let mut files = if proof.key.is_empty() {
-        Fold::read_without_key(stem, &proof.table, &proof.columns, unchanged)?
-    } else {
-        Fold::read_table(stem, &proof.table, &proof.key, unchanged)?
-    };
+fn prove(
+    database: &mut dyn Database,
+    mut proof: Proof,
+    stem: &Path,
+    unchanged: &str,
+    fold: FoldFn,
+) -> Result<Proof> {
+    let has_key = !proof.key.is_empty();
+    let columns = if has_key { &proof.key } else { &proof.columns };
+    let mut files = fold(&Folded { stem, table: &proof.table, columns, has_key, unchanged })?;
     proof.problems = files.problems().collect();
     let (schema, table) = (proof.schema.clone(), proof.table.clone());
     database.scan(&schema, &table, &mut |batch| {

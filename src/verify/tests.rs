@@ -5,7 +5,10 @@ use std::sync::Arc;
 
 use super::*;
 use crate::change::{Column, Operation, Position, RowHead, Transaction};
+use crate::sink::csv;
 use crate::source::Tables;
+
+const FOLD: FoldFn = crate::sink::KINDS[0].fold.unwrap();
 
 /// Rows (id, name) in batches of one.
 struct Pretended(Vec<(&'static str, Option<&'static str>)>);
@@ -75,7 +78,7 @@ fn proof_by(
     let key = key.iter().map(|name| (*name).to_owned()).collect();
     let columns = vec!["name".to_owned(), "id".to_owned()];
     let asked = Proof { schema: "public".into(), table: "test".into(), key, columns, ..Proof::default() };
-    let proof = prove(&mut Pretended(table.to_vec()), asked, &stem, csv::UNCHANGED).unwrap();
+    let proof = prove(&mut Pretended(table.to_vec()), asked, &stem, csv::UNCHANGED, FOLD).unwrap();
     std::fs::remove_dir_all(stem.parent().unwrap()).unwrap();
     proof
 }
@@ -124,7 +127,7 @@ fn keys_of_several_columns_stand_in_parentheses() {
 #[test]
 fn no_files_at_all_are_an_empty_table() {
     let asked = Proof { table: "test".into(), key: vec!["id".into()], ..Proof::default() };
-    let found = prove(&mut Pretended(vec![]), asked, Path::new("/nowhere/at/all"), "").unwrap();
+    let found = prove(&mut Pretended(vec![]), asked, Path::new("/nowhere/at/all"), "", FOLD).unwrap();
     assert!(found.is_equal());
 }
 

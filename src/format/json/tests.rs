@@ -327,7 +327,10 @@ proptest! {
     fn messages_like_those_before_are_read_as_if_they_were_the_first(
         batches in prop::collection::vec(batch(), 1..3),
         types: bool,
-        changes in prop::collection::vec((any::<prop::sample::Index>(), "[{}\\[\\]\",:a-z0-9\\\\ é\n]"), 1..4),
+        changes in prop::collection::vec(
+            (any::<prop::sample::Index>(), "[{}\\[\\]\",:a-z0-9\\\\ é\n]"),
+            1..4
+        ),
     ) {
         let include = Include { types, xid: types, schema: types, ..Include::default() };
         let messages =

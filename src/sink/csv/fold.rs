@@ -37,10 +37,11 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use super::packed::{FoldRow, Shapes, Stored, Told, complete, key_of, pack, spell};
-use super::path::{Part, list};
 use super::read::{Action, FileRow, Reader};
 use crate::Result;
 use crate::change::Position;
+use crate::sink::csv::list;
+use crate::sink::files::Part;
 
 /// Problems that are described; the others are counted.
 const PROBLEMS_MAX: usize = 20;

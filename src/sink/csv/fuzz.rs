@@ -4,6 +4,7 @@ use super::UNCHANGED;
 use super::read::Record;
 use super::row::{RowStyle, truncate_position, write_field};
 use crate::change::{Batch, Cell, Kind, Operation, Row};
+use crate::sink::files::TableRows as _;
 
 /// Each row of the batch is one record that reads back as it was written.
 pub(crate) fn rows_come_back(batch: &Batch) {

@@ -15,77 +15,33 @@
 //! files were then; recovery cuts what lies behind. So after any crash the files are what they would be
 //! without it.
 
-mod file;
 mod fold;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzz;
-mod generation;
-mod lost;
 mod packed;
-mod path;
-mod plan;
 mod read;
-mod recover;
-mod renew;
 mod row;
 #[cfg(test)]
 mod tests;
-mod write;
 
+pub use crate::sink::Settings;
+pub use crate::sink::files::{Part, Side, stem};
 pub use fold::Fold;
 pub use packed::{Field, FoldRow};
-pub use path::{Part, Side, list, stem};
 pub use read::{Action, FileRow, Reader};
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::path::PathBuf;
+use std::path::Path;
 
 use crate::Result;
-use crate::change::Batch;
-use crate::sink::{Files, Marks, Sink};
-use generation::Chain;
-use path::Template;
+use crate::sink::files::{self, Described, FilesSink, RowWriter};
+use crate::sink::kinds::Folded;
+use row::{RowStyle, write_field, write_header};
+
+/// What names of files end in.
+pub const ENDING: &str = ".csv";
 
 /// What stands for a value that is not known, unless told otherwise.
 pub const UNCHANGED: &str = "__list_sync_unchanged__";
-
-/// How files are named and written.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Settings {
-    /// Path without `_insert.csv`; `{table}`, `{schema}`, `{topic}` and `{source}` (the topic's part before
-    /// the first dot) stand for names.
-    pub path: String,
-    /// Told from other writers of the same path by this; behind the path.
-    pub id: Option<String>,
-    /// Inserts and deletes in a file each.
-    pub split: bool,
-    /// A last column `position`: 28 digits that compare in stream order.
-    pub position: bool,
-    /// Stands for a value that the database did not send; default [`UNCHANGED`].
-    pub unchanged: String,
-    /// A file with so many bytes after a flush is the last of its generation.
-    pub rotate_bytes: Option<u64>,
-    /// A generation with so many rows after a flush is finished; counted from a restart anew.
-    pub rotate_rows: Option<u64>,
-    /// A generation so many seconds after its first row is finished at the next flush; counted from a restart
-    /// anew.
-    pub rotate_secs: Option<u64>,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            path: "out/{table}".to_owned(),
-            id: None,
-            split: true,
-            position: false,
-            unchanged: UNCHANGED.to_owned(),
-            rotate_bytes: None,
-            rotate_rows: None,
-            rotate_secs: None,
-        }
-    }
-}
 
 /// The sink.
 ///
@@ -101,120 +57,62 @@ impl Default for Settings {
 /// // from time to time: save(sink.flush()?)
 /// # Ok::<(), list_sync::Error>(())
 /// ```
+pub type CsvSink = FilesSink<CsvRows>;
+
+/// What all rows have in common, whichever table they are of.
 #[derive(Debug)]
-pub struct CsvSink {
-    settings: Settings,
-    template: Template,
-    chains: Vec<Chain>,
-    /// Channel, stem and table -> index into `chains`.
-    by_name: HashMap<(String, String, String), usize>,
-    /// Stem -> the highest generation in use.
-    numbers: HashMap<String, u32>,
-    /// The plan that is being made or carried out.
-    plan: plan::Plan,
-    /// Batches that were prepared and are not written yet, by channel.
-    prepared: HashMap<String, plan::Plan>,
-    /// Generations whose files were taken away; they go when their rows are in the next ones.
-    replaced: Vec<(usize, generation::Generation)>,
-    /// Files that were written before and are not there any more, by channel: they keep their number from
-    /// being used again.
-    gone: BTreeMap<String, Marks>,
-    /// Folders whose entries changed since the last flush.
-    folders: BTreeSet<PathBuf>,
-    /// Bytes in all buffers.
-    buffered: usize,
-    /// Files that are open.
-    open: usize,
-    /// Bytes of rows and headers since the sink was made.
-    bytes: u64,
-    /// Counts the calls that use files, for closing the one that was not used for longest.
-    clock: u64,
+pub struct CsvRows {
+    position: bool,
+    unchanged: Vec<u8>,
 }
 
 impl CsvSink {
     /// A sink that has not recovered yet.
     pub fn new(settings: Settings) -> Result<Self> {
-        let template = Template::parse(&settings.path, settings.id.as_deref())?;
-        Ok(Self {
-            settings,
-            template,
-            chains: Vec::new(),
-            by_name: HashMap::new(),
-            numbers: HashMap::new(),
-            plan: plan::Plan::default(),
-            prepared: HashMap::new(),
-            replaced: Vec::new(),
-            gone: BTreeMap::new(),
-            folders: BTreeSet::new(),
-            buffered: 0,
-            open: 0,
-            bytes: 0,
-            clock: 0,
-        })
-    }
-
-    fn marks(&mut self) -> BTreeMap<String, Marks> {
-        let mut marks = self.marks_of_the_gone();
-        for chain in &mut self.chains {
-            let files = marks.entry(chain.channel.clone()).or_default();
-            for slot in chain.generations.iter_mut().flat_map(generation::Generation::slots_mut) {
-                slot.marked = true;
-                files.insert(slot.file.path.clone(), slot.file.mark());
-            }
-        }
-        marks
-    }
-
-    /// Finished generations are closed: their marks are handed out no more.
-    fn retire(&mut self) {
-        for chain in &mut self.chains {
-            for generation in chain.take_finished() {
-                for slot in generation.slots().filter(|slot| slot.file.length() > 0) {
-                    tracing::info!(file = slot.file.path, bytes = slot.file.length(), "file finished");
-                }
-                self.open -= generation.slots().filter(|slot| slot.file.open_since().is_some()).count();
-            }
-            if let Some(newest) = chain.generations.last_mut() {
-                newest.check_limits(&self.settings);
-            }
-        }
+        let Settings { path, id, split, position, unchanged, rotate_bytes, rotate_rows, rotate_secs } =
+            settings;
+        let files = files::Settings { path, id, split, rotate_bytes, rotate_rows, rotate_secs };
+        Self::with_writer(files, CsvRows { position, unchanged: unchanged.into_bytes() })
     }
 }
 
-impl Sink for CsvSink {
-    fn recover(&mut self, marks: &BTreeMap<String, Marks>) -> Result<()> {
-        recover::recover(self, marks)
+impl RowWriter for CsvRows {
+    const ENDING: &'static str = ENDING;
+    type Rows = RowStyle;
+
+    fn rows_of(&self, table: &str) -> RowStyle {
+        let mut field = Vec::new();
+        write_field(table.as_bytes(), &mut field);
+        RowStyle { table: field, unchanged: self.unchanged.clone(), position: self.position }
     }
 
-    fn prepare(&mut self, channel: &str, batch: &Batch) -> Result<bool> {
-        let needs_marks = self.plan_batch(channel, batch)?;
-        self.prepared.insert(channel.to_owned(), std::mem::take(&mut self.plan));
-        Ok(needs_marks)
+    fn write_header(&self, columns: &[String], out: &mut Vec<u8>) {
+        write_header(columns, self.position, out);
     }
 
-    fn write(&mut self, channel: &str, batch: &Batch) -> Result<()> {
-        self.plan = self.prepared.remove(channel).unwrap_or_default();
-        self.write_batch(batch)
+    fn describe(&self, path: &Path, length: u64) -> Result<Option<Described>> {
+        let Some(mut reader) = Reader::open_part(path, length)? else { return Ok(None) };
+        let mut columns = reader.columns().to_vec();
+        let is_same_layout = !self.position || columns.pop().as_deref() == Some("position");
+        let Some(row) = reader.next_row()? else { return Ok(None) };
+        let truncated = if let Action::Truncate(position) = row.action { Some(position) } else { None };
+        let table = String::from_utf8_lossy(row.table).into_owned();
+        Ok(Some(Described { table, columns, truncated, is_same_layout }))
     }
+}
 
-    fn flush(&mut self) -> Result<BTreeMap<String, Marks>> {
-        self.sync_all()?;
-        self.drop_replaced();
-        if self.replace_lost()? {
-            return Ok(self.marks_before());
-        }
-        // A prepared batch names generations by their index, so they stay until it is written.
-        if self.prepared.values().all(plan::Plan::is_empty) {
-            self.retire();
-        }
-        Ok(self.marks())
-    }
+/// The CSV files of `PATH`, of all ids and generations: by id, then generation, inserts before deletes. A
+/// folder that is not there has none.
+pub fn list(stem: &Path) -> Result<Vec<Part>> {
+    files::list(stem, ENDING)
+}
 
-    fn holds_back(&self) -> bool {
-        !self.replaced.is_empty()
-    }
-
-    fn files(&self) -> Files {
-        Files { open: self.open, bytes: self.bytes }
+/// What the files of one table fold to.
+pub(super) fn fold(wanted: &Folded<'_>) -> Result<Fold> {
+    let Folded { stem, table, columns, has_key, unchanged } = *wanted;
+    if has_key {
+        Fold::read_table(stem, table, columns, unchanged)
+    } else {
+        Fold::read_without_key(stem, table, columns, unchanged)
     }
 }

@@ -2,6 +2,7 @@
 //! … CSV` reads and writes it.
 
 use crate::change::{Batch, Cell, Kind, Position, Row};
+use crate::sink::files::TableRows;
 
 /// Appends a text as a field: in quotes if it is empty or holds a comma, quote or line end. Spaces are part
 /// of a field and need none.
@@ -59,7 +60,7 @@ pub(super) fn write_header(columns: &[String], position: bool, out: &mut Vec<u8>
 
 /// What all rows of one file share.
 #[derive(Debug)]
-pub(super) struct RowStyle {
+pub struct RowStyle {
     /// The table's name as a field.
     pub table: Vec<u8>,
     /// What stands for a value that is not known; without quotes, which tells it from a value of the same
@@ -69,9 +70,9 @@ pub(super) struct RowStyle {
     pub position: bool,
 }
 
-impl RowStyle {
+impl TableRows for RowStyle {
     /// The new row: cells and file line up. A value that was not sent is taken from the old row.
-    pub fn write_insert(&self, batch: &Batch, row: &Row, out: &mut Vec<u8>) {
+    fn write_insert(&self, batch: &Batch, row: &Row, out: &mut Vec<u8>) {
         out.extend_from_slice(b"I,");
         out.extend_from_slice(&self.table);
         let identity = batch.identity(row);
@@ -91,7 +92,7 @@ impl RowStyle {
 
     /// The old row; for each column of the file its place in the table, `None` where the table has no such
     /// column.
-    pub fn write_delete(&self, batch: &Batch, row: &Row, places: &[Option<u32>], out: &mut Vec<u8>) {
+    fn write_delete(&self, batch: &Batch, row: &Row, places: &[Option<u32>], out: &mut Vec<u8>) {
         out.extend_from_slice(b"D,");
         out.extend_from_slice(&self.table);
         let identity = batch.identity(row);
@@ -105,7 +106,7 @@ impl RowStyle {
     }
 
     /// `T@<position>` and empty fields: all rows before are gone.
-    pub fn write_truncate(&self, row: &Row, width: usize, out: &mut Vec<u8>) {
+    fn write_truncate(&self, row: &Row, width: usize, out: &mut Vec<u8>) {
         out.extend_from_slice(b"T@");
         out.extend_from_slice(&row.position.digits());
         out.push(b',');
@@ -113,7 +114,9 @@ impl RowStyle {
         out.resize(out.len() + width, b',');
         self.end(row, out);
     }
+}
 
+impl RowStyle {
     #[inline]
     fn write_cell(&self, batch: &Batch, cell: &Cell, out: &mut Vec<u8>) {
         let text = batch.text(cell);

@@ -258,8 +258,15 @@ mod tests {
                     Step::Push(bytes) => {
                         count += 1;
                         let body = vec![count as u8; bytes];
-                        let event =
-                            Event { kind: 30, flags: 7, timestamp: 1, server_id: 2, size: 3, log_pos: count, body };
+                        let event = Event {
+                            kind: 30,
+                            flags: 7,
+                            timestamp: 1,
+                            server_id: 2,
+                            size: 3,
+                            log_pos: count,
+                            body,
+                        };
                         held.push(u64::from(count) + 4, event.clone()).unwrap();
                         expected.push((u64::from(count) + 4, event));
                     }

@@ -2,7 +2,6 @@
 
 use std::fs;
 
-use super::super::generation::Generation;
 use super::*;
 
 /// A sink whose file holds one saved row.
@@ -221,8 +220,7 @@ fn a_file_that_was_closed_is_missed_when_it_is_written_to() {
     begun.insert("b");
     begun.save();
     assert_eq!(begun.read("test_insert.0002.csv"), format!("{HEAD}I,test,1,b\n"));
-    let slots = begun.sink.chains.iter().flat_map(|chain| &chain.generations).flat_map(Generation::slots);
-    assert_eq!(begun.sink.open, slots.filter(|slot| slot.file.open_since().is_some()).count());
+    assert_eq!(begun.sink.files().open, begun.sink.count_open());
 }
 
 /// Whatever was moved away, and however often the program starts in between, what is moved later overwrites

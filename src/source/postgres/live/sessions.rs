@@ -117,8 +117,8 @@ fn live_a_latin1_database_is_converted() {
     let tables = Tables::parse(&["test".to_owned()], DEFAULT_SCHEMA).unwrap();
     let streamed = [Plugin::Pgoutput, Plugin::Wal2json].map(|plugin| {
         let slot = format!("pgsrc_latin1_{}", plugin.name());
-        let settings =
-            Settings { plugin, slot, ..Settings::new("latin1", address.clone(), tables.clone(), Snapshot::Never) };
+        let settings = Settings::new("latin1", address.clone(), tables.clone(), Snapshot::Never);
+        let settings = Settings { plugin, slot, ..settings };
         let mut source = PostgresSource::new(settings);
         source.start(None).unwrap();
         source

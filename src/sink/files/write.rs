@@ -1,10 +1,9 @@
 //! Rows into buffers, buffers into files, files onto the disk; how many bytes and files that takes at once.
 
-use super::CsvSink;
 use super::file::{BUFFER_BYTES, sync_folders};
 use super::generation::{Generation, Slot};
 use super::plan::NOWHERE;
-use super::row::{RowStyle, write_header};
+use super::{FilesSink, RowWriter, TableRows};
 use crate::change::{Batch, Operation, Row};
 use crate::{Error, Result};
 
@@ -17,7 +16,7 @@ const OPEN_MAX: usize = 128;
 /// Files that are closed together when there are too many, so that the search for the oldest is rare.
 const CLOSED_AT_ONCE: usize = 32;
 
-impl CsvSink {
+impl<W: RowWriter> FilesSink<W> {
     /// Writes the rows of the batch that was prepared.
     pub(super) fn write_batch(&mut self, batch: &Batch) -> Result<()> {
         if self.plan.routes.len() != batch.rows().len() {
@@ -32,14 +31,8 @@ impl CsvSink {
             }
             let target = &self.plan.targets[route as usize];
             let chain = &mut self.chains[target.chain];
-            write_row(
-                &chain.style,
-                &mut chain.generations[target.generation],
-                batch,
-                row,
-                &target.places,
-                split,
-            )?;
+            let generation = &mut chain.generations[target.generation];
+            write_row(&self.writer, &chain.rows, generation, (batch, row), &target.places, split)?;
         }
         let grown = self.buffered_by_plan().saturating_sub(before);
         self.buffered += grown;
@@ -130,51 +123,51 @@ impl CsvSink {
 }
 
 #[inline]
-fn write_row(
-    style: &RowStyle,
+fn write_row<W: RowWriter>(
+    writer: &W,
+    rows: &W::Rows,
     generation: &mut Generation,
-    batch: &Batch,
-    row: &Row,
+    (batch, row): (&Batch, &Row),
     places: &[Option<u32>],
     split: bool,
 ) -> Result<()> {
     generation.rows += 1;
     generation.started.get_or_insert_with(std::time::Instant::now);
     match row.operation {
-        Operation::Insert => style.write_insert(batch, row, buffer(&mut generation.insert, style)?),
+        Operation::Insert => rows.write_insert(batch, row, buffer(&mut generation.insert, writer)?),
         Operation::Update | Operation::Delete => {
             let old = if split { &mut generation.delete } else { &mut generation.insert };
-            style.write_delete(batch, row, places, buffer(old, style)?);
+            rows.write_delete(batch, row, places, buffer(old, writer)?);
             if row.operation == Operation::Update {
-                style.write_insert(batch, row, buffer(&mut generation.insert, style)?);
+                rows.write_insert(batch, row, buffer(&mut generation.insert, writer)?);
             }
         }
         Operation::Truncate => {
             for slot in generation.slots_mut() {
                 let width = slot.columns.len();
-                style.write_truncate(row, width, slot_buffer(slot, style)?);
+                rows.write_truncate(row, width, slot_buffer(slot, writer)?);
             }
         }
     }
     Ok(())
 }
 
-fn buffer<'a>(slot: &'a mut Option<Slot>, style: &RowStyle) -> Result<&'a mut Vec<u8>> {
+fn buffer<'a, W: RowWriter>(slot: &'a mut Option<Slot>, writer: &W) -> Result<&'a mut Vec<u8>> {
     match slot {
-        Some(slot) => slot_buffer(slot, style),
+        Some(slot) => slot_buffer(slot, writer),
         None => Err(unmarked()),
     }
 }
 
 /// The buffer of a file, with the header if it is its first row.
 #[inline]
-fn slot_buffer<'a>(slot: &'a mut Slot, style: &RowStyle) -> Result<&'a mut Vec<u8>> {
+fn slot_buffer<'a, W: RowWriter>(slot: &'a mut Slot, writer: &W) -> Result<&'a mut Vec<u8>> {
     if !slot.marked {
         return Err(unmarked());
     }
     let Slot { columns, file, .. } = slot;
     if file.length() == 0 {
-        write_header(columns, style.position, file.buffer());
+        writer.write_header(columns, file.buffer());
     }
     Ok(file.buffer())
 }

@@ -8,15 +8,14 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::CsvSink;
 use super::file::{Appended, foreign};
 use super::generation::{Generation, Slot};
 use super::path::{Side, file_name, parse_file_name};
-use super::row::write_header;
+use super::{FilesSink, RowWriter};
 use crate::Result;
 use crate::sink::Marks;
 
-impl CsvSink {
+impl<W: RowWriter> FilesSink<W> {
     /// Begins the next generation for each one with a file that is lost, and for those behind it, so that
     /// their order stays; true if there is one.
     pub(super) fn replace_lost(&mut self) -> Result<bool> {
@@ -37,7 +36,6 @@ impl CsvSink {
     }
 
     fn replace(&mut self, place: usize, index: usize) -> Result<()> {
-        let position = self.settings.position;
         let split = self.settings.split;
         let chain = &mut self.chains[place];
         let number = self.numbers.entry(chain.stem.clone()).or_insert(0);
@@ -47,13 +45,13 @@ impl CsvSink {
         let (stem, next) = (&chain.stem, &mut chain.generations[index]);
         let mut succeed = |old: &mut Option<Slot>, side: Side| -> Result<Option<Slot>> {
             let Some(old) = old else { return Ok(None) };
-            let path = file_name(stem, side, *number);
+            let path = file_name(stem, side, *number, W::ENDING);
             if Path::new(&path).symlink_metadata().is_ok() {
                 return Err(foreign(&path));
             }
             let mut file = Appended::new(path);
             let (before, was_open) = (old.file.buffered(), old.file.open_since().is_some());
-            file.succeed(&mut old.file, |out| write_header(&old.columns, position, out))?;
+            file.succeed(&mut old.file, |out| self.writer.write_header(&old.columns, out))?;
             self.buffered = (self.buffered + file.buffered()).saturating_sub(before - old.file.buffered());
             self.open -= usize::from(was_open && old.file.open_since().is_none());
             Ok(Some(Slot { columns: old.columns.clone(), file, marked: false }))
@@ -73,14 +71,14 @@ impl CsvSink {
                 generation
                     .slots()
                     .filter(|slot| slot.marked)
-                    .map(|slot| (slot.file.path.clone(), slot.file.marked())),
+                    .map(|slot| (slot.file.path.clone(), slot.file.marked().into())),
             );
         }
         for chain in &mut self.chains {
             let files = marks.entry(chain.channel.clone()).or_default();
             for slot in chain.generations.iter_mut().flat_map(Generation::slots_mut) {
                 slot.marked = true;
-                files.insert(slot.file.path.clone(), slot.file.marked());
+                files.insert(slot.file.path.clone(), slot.file.marked().into());
             }
         }
         marks
@@ -104,7 +102,7 @@ impl CsvSink {
             *known = number.max(*known);
         }
         let is_needed = |path: &String| {
-            parse_file_name(path)
+            parse_file_name(path, W::ENDING)
                 .is_some_and(|(stem, _, number)| highest.get(stem).is_none_or(|known| *known < number))
         };
         for files in self.gone.values_mut() {

@@ -10,27 +10,31 @@
 
 use std::collections::BTreeMap;
 
-use super::Marks;
+use crate::sink::{Mark, Marks};
 
 /// The marks that hold, of those that the partitions of one topic name.
-pub fn merge_marks(said: &[Marks]) -> Marks {
+pub(super) fn merge_marks(said: &[Marks]) -> Marks {
     let mut families: BTreeMap<&str, Vec<BTreeMap<&str, u64>>> = BTreeMap::new();
+    let mut merged = Marks::new();
     for marks in said {
         let mut split: BTreeMap<&str, BTreeMap<&str, u64>> = BTreeMap::new();
-        for (file, length) in marks {
-            split.entry(family(file).0).or_default().insert(file, *length);
+        for (file, mark) in marks {
+            match mark.length() {
+                Some(length) => drop(split.entry(family(file).0).or_default().insert(file, length)),
+                // Of another kind of sink: `recover` refuses it.
+                None => drop(merged.insert(file.clone(), mark.clone())),
+            }
         }
         for (name, files) in split {
             families.entry(name).or_default().push(files);
         }
     }
-    let mut merged = Marks::new();
     for mut versions in families.into_values() {
         let newest = versions.iter().map(age).max();
         versions.retain(|files| Some(age(files)) == newest);
         for (file, length) in versions.into_iter().flatten() {
-            let known = merged.entry(file.to_owned()).or_insert(length);
-            *known = length.max(*known);
+            let known = merged.entry(file.to_owned()).or_insert_with(|| Mark::from(length));
+            *known = length.max(known.length().unwrap_or(0)).into();
         }
     }
     merged
@@ -63,7 +67,7 @@ mod tests {
     use super::{Marks, family, merge_marks};
 
     fn marks(files: &[(&str, u64)]) -> Marks {
-        files.iter().map(|(file, length)| ((*file).to_owned(), *length)).collect()
+        files.iter().map(|(file, length)| ((*file).to_owned(), (*length).into())).collect()
     }
 
     #[test]

@@ -121,19 +121,20 @@ fn safe(name: &str) -> String {
     out
 }
 
-/// `STEM_insert.csv`, `STEM_insert.0002.csv`, …
-pub(super) fn file_name(stem: &str, side: Side, number: u32) -> String {
+/// `STEM_insert.csv`, `STEM_insert.0002.csv`, … `ending`: `.csv`.
+pub(super) fn file_name(stem: &str, side: Side, number: u32, ending: &str) -> String {
     let side = match side {
         Side::Insert => "_insert",
         Side::Delete => "_delete",
         Side::Both => "",
     };
-    if number == 1 { format!("{stem}{side}.csv") } else { format!("{stem}{side}.{number:04}.csv") }
+    if number == 1 { format!("{stem}{side}{ending}") } else { format!("{stem}{side}.{number:04}{ending}") }
 }
 
-/// The stem, side and number of a file's name; a name without `_insert` and `_delete` holds both sides.
-pub(super) fn parse_file_name(path: &str) -> Option<(&str, Side, u32)> {
-    let name = path.strip_suffix(".csv")?;
+/// The stem, side and number of the name of a file with this ending; a name without `_insert` and `_delete`
+/// holds both sides.
+pub(super) fn parse_file_name<'a>(path: &'a str, ending: &str) -> Option<(&'a str, Side, u32)> {
+    let name = path.strip_suffix(ending)?;
     let (name, number) = match name.rsplit_once('.') {
         Some((name, digits)) if digits.len() >= 4 && digits.bytes().all(|byte| byte.is_ascii_digit()) => {
             (name, digits.parse().ok()?)
@@ -161,7 +162,7 @@ pub struct Part {
 
 /// The files of `PATH`, of all ids and generations: by id, then generation, inserts before deletes. A folder
 /// that is not there has none.
-pub fn list(stem: &Path) -> Result<Vec<Part>> {
+pub fn list(stem: &Path, ending: &str) -> Result<Vec<Part>> {
     // A path may end in "/": then the files have no name before `_insert`.
     let whole =
         stem.to_str().ok_or_else(|| Error::stop(format!("the path \"{}\" is not UTF-8", stem.display())))?;
@@ -181,7 +182,9 @@ pub fn list(stem: &Path) -> Result<Vec<Part>> {
     for entry in entries {
         let entry = entry.map_err(unreadable)?;
         let file = entry.file_name();
-        let Some((own, side, number)) = file.to_str().and_then(parse_file_name) else { continue };
+        let Some((own, side, number)) = file.to_str().and_then(|name| parse_file_name(name, ending)) else {
+            continue;
+        };
         let id = match own.strip_prefix(name) {
             Some("") => "",
             Some(rest) => match rest.strip_prefix('_') {
@@ -226,12 +229,12 @@ mod tests {
         for side in [Side::Insert, Side::Delete, Side::Both] {
             for number in [1, 2, 9_999, 10_000] {
                 assert_eq!(
-                    parse_file_name(&file_name("out/a.b_1", side, number)),
+                    parse_file_name(&file_name("out/a.b_1", side, number, ".csv"), ".csv"),
                     Some(("out/a.b_1", side, number))
                 );
             }
         }
-        assert_eq!(file_name("out/test", Side::Insert, 2), "out/test_insert.0002.csv");
-        assert_eq!(parse_file_name("out/test.parquet"), None);
+        assert_eq!(file_name("out/test", Side::Insert, 2, ".csv"), "out/test_insert.0002.csv");
+        assert_eq!(parse_file_name("out/test.parquet", ".csv"), None);
     }
 }

@@ -3,10 +3,9 @@
 use std::ops::Range;
 use std::path::Path;
 
-use super::CsvSink;
 use super::file::foreign;
 use super::generation::{Chain, Generation, Place, names_old, sides};
-use super::row::{RowStyle, write_field};
+use super::{FilesSink, RowWriter};
 use crate::change::{Batch, Kind, Operation, Position, Row, Table};
 use crate::{Error, Result};
 
@@ -68,7 +67,7 @@ fn says(batch: &Batch, row: &Row, places: &[usize]) -> bool {
     places.iter().any(|&place| identity.get(place).is_some_and(|cell| cell.kind != Kind::Missing))
 }
 
-impl CsvSink {
+impl<W: RowWriter> FilesSink<W> {
     /// Chooses the files of all rows; true if one of them is in no marks yet.
     pub(super) fn plan_batch(&mut self, channel: &str, batch: &Batch) -> Result<bool> {
         self.plan.clear();
@@ -184,16 +183,13 @@ impl CsvSink {
     pub(super) fn chain_of_stem(&mut self, channel: &str, stem: String, table: &str) -> usize {
         let name = (channel.to_owned(), stem.clone(), table.to_owned());
         *self.by_name.entry(name).or_insert_with(|| {
-            let mut field = Vec::new();
-            write_field(table.as_bytes(), &mut field);
-            let unchanged = self.settings.unchanged.clone().into_bytes();
-            let style = RowStyle { table: field, unchanged, position: self.settings.position };
+            let rows = self.writer.rows_of(table);
             self.chains.push(Chain {
                 channel: channel.to_owned(),
                 stem,
                 table: table.to_owned(),
                 schema: String::new(),
-                style,
+                rows,
                 generations: Vec::new(),
                 truncated: None,
             });
@@ -223,7 +219,7 @@ impl CsvSink {
         let old = sent.map(|(column, _)| column.name.clone()).collect();
         let chain = &mut self.chains[chain];
         let before = chain.generations[generation].slots().count();
-        chain.plan(generation, table, row.operation, self.settings.split, old);
+        chain.plan(generation, table, row.operation, (self.settings.split, W::ENDING), old);
         if chain.generations[generation].slots().count() == before {
             return Ok(());
         }

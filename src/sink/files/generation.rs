@@ -15,7 +15,6 @@ use std::time::Instant;
 use super::Settings;
 use super::file::Appended;
 use super::path::{Side, file_name};
-use super::row::RowStyle;
 use crate::change::{Operation, Position, Table};
 
 /// Generations of one table that are written to at once: the newest, and older ones for partitions that lag.
@@ -31,8 +30,8 @@ pub(super) struct Slot {
 }
 
 impl Slot {
-    fn new(stem: &str, side: Side, number: u32, columns: Vec<String>) -> Self {
-        Self { columns, file: Appended::new(file_name(stem, side, number)), marked: false }
+    fn new(path: String, columns: Vec<String>) -> Self {
+        Self { columns, file: Appended::new(path), marked: false }
     }
 }
 
@@ -109,14 +108,14 @@ pub(super) fn sides(operation: Operation) -> (bool, bool) {
 
 /// The files of one table of one channel.
 #[derive(Debug)]
-pub(super) struct Chain {
+pub(super) struct Chain<T> {
     pub channel: String,
     /// `PATH[_ID]`.
     pub stem: String,
     pub table: String,
     /// Empty as long as no row told it.
     pub schema: String,
-    pub style: RowStyle,
+    pub rows: T,
     /// By number.
     pub generations: Vec<Generation>,
     /// The newest truncate that stands in a file.
@@ -134,7 +133,7 @@ pub(super) enum Place {
     Nowhere,
 }
 
-impl Chain {
+impl<T> Chain<T> {
     /// Chooses a place for a row that is no truncate, and for which positions beside its own the choice is
     /// the same.
     pub fn choose(
@@ -185,7 +184,14 @@ impl Chain {
     /// Makes sure that the generation has files for this operation; those that are new wait for a mark. `old`
     /// are the columns that the row's old row has values for: an empty field for another one would say NULL
     /// of a value that is merely not known.
-    pub fn plan(&mut self, index: usize, table: &Table, operation: Operation, split: bool, old: Vec<String>) {
+    pub fn plan(
+        &mut self,
+        index: usize,
+        table: &Table,
+        operation: Operation,
+        (split, ending): (bool, &str),
+        old: Vec<String>,
+    ) {
         let last = |side: fn(&Generation) -> &Option<Slot>| {
             self.generations.iter().rev().find_map(|known| side(known).as_ref())
         };
@@ -205,10 +211,14 @@ impl Chain {
         let number = generation.number;
         let side = if split { Side::Insert } else { Side::Both };
         if let Some(columns) = insert {
-            generation.insert.get_or_insert_with(|| Slot::new(stem, side, number, columns));
+            generation
+                .insert
+                .get_or_insert_with(|| Slot::new(file_name(stem, side, number, ending), columns));
         }
         if let (true, Some(columns)) = (split, delete) {
-            generation.delete.get_or_insert_with(|| Slot::new(stem, Side::Delete, number, columns));
+            generation
+                .delete
+                .get_or_insert_with(|| Slot::new(file_name(stem, Side::Delete, number, ending), columns));
         }
     }
 }

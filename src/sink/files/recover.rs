@@ -4,24 +4,16 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
-use super::CsvSink;
 use super::file::{Appended, Taken, failure, held, short};
 use super::generation::{Chain, Generation, Slot};
 use super::path::{Part, Side, list, parse_file_name};
-use super::read::{Action, Reader};
-use crate::Result;
+use super::{Described, FilesSink, RowWriter};
 use crate::change::Position;
 use crate::sink::Marks;
+use crate::{Error, Result};
 
 /// Files that are kept open, and so locked, from the start; the others are opened when they are written to.
 const OPEN_AT_START: usize = 96;
-
-/// What a file tells about itself.
-struct Described {
-    table: String,
-    columns: Vec<String>,
-    truncated: Option<Position>,
-}
 
 /// A marked file by its name.
 struct Marked<'a> {
@@ -34,11 +26,13 @@ struct Marked<'a> {
 }
 
 /// As [`crate::sink::Sink::recover`] says.
-pub(super) fn recover(sink: &mut CsvSink, marks: &BTreeMap<String, Marks>) -> Result<()> {
+pub(super) fn recover<W: RowWriter>(sink: &mut FilesSink<W>, marks: &BTreeMap<String, Marks>) -> Result<()> {
     let mut gone = Vec::new();
     for (channel, files) in marks {
-        for (path, &length) in files {
-            let Some((stem, side, number)) = parse_own_name(path, sink.settings.split) else { continue };
+        for (path, mark) in files {
+            let Some(length) = mark.length() else { return Err(of_another_kind(path)) };
+            let name = parse_own_name(path, W::ENDING, sink.settings.split);
+            let Some((stem, side, number)) = name else { continue };
             let marked = Marked { channel, path, length, stem, side, number };
             if take_over(sink, &marked)? == Step::Gone {
                 gone.push((stem.to_owned(), number));
@@ -57,14 +51,19 @@ pub(super) fn recover(sink: &mut CsvSink, marks: &BTreeMap<String, Marks>) -> Re
 }
 
 /// A file of a sink without `split` may end in `_insert` because its table does.
-fn parse_own_name(path: &str, split: bool) -> Option<(&str, Side, u32)> {
-    let (stem, side, number) = parse_file_name(path)?;
+fn parse_own_name<'a>(path: &'a str, ending: &str, split: bool) -> Option<(&'a str, Side, u32)> {
+    let (stem, side, number) = parse_file_name(path, ending)?;
     if split || side == Side::Both {
         return Some((stem, side, number));
     }
-    let whole = path.strip_suffix(".csv")?;
+    let whole = path.strip_suffix(ending)?;
     let end = if number == 1 { whole.len() } else { whole.rfind('.')? };
     Some((&whole[..end], Side::Both, number))
+}
+
+fn of_another_kind(name: &str) -> Error {
+    Error::stop(format!("the saved state of {name:?} is not that of a file"))
+        .hint("another kind of sink had this group: give the sink a group of its own")
 }
 
 #[derive(PartialEq, Eq)]
@@ -74,7 +73,7 @@ enum Step {
     Gone,
 }
 
-fn take_over(sink: &mut CsvSink, marked: &Marked) -> Result<Step> {
+fn take_over<W: RowWriter>(sink: &mut FilesSink<W>, marked: &Marked) -> Result<Step> {
     let &Marked { channel, path, length, stem, .. } = marked;
     let maybe_ours = sink.template.may_be_ours(stem);
     let taken = match Appended::take_over(path, length, maybe_ours) {
@@ -86,7 +85,9 @@ fn take_over(sink: &mut CsvSink, marked: &Marked) -> Result<Step> {
         }
     };
     let described = match &taken {
-        Taken::Locked(_) | Taken::Held if length > 0 && maybe_ours => describe(path, length)?,
+        Taken::Locked(_) | Taken::Held if length > 0 && maybe_ours => {
+            sink.writer.describe(Path::new(path), length)?
+        }
         _ => None,
     };
     let ours = match &described {
@@ -109,7 +110,7 @@ fn take_over(sink: &mut CsvSink, marked: &Marked) -> Result<Step> {
                 "a file that was written before is not there any more; the next one is started"
             );
             // Named until one with a higher number holds rows: numbers are never used twice.
-            sink.gone.entry(channel.to_owned()).or_default().insert(path.to_owned(), length);
+            sink.gone.entry(channel.to_owned()).or_default().insert(path.to_owned(), length.into());
             Ok(Step::Gone)
         }
         (Taken::Absent, _) => Ok(Step::Done),
@@ -127,21 +128,15 @@ fn take_over(sink: &mut CsvSink, marked: &Marked) -> Result<Step> {
     }
 }
 
-/// The table and columns of a file; `None` if there is no row in it.
-fn describe(path: &str, length: u64) -> Result<Option<Described>> {
-    let Some(mut reader) = Reader::open_part(Path::new(path), length)? else { return Ok(None) };
-    let columns = reader.columns().to_vec();
-    let Some(row) = reader.next_row()? else { return Ok(None) };
-    let truncated = if let Action::Truncate(position) = row.action { Some(position) } else { None };
-    Ok(Some(Described { table: String::from_utf8_lossy(row.table).into_owned(), columns, truncated }))
-}
-
 /// Makes the file part of its table's generations.
-fn adopt(sink: &mut CsvSink, marked: &Marked, mut file: Appended, described: Described) -> Result<()> {
-    let Described { table, mut columns, truncated } = described;
-    if sink.settings.split == (marked.side == Side::Both)
-        || sink.settings.position && columns.pop().as_deref() != Some("position")
-    {
+fn adopt<W: RowWriter>(
+    sink: &mut FilesSink<W>,
+    marked: &Marked,
+    mut file: Appended,
+    described: Described,
+) -> Result<()> {
+    let Described { table, columns, truncated, is_same_layout } = described;
+    if sink.settings.split == (marked.side == Side::Both) || !is_same_layout {
         // Written with other settings: it is finished as it is.
         return Ok(());
     }
@@ -173,17 +168,17 @@ fn adopt(sink: &mut CsvSink, marked: &Marked, mut file: Appended, described: Des
 
 /// Generations behind a truncate start at its position at the earliest; and what lies in the folders counts
 /// as used.
-fn order(sink: &mut CsvSink) -> Result<()> {
+fn order<W: RowWriter>(sink: &mut FilesSink<W>) -> Result<()> {
     let mut parts: HashMap<String, Vec<Part>> = HashMap::new();
     for (stem, number) in &mut sink.numbers {
-        let found = list(Path::new(stem))?;
+        let found = list(Path::new(stem), W::ENDING)?;
         let own: Vec<_> = found.into_iter().filter(|part| part.id.is_empty()).collect();
         *number = own.iter().map(|part| part.number).max().unwrap_or(0).max(*number);
         parts.insert(stem.clone(), own);
     }
     for chain in &mut sink.chains {
         let own = parts.get(&chain.stem).map_or(&[][..], Vec::as_slice);
-        let Some((number, truncated)) = newest_truncate(chain, own) else { continue };
+        let Some((number, truncated)) = newest_truncate(&sink.writer, chain, own) else { continue };
         chain.truncated = chain.truncated.max(Some(truncated));
         for generation in chain.generations.iter_mut().filter(|generation| generation.number >= number) {
             generation.start = generation.start.max(truncated);
@@ -194,14 +189,18 @@ fn order(sink: &mut CsvSink) -> Result<()> {
 
 /// The newest truncate of a chain, in a file that is open for more or in one that is finished, and its
 /// generation. Truncates come in rising order, so the first one from the end is the newest.
-fn newest_truncate(chain: &Chain, parts: &[Part]) -> Option<(u32, Position)> {
+fn newest_truncate<W: RowWriter>(
+    writer: &W,
+    chain: &Chain<W::Rows>,
+    parts: &[Part],
+) -> Option<(u32, Position)> {
     let open = chain.generations.iter().filter(|generation| generation.start > Position::START);
     let open = open.map(|generation| (generation.number, generation.start)).max();
     let newest = chain.generations.last().map_or(0, |generation| generation.number);
     let after = open.map_or(0, |(number, _)| number);
     for part in parts.iter().rev().filter(|part| part.number > after && part.number < newest) {
         if let Ok(Some(Described { table, truncated: Some(truncated), .. })) =
-            describe(&part.path.to_string_lossy(), u64::MAX)
+            writer.describe(&part.path, u64::MAX)
             && table == chain.table
         {
             return Some((part.number, truncated));

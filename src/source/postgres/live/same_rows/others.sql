@@ -1,0 +1,24 @@
+CREATE TABLE SCHEMA_.two_keys (b text, v int, a int, PRIMARY KEY (a, b));
+INSERT INTO SCHEMA_.two_keys VALUES ('x', 1, 1), ('y', 2, 2); UPDATE SCHEMA_.two_keys SET v = 3; UPDATE SCHEMA_.two_keys SET b = 'z' WHERE a = 1; DELETE FROM SCHEMA_.two_keys;
+CREATE TABLE SCHEMA_.whole_row (a int, b text, g int GENERATED ALWAYS AS (a + 1) STORED); ALTER TABLE SCHEMA_.whole_row REPLICA IDENTITY FULL;
+INSERT INTO SCHEMA_.whole_row VALUES (1, NULL), (2, 'x'); UPDATE SCHEMA_.whole_row SET b = 'y' WHERE a = 1; UPDATE SCHEMA_.whole_row SET a = NULL; DELETE FROM SCHEMA_.whole_row WHERE b = 'x';
+CREATE TABLE SCHEMA_.whole_row_and_key (a int PRIMARY KEY, b text); ALTER TABLE SCHEMA_.whole_row_and_key REPLICA IDENTITY FULL;
+INSERT INTO SCHEMA_.whole_row_and_key VALUES (1, NULL), (2, 'x'); UPDATE SCHEMA_.whole_row_and_key SET b = 'y'; UPDATE SCHEMA_.whole_row_and_key SET a = a + 10; DELETE FROM SCHEMA_.whole_row_and_key;
+CREATE TABLE SCHEMA_.by_index (id int PRIMARY KEY, u text NOT NULL, v int NOT NULL, UNIQUE (v, u)); ALTER TABLE SCHEMA_.by_index REPLICA IDENTITY USING INDEX by_index_v_u_key;
+INSERT INTO SCHEMA_.by_index VALUES (1, 'a', 1); UPDATE SCHEMA_.by_index SET id = 2; UPDATE SCHEMA_.by_index SET u = 'b'; DELETE FROM SCHEMA_.by_index;
+CREATE TABLE SCHEMA_.log_only (a int, b text); INSERT INTO SCHEMA_.log_only VALUES (1, 'x'), (NULL, NULL);
+CREATE TABLE SCHEMA_.large (id int PRIMARY KEY, v int, t text, t2 text); ALTER TABLE SCHEMA_.large ALTER t SET STORAGE EXTERNAL;
+INSERT INTO SCHEMA_.large VALUES (1, 1, repeat('0123456789', 5000), repeat('é', 3000)); UPDATE SCHEMA_.large SET v = 2; UPDATE SCHEMA_.large SET id = 2; UPDATE SCHEMA_.large SET t = 'small';
+CREATE TABLE SCHEMA_.large_whole (id int PRIMARY KEY, v int, t text); ALTER TABLE SCHEMA_.large_whole REPLICA IDENTITY FULL; ALTER TABLE SCHEMA_.large_whole ALTER t SET STORAGE EXTERNAL;
+INSERT INTO SCHEMA_.large_whole VALUES (1, 1, repeat('0123456789', 5000)); UPDATE SCHEMA_.large_whole SET v = 2; DELETE FROM SCHEMA_.large_whole;
+CREATE TABLE SCHEMA_."Odd.Na,me" ("Ke y" int PRIMARY KEY, "ü" text); INSERT INTO SCHEMA_."Odd.Na,me" VALUES (1, 'x'); UPDATE SCHEMA_."Odd.Na,me" SET "ü" = 'y';
+CREATE TABLE SCHEMA_.parts (id int, v text, PRIMARY KEY (id)) PARTITION BY RANGE (id);
+CREATE TABLE SCHEMA_.part_1 PARTITION OF SCHEMA_.parts FOR VALUES FROM (0) TO (10);
+CREATE TABLE SCHEMA_.part_2 (v text, gone int, id int NOT NULL); ALTER TABLE SCHEMA_.part_2 DROP gone; ALTER TABLE SCHEMA_.parts ATTACH PARTITION SCHEMA_.part_2 FOR VALUES FROM (10) TO (20);
+INSERT INTO SCHEMA_.parts VALUES (1, 'a'), (11, 'b'); UPDATE SCHEMA_.parts SET v = v || '!'; UPDATE SCHEMA_.parts SET id = 12 WHERE id = 1; DELETE FROM SCHEMA_.parts WHERE id = 11;
+TRUNCATE SCHEMA_.two_keys, SCHEMA_.log_only; TRUNCATE SCHEMA_.parts;
+BEGIN; INSERT INTO SCHEMA_.two_keys VALUES ('s', 1, 1); SAVEPOINT s; INSERT INTO SCHEMA_.two_keys VALUES ('t', 1, 1); ROLLBACK TO s; INSERT INTO SCHEMA_.two_keys VALUES ('u', 1, 1); COMMIT;
+BEGIN; INSERT INTO SCHEMA_.two_keys VALUES ('r', 1, 1); ROLLBACK;
+SELECT pg_logical_emit_message(true, 'other', 'x'); SELECT pg_logical_emit_message(false, 'other', 'x');
+ALTER TABLE SCHEMA_.two_keys ADD more int; INSERT INTO SCHEMA_.two_keys VALUES ('n', 1, 1, 1); ALTER TABLE SCHEMA_.two_keys DROP v; INSERT INTO SCHEMA_.two_keys VALUES ('o', 1, 1);
+ALTER TABLE SCHEMA_.two_keys ALTER more TYPE text; INSERT INTO SCHEMA_.two_keys VALUES ('p', 1, 'one'); UPDATE SCHEMA_.two_keys SET more = 'two'; DELETE FROM SCHEMA_.two_keys
