@@ -151,13 +151,15 @@ rotate_bytes = 1_000_000
 
 #[test]
 fn what_the_program_reads_is_valid() {
-    let readme =
-        std::fs::read_to_string(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
-    let of_readme: Vec<&str> =
-        readme.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
-    assert!(!of_readme.is_empty());
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let pages = ["README.md", "docs/quickstart.md"]
+        .map(|page| std::fs::read_to_string(root.join(page)).unwrap())
+        .concat();
+    let of_pages: Vec<&str> =
+        pages.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    assert!(of_pages.len() > 1);
     let whole = WHOLE.replace("${WHEN}", "never");
-    for text in of_readme.into_iter().chain([whole.as_str(), ""]) {
+    for text in of_pages.into_iter().chain([whole.as_str(), ""]) {
         assert!(parses(text) && accepts(text), "{text}");
     }
     assert!(accepts(WHOLE), "a variable may stand for any text");

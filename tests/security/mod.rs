@@ -44,13 +44,13 @@ fn expect(run: &Run, code: i32, error: &[&str], hint: &[&str]) {
     assert!(!run.err.contains("geheim"), "a password is printed:\n{}", run.err);
 }
 
-/// Who begins with the README gets the same rights.
+/// A user that begins with the set-up pages grants the same rights.
 #[test]
-fn the_readme_grants_what_the_page_grants() {
-    let readme = include_str!("../../README.md");
+fn the_set_up_pages_grant_what_the_page_grants() {
+    let pages = concat!(include_str!("../../docs/postgresql.md"), include_str!("../../docs/mysql.md"));
     for statement in
         ["CREATE ROLE", "CREATE USER", "CREATE PUBLICATION", "GRANT"].into_iter().flat_map(documented)
     {
-        assert!(readme.contains(statement), "README.md lacks: {statement}");
+        assert!(pages.contains(statement), "docs/postgresql.md and docs/mysql.md lack: {statement}");
     }
 }
