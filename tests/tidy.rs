@@ -45,6 +45,22 @@ fn threads_are_started_with_signals_blocked() {
     assert!(count > 10, "only {count} threads are started");
 }
 
+/// docs/decisions/0009-a-runtime-for-the-monitor.md says why there is one, and only there.
+#[test]
+fn the_runtime_stays_in_the_monitor() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut count = 0;
+    for folder in ["src", "cli/src", "python/src"] {
+        each(&root.join(folder), &mut |path, text| {
+            if text.contains("tokio::") {
+                count += 1;
+                assert!(path.ends_with("src/monitor/http.rs"), "{} names tokio", path.display());
+            }
+        });
+    }
+    assert_eq!(count, 1);
+}
+
 #[test]
 fn files_are_short_and_say_what_they_own() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");

@@ -1,13 +1,12 @@
 //! Asks the monitor of a running process what it is doing.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
 use serde::Deserialize;
 
 use super::Verdict;
-use super::http::reachable;
 
 /// For each step.
 const TIME_OUT: Duration = Duration::from_secs(2);
@@ -33,6 +32,18 @@ fn ask(address: SocketAddr) -> Option<Vec<Verdict>> {
     let mut answer = Vec::new();
     stream.take(ANSWER_BYTES_MAX).read_to_end(&mut answer).ok()?;
     parse(&answer)
+}
+
+/// Where to connect to reach who listens at `address`: what listens everywhere is reached here.
+fn reachable(mut address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        address.set_ip(if address.is_ipv4() {
+            Ipv4Addr::LOCALHOST.into()
+        } else {
+            Ipv6Addr::LOCALHOST.into()
+        });
+    }
+    address
 }
 
 /// Whatever else listens there has nothing to say.

@@ -1,27 +1,72 @@
-//! A small HTTP/1.1 server for GET: a fixed number of threads, each with one connection at a time, and a
-//! limit for everything a client may send. Knows no page.
+//! An HTTP/1.1 server on hyper: one thread carries all connections, a few more run the routes. Everything a
+//! client may send, hold or delay has a limit. Knows no page.
+//!
+//! A route may block (it reads counters behind locks), so it never runs on the thread of the connections. The
+//! runtime stays inside this file: docs/decisions/0009-a-runtime-for-the-monitor.md.
 
-use std::io::{self, Read, Write};
-use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::cell::Cell;
+use std::convert::Infallible;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::body::{Body, Bytes, Incoming};
+use hyper::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderValue, X_CONTENT_TYPE_OPTIONS};
+use hyper::server::conn::http1;
+use hyper::service::Service;
+use hyper::{Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::runtime::{self, Runtime};
+use tokio::sync::{Semaphore, oneshot};
+use tokio::time::{sleep, timeout};
 
 use crate::{Error, Result, threads};
 
-/// Connections at once; more wait in the kernel's queue.
-const THREADS: usize = 4;
-/// Bytes of a request's head.
+/// Bytes of a request's head. No less: it is the smallest buffer that hyper takes.
 const HEAD_BYTES_MAX: usize = 8 * 1024;
 /// Header lines of a request.
 const HEADERS_MAX: usize = 64;
-/// From the connection to the end of the request's head.
-const REQUEST_TIME: Duration = Duration::from_secs(5);
-/// For each step of sending the answer.
-const ANSWER_TIME: Duration = Duration::from_secs(5);
-/// After a failure to take a connection, such as too many open files.
+/// Bytes of a request's body.
+const BODY_BYTES_MAX: usize = 64 * 1024;
+/// After a failure to take a connection, such as too many open files. And how long the rest of what a client
+/// sends is read once its last answer is out.
 const PAUSE: Duration = Duration::from_millis(100);
+/// Written by hand: hyper closes a connection whose head is too slow without an answer.
+const TOO_SLOW: &str = "HTTP/1.1 408 Request Timeout\r\nContent-Type: text/plain; charset=utf-8\r\n\
+                        Content-Length: 26\r\nConnection: close\r\n\r\nthe request took too long\n";
+
+/// What a client may hold, and for how long.
+#[derive(Debug, Clone, Copy)]
+struct Limits {
+    /// Connections at once; more wait in the kernel's queue.
+    connections: usize,
+    /// Routes that run at once; more wait, at most one a connection.
+    routes: usize,
+    /// For a request's head, from the connection or from the answer before it; then the same for its body.
+    request_time: Duration,
+    /// For a connection, with all its requests. After it the answer under way is the last one.
+    connection_time: Duration,
+    /// For that last answer.
+    answer_time: Duration,
+}
+
+const LIMITS: Limits = Limits {
+    connections: 32,
+    routes: 4,
+    request_time: Duration::from_secs(5),
+    connection_time: Duration::from_secs(30),
+    answer_time: Duration::from_secs(5),
+};
+
+/// A request with all of its body.
+pub type Request = hyper::Request<Bytes>;
 
 /// What is sent back.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,30 +75,42 @@ pub struct Answer {
     pub status: u16,
     /// Of the body.
     pub media_type: &'static str,
-    /// All of it.
+    /// All of it; not sent to HEAD.
     pub body: Vec<u8>,
+    /// The methods that the path has, for status 405.
+    pub allow: Option<&'static str>,
 }
 
 impl Answer {
+    /// A body of this media type.
+    pub fn new(status: u16, media_type: &'static str, body: impl Into<Vec<u8>>) -> Self {
+        Self { status, media_type, body: body.into(), allow: None }
+    }
+
     /// Plain text.
     pub fn text(status: u16, body: impl Into<String>) -> Self {
-        Self { status, media_type: "text/plain; charset=utf-8", body: body.into().into_bytes() }
+        Self::new(status, "text/plain; charset=utf-8", body.into())
     }
 }
 
-/// Answers a path, without its query.
-pub type Route = dyn Fn(&str) -> Answer + Send + Sync;
+/// Answers a request. May block.
+pub type Route = dyn Fn(&Request) -> Answer + Send + Sync;
 
 /// Listens until it is dropped.
 pub struct Server {
     /// Where; with the port that the kernel chose if 0 was asked for.
     pub address: SocketAddr,
-    stopping: Arc<AtomicBool>,
+    stop: Option<oneshot::Sender<Infallible>>,
+    thread: Option<JoinHandle<()>>,
 }
 
 impl Server {
     /// Begins to listen at `host:port`.
     pub fn start(listen: &str, route: &Arc<Route>) -> Result<Self> {
+        Self::start_within(listen, route, LIMITS)
+    }
+
+    fn start_within(listen: &str, route: &Arc<Route>, limits: Limits) -> Result<Self> {
         let fail = |cause: io::Error| {
             let hint = match cause.kind() {
                 io::ErrorKind::AddrInUse => {
@@ -67,233 +124,182 @@ impl Server {
             Error::stop(format!("the monitor cannot listen on {listen:?}")).cause(cause).hint(hint)
         };
         let listener = TcpListener::bind(listen).map_err(fail)?;
+        listener.set_nonblocking(true).map_err(fail)?;
         let address = listener.local_addr().map_err(fail)?;
-        let stopping = Arc::new(AtomicBool::new(false));
-        for number in 1..=THREADS {
-            let (listener, route, stopping) =
-                (listener.try_clone().map_err(fail)?, Arc::clone(route), Arc::clone(&stopping));
-            let work = move || accept(&listener, &*route, &stopping);
-            threads::spawn(format!("monitor-{number}"), work).map_err(fail)?;
-        }
-        Ok(Self { address, stopping })
+        let runtime = runtime(limits.routes).map_err(fail)?;
+        let listener = {
+            let _entered = runtime.enter();
+            tokio::net::TcpListener::from_std(listener).map_err(fail)?
+        };
+        runtime.spawn(accept(listener, Arc::clone(route), limits));
+        let (stop, stopped) = oneshot::channel::<Infallible>();
+        let work = move || {
+            // The error is that the server was dropped.
+            let _ = runtime.block_on(stopped);
+            // Drops all connections; a route that still runs is not waited for.
+            runtime.shutdown_background();
+        };
+        let thread = threads::spawn("monitor", work).map_err(fail)?;
+        Ok(Self { address, stop: Some(stop), thread: Some(thread) })
     }
 }
 
-/// The threads are not waited for: one may be serving a slow client.
+/// Nothing listens any more when this returns. Nothing on that thread blocks, so it is not waited for long.
 impl Drop for Server {
     fn drop(&mut self) {
-        self.stopping.store(true, Ordering::SeqCst);
-        let address = reachable(self.address);
-        // Each connection wakes one thread.
-        for _ in 0..THREADS {
-            let _ = TcpStream::connect_timeout(&address, PAUSE);
+        self.stop = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
         }
     }
 }
 
-/// Where to connect to reach who listens at `address`: what listens everywhere is reached here.
-pub(super) fn reachable(mut address: SocketAddr) -> SocketAddr {
-    if address.ip().is_unspecified() {
-        address.set_ip(if address.is_ipv4() {
-            Ipv4Addr::LOCALHOST.into()
-        } else {
-            Ipv6Addr::LOCALHOST.into()
-        });
-    }
-    address
+/// All of it on the thread that drives it, but for the routes. Their threads are started by that thread, so
+/// they have signals blocked as it has (src/threads.rs).
+fn runtime(routes: usize) -> io::Result<Runtime> {
+    let mut builder = runtime::Builder::new_current_thread();
+    builder.enable_io().enable_time().max_blocking_threads(routes).thread_name("monitor-route").build()
 }
 
-fn accept(listener: &TcpListener, route: &Route, stopping: &AtomicBool) {
-    while !stopping.load(Ordering::SeqCst) {
-        match listener.accept() {
-            Ok((stream, _)) if !stopping.load(Ordering::SeqCst) => {
-                // A client that goes away is its own business.
-                if let Err(cause) = serve(stream, route) {
-                    tracing::debug!("monitor: {cause}");
-                }
+async fn accept(listener: tokio::net::TcpListener, route: Arc<Route>, limits: Limits) {
+    let places = Arc::new(Semaphore::new(limits.connections));
+    loop {
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let exchange = Exchange {
+                    route: Arc::clone(&route),
+                    places: Arc::clone(&places),
+                    request_time: limits.request_time,
+                    has_begun: Cell::new(false),
+                };
+                tokio::spawn(async move {
+                    // A client that goes away is its own business.
+                    if let Err(cause) = serve(stream, exchange, limits).await {
+                        tracing::debug!("monitor: {cause}");
+                    }
+                    drop(place);
+                });
             }
-            Ok(_) => {}
             Err(cause) => {
                 tracing::debug!("monitor: {cause}");
-                thread::sleep(PAUSE);
+                sleep(PAUSE).await;
             }
         }
     }
 }
 
-fn serve(mut stream: TcpStream, route: &Route) -> io::Result<()> {
-    stream.set_write_timeout(Some(ANSWER_TIME))?;
-    let (answer, head_only) = match read_request(&mut stream)? {
-        Ok(request) if matches!(request.method.as_str(), "GET" | "HEAD") => {
-            (route(&request.path), request.method == "HEAD")
-        }
-        Ok(_) => (Answer::text(405, "only GET and HEAD\n"), false),
-        Err(answer) => (answer, false),
-    };
-    stream.write_all(head(&answer).as_bytes())?;
-    if !head_only {
-        stream.write_all(&answer.body)?;
+/// Serves one connection to its end.
+async fn serve(stream: TcpStream, exchange: Exchange, limits: Limits) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let mut connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.request_time)
+        .max_headers(HEADERS_MAX)
+        .max_buf_size(HEAD_BYTES_MAX)
+        .title_case_headers(true)
+        // A client may say that it sends no more, and wait for its answer.
+        .half_close(true)
+        .serve_connection(TokioIo::new(stream), exchange);
+    let mut ended = timeout(limits.connection_time, poll_fn(|cx| connection.poll_without_shutdown(cx))).await;
+    if ended.is_err() {
+        Pin::new(&mut connection).graceful_shutdown();
+        ended = timeout(limits.answer_time, poll_fn(|cx| connection.poll_without_shutdown(cx))).await;
     }
-    // Closed from our side first; what the client still sends is read, or else the kernel would take the
-    // answer back from it.
-    stream.shutdown(Shutdown::Write)?;
-    stream.set_read_timeout(Some(PAUSE))?;
+    let ended = ended?;
+    let parts = connection.into_parts();
+    let mut stream = parts.io.into_inner();
+    let is_idle = parts.service.has_begun.get() && parts.read_buf.is_empty();
+    match ended {
+        Err(cause) if cause.is_timeout() && !is_idle => stream.write_all(TOO_SLOW.as_bytes()).await?,
+        Err(cause) => tracing::debug!("monitor: {cause}"),
+        Ok(()) => {}
+    }
+    close(stream).await
+}
+
+/// Closes from our side first. What the client still sends is read, or else the kernel would take the answer
+/// back from it.
+async fn close(mut stream: TcpStream) -> io::Result<()> {
+    stream.shutdown().await?;
     let mut rest = [0; 1024];
-    for _ in 0..HEAD_BYTES_MAX / rest.len() {
-        if !matches!(stream.read(&mut rest), Ok(1..)) {
-            break;
+    let read = async {
+        for _ in 0..BODY_BYTES_MAX / rest.len() {
+            if !matches!(stream.read(&mut rest).await, Ok(1..)) {
+                break;
+            }
         }
-    }
+    };
+    // Whoever sends more, or nothing and stays, has had its time.
+    let _ = timeout(PAUSE, read).await;
     Ok(())
 }
 
-fn head(answer: &Answer) -> String {
-    let reason = match answer.status {
-        200 => "OK",
-        400 => "Bad Request",
-        404 => "Not Found",
-        405 => "Method Not Allowed",
-        408 => "Request Timeout",
-        431 => "Request Header Fields Too Large",
-        503 => "Service Unavailable",
-        _ => "Internal Server Error",
-    };
-    let allow = if answer.status == 405 { "Allow: GET, HEAD\r\n" } else { "" };
-    let (status, media_type, length) = (answer.status, answer.media_type, answer.body.len());
-    format!(
-        "HTTP/1.1 {status} {reason}\r\nContent-Type: {media_type}\r\nContent-Length: {length}\r\n{allow}\
-         Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\n"
-    )
+/// What each request of a connection gets.
+struct Exchange {
+    route: Arc<Route>,
+    places: Arc<Semaphore>,
+    request_time: Duration,
+    /// Whether a whole head has come.
+    has_begun: Cell<bool>,
 }
 
-struct Request {
-    method: String,
-    path: String,
-}
+impl Service<hyper::Request<Incoming>> for Exchange {
+    type Response = Response<Full<Bytes>>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = std::result::Result<Self::Response, Infallible>> + Send>>;
 
-/// Reads the head of a request; the answer to one that is none.
-fn read_request(stream: &mut TcpStream) -> io::Result<std::result::Result<Request, Answer>> {
-    let (began, mut head) = (Instant::now(), Vec::new());
-    loop {
-        let left = REQUEST_TIME.saturating_sub(began.elapsed());
-        if left.is_zero() {
-            return Ok(Err(Answer::text(408, "the request took too long\n")));
-        }
-        stream.set_read_timeout(Some(left))?;
-        let mut part = [0; 1024];
-        match stream.read(&mut part) {
-            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-            Ok(count) => head.extend_from_slice(&part[..count]),
-            Err(cause) if matches!(cause.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
-                continue;
-            }
-            Err(cause) if cause.kind() == io::ErrorKind::Interrupted => continue,
-            Err(cause) => return Err(cause),
-        }
-        match parse(&head) {
-            Ok(Some(request)) => return Ok(Ok(request)),
-            Ok(None) if head.len() < HEAD_BYTES_MAX => {}
-            Ok(None) => return Ok(Err(Answer::text(431, "the request's head is too long\n"))),
-            Err(answer) => return Ok(Err(answer)),
-        }
+    fn call(&self, request: hyper::Request<Incoming>) -> Self::Future {
+        self.has_begun.set(true);
+        let (route, places, time) = (Arc::clone(&self.route), Arc::clone(&self.places), self.request_time);
+        Box::pin(async move {
+            let answer = match whole(request, time).await {
+                Ok(request) => {
+                    tokio::task::spawn_blocking(move || route(&request)).await.unwrap_or_else(|cause| {
+                        tracing::error!("a page of the monitor failed: {cause}");
+                        Answer::text(500, "this page failed; the log says why\n")
+                    })
+                }
+                Err(answer) => answer,
+            };
+            // Connections that are kept must not keep others out: one place is left, for whoever comes next.
+            Ok(response(answer, places.available_permits() == 0))
+        })
     }
 }
 
-/// `None`: more is to come.
-fn parse(head: &[u8]) -> std::result::Result<Option<Request>, Answer> {
-    let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
-    let mut request = httparse::Request::new(&mut headers);
-    match request.parse(head) {
-        Ok(httparse::Status::Complete(_)) => {}
-        Ok(httparse::Status::Partial) => return Ok(None),
-        Err(httparse::Error::TooManyHeaders) => return Err(Answer::text(431, "too many headers\n")),
-        Err(cause) => return Err(Answer::text(400, format!("this is no HTTP request: {cause}\n"))),
+/// Reads a request's body; the answer if it is too much, or takes too long.
+async fn whole<B>(request: hyper::Request<B>, time: Duration) -> std::result::Result<Request, Answer>
+where
+    B: Body,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let (head, body) = request.into_parts();
+    match timeout(time, Limited::new(body, BODY_BYTES_MAX).collect()).await {
+        Ok(Ok(body)) => Ok(Request::from_parts(head, body.to_bytes())),
+        Ok(Err(cause)) if cause.is::<LengthLimitError>() => {
+            Err(Answer::text(413, format!("the request's body has more than {BODY_BYTES_MAX} bytes\n")))
+        }
+        Ok(Err(cause)) => Err(Answer::text(400, format!("the request's body cannot be read: {cause}\n"))),
+        Err(_) => Err(Answer::text(408, "the request took too long\n")),
     }
-    let path = request.path.unwrap_or_default();
-    let path = path.split(['?', '#']).next().unwrap_or_default();
-    Ok(Some(Request { method: request.method.unwrap_or_default().to_owned(), path: path.to_owned() }))
+}
+
+fn response(answer: Answer, is_last: bool) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::from(answer.body));
+    *response.status_mut() = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(answer.media_type));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    if let Some(methods) = answer.allow {
+        headers.insert(ALLOW, HeaderValue::from_static(methods));
+    }
+    if is_last {
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
 }
 
 #[cfg(test)]
-mod tests {
-    use super::{Answer, Route, Server};
-    use std::io::{Read, Write};
-    use std::net::{Shutdown, TcpStream};
-    use std::sync::Arc;
-
-    fn server() -> Server {
-        let route: Arc<Route> = Arc::new(|path: &str| Answer::text(200, format!("you asked for {path}")));
-        Server::start("127.0.0.1:0", &route).unwrap()
-    }
-
-    fn ask(server: &Server, request: &[u8]) -> String {
-        let mut stream = TcpStream::connect(server.address).unwrap();
-        // A server that has heard enough may close before all is sent.
-        let _ = stream.write_all(request);
-        let mut answer = Vec::new();
-        let _ = stream.read_to_end(&mut answer);
-        String::from_utf8_lossy(&answer).into_owned()
-    }
-
-    #[test]
-    fn each_request_has_its_answer() {
-        let server = server();
-        let long = format!("GET /{} HTTP/1.1\r\n\r\n", "x".repeat(20_000));
-        let many = format!("GET / HTTP/1.1\r\n{}\r\n", "a: b\r\n".repeat(100));
-        for (request, status) in [
-            ("GET /metrics?x=1 HTTP/1.1\r\nHost: h\r\n\r\n", "200 OK"),
-            ("HEAD / HTTP/1.0\r\n\r\n", "200 OK"),
-            ("POST / HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc", "405 Method Not Allowed"),
-            ("\u{0}\u{1}\u{2}\r\n\r\n", "400 Bad Request"),
-            ("GET\r\n\r\n", "400 Bad Request"),
-            ("GET / HTTP/9.9\r\n\r\n", "400 Bad Request"),
-            (&long, "431 Request Header Fields Too Large"),
-            (&many, "431 Request Header Fields Too Large"),
-        ] {
-            let answer = ask(&server, request.as_bytes());
-            assert!(answer.starts_with(&format!("HTTP/1.1 {status}\r\n")), "{request:.40}: {answer}");
-        }
-        assert!(
-            ask(&server, b"GET /metrics?x=1 HTTP/1.1\r\n\r\n").ends_with("\r\n\r\nyou asked for /metrics")
-        );
-        assert!(ask(&server, b"HEAD /metrics HTTP/1.1\r\n\r\n").ends_with("\r\n\r\n"));
-    }
-
-    /// Clients that say nothing or go away in the middle take no thread for good.
-    #[test]
-    fn bad_clients_pass_by() {
-        let server = server();
-        let silent: Vec<_> =
-            (0..super::THREADS).map(|_| TcpStream::connect(server.address).unwrap()).collect();
-        for stream in &silent {
-            stream.shutdown(Shutdown::Both).unwrap();
-        }
-        let mut broken = TcpStream::connect(server.address).unwrap();
-        broken.write_all(b"GET /").unwrap();
-        drop(broken);
-        assert!(ask(&server, b"GET /still HTTP/1.1\r\n\r\n").ends_with("/still"));
-    }
-
-    #[test]
-    fn an_address_in_use_is_said() {
-        let server = server();
-        let route: Arc<Route> = Arc::new(|_: &str| Answer::text(200, ""));
-        let error = Server::start(&server.address.to_string(), &route).err().unwrap();
-        assert!(
-            error.to_string().contains("cannot listen on")
-                && error.hint_text().unwrap().contains("another process")
-        );
-    }
-
-    #[test]
-    fn a_dropped_server_listens_no_more() {
-        let server = server();
-        let address = server.address;
-        drop(server);
-        let gone = (0..100).any(|_| {
-            std::thread::sleep(std::time::Duration::from_millis(20));
-            TcpStream::connect(address).is_err()
-        });
-        assert!(gone);
-    }
-}
+mod tests;

@@ -58,7 +58,7 @@ impl Monitor {
             through_kafka,
             stalled_after: settings.stalled_after,
         };
-        let route: Arc<http::Route> = Arc::new(move |path: &str| pages.answer(path));
+        let route: Arc<http::Route> = Arc::new(move |request: &http::Request| pages.answer(request));
         let server = http::Server::start(&settings.listen, &route)?;
         let mut stop = Vec::new();
         for (source, watched) in sources.iter().zip(watched_sources) {

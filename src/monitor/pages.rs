@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::http::Answer;
+use super::http::{Answer, Request};
 use super::watch::{Verdict, Watched, judge_sink, judge_source};
 use crate::metrics::{Progress, SinkFigures, SourceFigures};
 
@@ -17,15 +17,16 @@ pub struct Pages {
     pub stalled_after: Duration,
 }
 
-const INDEX: &str = "list_sync\n\n/metrics     figures for Prometheus\n/healthz     200 while the process \
-    lives and no source or sink has ended\n\
-                     /readyz      200 while every source and sink moves\n/api/status  the same for \
-                     programs, as JSON\n";
+const INDEX: &str = "list_sync\n\n/metrics     figures for Prometheus\n/healthz     200 while the process lives and no source or sink has ended\n\
+                     /readyz      200 while every source and sink moves\n/api/status  the same for programs, as JSON\n";
 
 impl Pages {
-    /// The answer to a path.
-    pub fn answer(&self, path: &str) -> Answer {
-        match path {
+    /// The answer to a request.
+    pub fn answer(&self, request: &Request) -> Answer {
+        if !matches!(request.method().as_str(), "GET" | "HEAD") {
+            return Answer { allow: Some("GET, HEAD"), ..Answer::text(405, "only GET and HEAD\n") };
+        }
+        match request.uri().path() {
             "/" => Answer::text(200, INDEX),
             "/metrics" => self.metrics(),
             "/healthz" => self.health(),
@@ -46,7 +47,7 @@ impl Pages {
         // The judgement sets the gauges of readiness.
         let _ = self.verdicts();
         match self.progress.render() {
-            Ok(body) => Answer { status: 200, media_type: Progress::MEDIA_TYPE, body },
+            Ok(body) => Answer::new(200, Progress::MEDIA_TYPE, body),
             Err(error) => Answer::text(500, format!("{error}\n")),
         }
     }
@@ -71,7 +72,7 @@ impl Pages {
         let ready = verdicts.iter().all(|verdict| verdict.ready);
         let said =
             serde_json::json!({ "version": env!("CARGO_PKG_VERSION"), "ready": ready, "stages": verdicts });
-        Answer { status: 200, media_type: "application/json", body: format!("{said}\n").into_bytes() }
+        Answer::new(200, "application/json", format!("{said}\n"))
     }
 }
 
