@@ -27,10 +27,7 @@ pub fn source(source: &config::Source, temporary: bool) -> Box<dyn Source> {
         address: source.address.clone(),
         tables: source.tables.clone(),
         snapshot: source.snapshot,
-        plugin: match source.plugin {
-            config::Plugin::Pgoutput => source::postgres::Plugin::Pgoutput,
-            config::Plugin::Wal2json => source::postgres::Plugin::Wal2json,
-        },
+        plugin: source.plugin,
         slot: source.slot.clone(),
         publication: source.publication.clone(),
         server_id: source.server_id,

@@ -6,9 +6,11 @@
     reason = "the comments are what --help prints, the fields are the flags' names"
 )]
 
+use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use list_sync::config::OneLine;
+use list_sync::config::{OneLine, default_of};
 use list_sync::seed::Mix;
+use list_sync::source::Snapshot;
 
 /// Change data capture: MySQL, MariaDB and PostgreSQL -> Kafka -> files, exactly once into the files.
 #[derive(Parser)]
@@ -139,8 +141,7 @@ pub struct Init {
     /// The source's name [default: the database's]
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
-    /// Rows that are there already: read first, or left out [default: initial]
-    #[arg(long, value_name = "WHEN", value_parser = ["initial", "never"])]
+    #[arg(long, value_name = "WHEN", value_parser = snapshot_words(), help = snapshot_help())]
     pub snapshot: Option<String>,
     /// Kafka's brokers, HOST:PORT[,HOST:PORT…]; left out: no Kafka
     #[arg(long, value_name = "BROKERS")]
@@ -247,8 +248,13 @@ pub struct From {
     /// Tables of it, with * and ?; may stand several times
     #[arg(long, value_name = "TABLE", requires = "from")]
     pub table: Vec<String>,
-    /// Rows that are there already: read first, or left out [default: initial]
-    #[arg(long, value_name = "WHEN", requires = "from", value_parser = ["initial", "never"])]
+    #[arg(
+        long,
+        value_name = "WHEN",
+        requires = "from",
+        value_parser = snapshot_words(),
+        help = snapshot_help()
+    )]
     pub snapshot: Option<String>,
 }
 
@@ -425,4 +431,14 @@ impl From {
             ..OneLine::default()
         }
     }
+}
+
+/// What `--snapshot` takes: the words of the option that are built.
+fn snapshot_words() -> PossibleValuesParser {
+    PossibleValuesParser::new(Snapshot::WORDS.built())
+}
+
+fn snapshot_help() -> String {
+    let default = default_of("source", "snapshot");
+    format!("Rows that are there already: read first, or left out [default: {default}]")
 }

@@ -3,11 +3,10 @@
 
 use std::fmt::Write as _;
 
-use super::declaration::{Default, Kind, Section, Setting};
+use super::declaration::{Kind, LeftOut, Section, Setting};
 use super::options::SECTIONS;
-use super::source::foreign_options;
 use super::{Config, Outside};
-use crate::source::Address;
+use crate::source::{Address, Dialect};
 use crate::{Error, Result};
 
 /// The longest line of a comment, in characters.
@@ -65,9 +64,9 @@ impl Draft {
                         # What stands behind a # is the default, or an option that is left out. ${NAME} \
                         stands for an environment variable.\n"
             .to_owned();
-        for section in SECTIONS.iter().filter(|section| section.built) {
-            let chosen = self.chosen(section.name);
-            section_of(section, &chosen, &self.foreign(section.name), &mut text);
+        let dialect = Address::parse(&self.url).ok().map(|address| address.dialect);
+        for section in SECTIONS {
+            section_of(section, &self.chosen(section.name), dialect, &mut text);
         }
         text
     }
@@ -93,16 +92,6 @@ impl Draft {
         }
         chosen
     }
-
-    /// Options of another database.
-    fn foreign(&self, section: &str) -> Vec<&'static str> {
-        match Address::parse(&self.url) {
-            Ok(address) if section == "source" => {
-                foreign_options(address.dialect).into_iter().map(|(option, _)| option).collect()
-            }
-            _ => Vec::new(),
-        }
-    }
 }
 
 /// A fault without line and column, which mean nothing to who has not seen the file.
@@ -111,14 +100,14 @@ fn without_place(line: &str, file: &str) -> String {
     behind.trim_start_matches(|letter: char| letter == ':' || letter.is_ascii_digit()).trim_start().to_owned()
 }
 
-fn section_of(section: &Section, chosen: &[(&str, String)], foreign: &[&str], text: &mut String) {
-    let heading =
-        if section.repeated { format!("[[{}]]", section.name) } else { format!("[{}]", section.name) };
+/// A section with the options that mean something for the database.
+fn section_of(section: &Section, chosen: &[(&str, String)], dialect: Option<Dialect>, text: &mut String) {
     let mark = if chosen.is_empty() { "# " } else { "" };
     text.push('\n');
     comment(section.doc, text);
-    let _ = writeln!(text, "{mark}{heading}");
-    for setting in section.options.iter().filter(|setting| !foreign.contains(&setting.name)) {
+    let _ = writeln!(text, "{mark}{}", section.heading());
+    let is_meant = |setting: &&Setting| dialect.is_none_or(|dialect| setting.is_for(dialect));
+    for setting in section.options.iter().filter(is_meant) {
         option("", setting, chosen, text);
     }
 }
@@ -133,22 +122,21 @@ fn option(group: &str, setting: &Setting, chosen: &[(&str, String)], text: &mut 
     }
     text.push('\n');
     let name = format!("{group}{}", setting.name);
-    let left_out = match &setting.default {
-        Default::Unset(what) => format!(" Left out: {what}."),
-        _ => String::new(),
+    let left_out = match &setting.left_out {
+        LeftOut::Unset(what) => format!(" Left out: {what}."),
+        LeftOut::Required | LeftOut::Value(..) | LeftOut::Empty(_) => String::new(),
     };
     comment(&format!("{}{left_out}", setting.doc), text);
     if let Some((_, value)) = chosen.iter().find(|(chosen, _)| *chosen == setting.name) {
         let _ = writeln!(text, "{name} = {value}");
         return;
     }
-    let _ = match &setting.default {
-        Default::Text(value, _) => writeln!(text, "# {name} = {}", quoted(value)),
-        Default::Number(value, _) => writeln!(text, "# {name} = {value}"),
-        Default::Switch(value, _) => writeln!(text, "# {name} = {value}"),
-        Default::Empty(_) if matches!(setting.kind, Kind::Properties) => writeln!(text, "# {name} = {{}}"),
-        Default::Empty(_) => writeln!(text, "# {name} = []"),
-        Default::Required | Default::Unset(_) => writeln!(text, "# {name} = …"),
+    // What JSON writes for a default, TOML does too.
+    let _ = match &setting.left_out {
+        LeftOut::Value(value, _) => writeln!(text, "# {name} = {}", value()),
+        LeftOut::Empty(_) if matches!(setting.kind, Kind::Properties) => writeln!(text, "# {name} = {{}}"),
+        LeftOut::Empty(_) => writeln!(text, "# {name} = []"),
+        LeftOut::Required | LeftOut::Unset(_) => writeln!(text, "# {name} = …"),
     };
 }
 

@@ -1,10 +1,9 @@
-//! The configuration: a TOML file, or the flags of one line. `options` declares every option once; `walk`
-//! holds what was typed against it; `resolve` makes of it what the stages get. All faults are told together,
-//! each with its place, before anything starts.
+//! The configuration: a TOML file, or the flags of one line. `options` declares every option once, and
+//! so makes a struct of each section; `walk` fills them with what was typed; `resolve` makes of them what the
+//! stages get. All faults are told together, each with its place, before anything starts.
 
 mod declaration;
 mod draft;
-mod entry;
 mod fault;
 mod one_line;
 mod options;
@@ -14,6 +13,7 @@ mod settings;
 mod source;
 mod template;
 mod topic;
+mod value;
 mod variables;
 mod walk;
 
@@ -29,11 +29,11 @@ use crate::{Error, Result};
 use fault::{Faults, Places};
 use overrides::Override;
 
-pub use declaration::{Choices, Default, Kind, Section, Setting};
+pub use declaration::{Choices, Kind, LeftOut, Section, Setting};
 pub use draft::Draft;
 pub use one_line::OneLine;
 pub use options::SECTIONS;
-pub use settings::{Delivery, Format, Headers, Include, Kafka, Monitor, Plugin, RowIdentity, Sink, Source};
+pub use settings::{Delivery, Format, Headers, Include, Kafka, Monitor, RowIdentity, Sink, Source};
 pub use template::{Template, TemplateFault};
 pub use topic::{TopicName, TopicOwners, topic_matches};
 pub use variables::Outside;
@@ -122,8 +122,8 @@ impl Config {
             faults.add(&places.add(place), what.clone());
         }
         let above: Vec<_> = above.iter().map(|over| (places.add(&over.place), over)).collect();
-        let typed = walk::walk(text, &above, SECTIONS, outside, &mut faults);
-        let mut config = resolve::resolve(&typed, outside, &mut faults);
+        let typed = walk::walk(text, &above, outside, &mut faults);
+        let mut config = resolve::resolve(typed, outside, &mut faults);
         for unbuilt in &mut config.unbuilt {
             unbuilt.what = format!("{}: {}", places.of(unbuilt.offset), unbuilt.what);
         }
@@ -175,6 +175,18 @@ impl Config {
 
     fn lacks(&self, section: &str, hint: &str) -> Error {
         Error::usage(format!("{} has no {section}, which this command needs", self.origin)).hint(hint)
+    }
+}
+
+/// The declared default of an option, as a flag's help names it; empty if there is none.
+pub fn default_of(section: &str, option: &str) -> String {
+    let declared = SECTIONS.iter().find(|declared| declared.name == section).map_or(&[][..], |it| it.options);
+    match declared.iter().find(|setting| setting.name == option).map(|setting| &setting.left_out) {
+        Some(LeftOut::Value(value, _)) => {
+            let value = value();
+            value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+        }
+        Some(LeftOut::Required | LeftOut::Unset(_) | LeftOut::Empty(_)) | None => String::new(),
     }
 }
 

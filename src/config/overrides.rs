@@ -275,7 +275,7 @@ impl Override {
                 | Kind::Properties
                 | Kind::Group(_),
             ) => as_toml().unwrap_or_else(text_of),
-            _ => text_of(),
+            None | Some(Kind::Text { .. } | Kind::Url | Kind::Choice(_)) => text_of(),
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use super::declaration::{Choices, Default, Kind, Section, Setting};
+use super::declaration::{Kind, LeftOut, Section, Setting};
 use super::options::SECTIONS;
 
 const OPENING: &str = "# Configuration
@@ -51,11 +51,10 @@ fn page() -> String {
 }
 
 fn section_of(section: &Section) -> String {
-    let name = if section.repeated { format!("[[{}]]", section.name) } else { format!("[{}]", section.name) };
-    let unbuilt = if section.built { "" } else { " *Not built yet.*" };
     let mut text = format!(
-        "## `{name}`\n\n{}{unbuilt}\n\n| option | value | where it is left out | what it does \
+        "## `{}`\n\n{}\n\n| option | value | where it is left out | what it does \
          |\n|---|---|---|---|\n",
+        section.heading(),
         section.doc
     );
     rows("", section.options, &mut text);
@@ -63,10 +62,10 @@ fn section_of(section: &Section) -> String {
 }
 
 /// A row a setting; those of a group follow it, as `group.name`.
-fn rows(group: &str, settings: &[Setting], text: &mut String) {
+pub(super) fn rows(group: &str, settings: &[Setting], text: &mut String) {
     for setting in settings {
         let name = format!("{group}{}", setting.name);
-        let (value, default) = (value(&setting.kind), default(&setting.default));
+        let (value, default) = (value(&setting.kind), default(&setting.left_out));
         let _ = writeln!(text, "| `{name}` | {value} | {default} | {} |", setting.doc.replace('|', "\\|"));
         if let Kind::Group(settings) = &setting.kind {
             rows(&format!("{name}."), settings, text);
@@ -75,26 +74,18 @@ fn rows(group: &str, settings: &[Setting], text: &mut String) {
 }
 
 fn value(kind: &Kind) -> String {
-    let unbuilt = match kind {
-        Kind::Choice(Choices { unbuilt, .. }) | Kind::SeveralOf(Choices { unbuilt, .. })
-            if !unbuilt.is_empty() =>
-        {
-            let quoted: Vec<_> = unbuilt.iter().map(|value| format!("{value:?}")).collect();
-            format!("; *not built yet: {}*", quoted.join(", "))
-        }
-        _ => String::new(),
-    };
+    let quoted: Vec<_> = kind.unbuilt().iter().map(|value| format!("{value:?}")).collect();
+    let unbuilt =
+        if quoted.is_empty() { String::new() } else { format!("; *not built yet: {}*", quoted.join(", ")) };
     format!("{}{unbuilt}", kind.expected())
 }
 
-fn default(default: &Default) -> String {
-    match default {
-        Default::Required => "**required**".to_owned(),
-        Default::Unset(what) => (*what).to_owned(),
-        Default::Text(value, reason) => format!("`{value:?}`: {reason}"),
-        Default::Number(value, reason) => format!("`{value}`: {reason}"),
-        Default::Switch(value, reason) => format!("`{value}`: {reason}"),
-        Default::Empty(reason) => format!("empty: {reason}"),
+fn default(left_out: &LeftOut) -> String {
+    match left_out {
+        LeftOut::Required => "**required**".to_owned(),
+        LeftOut::Unset(what) => (*what).to_owned(),
+        LeftOut::Value(value, reason) => format!("`{}`: {reason}", value()),
+        LeftOut::Empty(reason) => format!("empty: {reason}"),
     }
 }
 

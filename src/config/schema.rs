@@ -4,7 +4,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::declaration::{Choices, Default, Kind, Setting};
+use super::declaration::{Choices, Kind, LeftOut, Setting};
 use super::options::SECTIONS;
 
 /// A text that holds a variable can be anything once it is put in.
@@ -14,8 +14,7 @@ fn schema() -> Value {
     let sections = SECTIONS.iter().map(|section| {
         let table = table(section.options);
         let mut schema = if section.repeated { json!({ "type": "array", "items": table }) } else { table };
-        let unbuilt = if section.built { "" } else { " Not built yet." };
-        schema["description"] = json!(format!("{}{unbuilt}", section.doc));
+        schema["description"] = json!(section.doc);
         (section.name.to_owned(), schema)
     });
     json!({
@@ -29,10 +28,11 @@ fn schema() -> Value {
     })
 }
 
-fn table(settings: &[Setting]) -> Value {
+/// A table of options.
+pub(super) fn table(settings: &[Setting]) -> Value {
     let required: Vec<_> = settings
         .iter()
-        .filter(|setting| matches!(setting.default, Default::Required))
+        .filter(|setting| matches!(setting.left_out, LeftOut::Required))
         .map(|setting| setting.name)
         .collect();
     let properties: Map<_, _> =
@@ -46,8 +46,8 @@ fn table(settings: &[Setting]) -> Value {
 
 fn property(setting: &Setting) -> Value {
     let mut schema = match &setting.kind {
-        Kind::Text if setting.name == "unchanged" => json!({ "type": "string" }),
-        Kind::Text => json!({ "type": "string", "minLength": 1 }),
+        Kind::Text { may_be_empty: true } => json!({ "type": "string" }),
+        Kind::Text { may_be_empty: false } => json!({ "type": "string", "minLength": 1 }),
         Kind::Url => {
             json!({ "type": "string", "pattern": format!("^(postgres|postgresql|mysql|mariadb)://|{VARIABLE}") })
         }
@@ -61,22 +61,16 @@ fn property(setting: &Setting) -> Value {
         }
         Kind::Group(settings) => table(settings),
     };
-    let unbuilt = match &setting.kind {
-        Kind::Choice(Choices { unbuilt, .. }) | Kind::SeveralOf(Choices { unbuilt, .. })
-            if !unbuilt.is_empty() =>
-        {
-            format!(" Not built yet: {}.", unbuilt.join(", "))
-        }
-        _ => String::new(),
+    let unbuilt = match setting.kind.unbuilt() {
+        [] => String::new(),
+        values => format!(" Not built yet: {}.", values.join(", ")),
     };
-    let (default, left_out) = match &setting.default {
-        Default::Required => (None, String::new()),
-        Default::Unset(what) => (None, format!(" Left out: {what}.")),
-        Default::Text(value, _) => (Some(json!(value)), String::new()),
-        Default::Number(value, _) => (Some(json!(value)), String::new()),
-        Default::Switch(value, _) => (Some(json!(value)), String::new()),
-        Default::Empty(_) if matches!(setting.kind, Kind::Properties) => (Some(json!({})), String::new()),
-        Default::Empty(_) => (Some(json!([])), String::new()),
+    let (default, left_out) = match &setting.left_out {
+        LeftOut::Required => (None, String::new()),
+        LeftOut::Unset(what) => (None, format!(" Left out: {what}.")),
+        LeftOut::Value(value, _) => (Some(value()), String::new()),
+        LeftOut::Empty(_) if matches!(setting.kind, Kind::Properties) => (Some(json!({})), String::new()),
+        LeftOut::Empty(_) => (Some(json!([])), String::new()),
     };
     schema["description"] = json!(format!("{}{left_out}{unbuilt}", setting.doc));
     if let Some(default) = default {
@@ -90,7 +84,7 @@ fn choice(choices: &Choices) -> Value {
 }
 
 /// Whether a real validator accepts the text; the schema itself is held against its meta-schema first.
-fn accepts(text: &str) -> bool {
+pub(super) fn accepts(text: &str) -> bool {
     let mut compiler = boon::Compiler::new();
     compiler.add_resource("schema.json", schema()).unwrap();
     let mut schemas = boon::Schemas::new();

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::secret::Secret;
 use crate::sink;
+use crate::source::postgres::Plugin;
 use crate::source::{Address, Snapshot, Tables};
 
 use super::{TopicName, topic_matches};
@@ -75,15 +76,6 @@ pub enum Delivery {
     AtLeastOnce,
     /// By transactions, not even that.
     ExactlyOnce,
-}
-
-/// PostgreSQL's output plugin.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Plugin {
-    /// Part of PostgreSQL.
-    Pgoutput,
-    /// An extension.
-    Wal2json,
 }
 
 /// How much of the old row a message carries.

@@ -469,17 +469,18 @@ fn every_option_is_declared_well() {
                 section.name,
                 setting.name
             );
-            if let (Kind::Choice(choices), Default::Text(default, _)) = (&setting.kind, &setting.default) {
+            let LeftOut::Value(default, _) = &setting.left_out else { continue };
+            let default = default();
+            if let Kind::Choice(choices) = &setting.kind {
+                let default = default.as_str().unwrap();
                 assert!(
-                    choices.values.contains(default) && !choices.unbuilt.contains(default),
+                    choices.values.contains(&default) && !choices.unbuilt.contains(&default),
                     "{}",
                     setting.name
                 );
             }
-            if let (Kind::Number { min, max, .. }, Default::Number(default, _)) =
-                (&setting.kind, &setting.default)
-            {
-                assert!((min..=max).contains(&default), "{}", setting.name);
+            if let Kind::Number { min, max, .. } = &setting.kind {
+                assert!((*min..=*max).contains(&default.as_i64().unwrap()), "{}", setting.name);
             }
         }
     }

@@ -1,34 +1,35 @@
-//! Walks the parsed TOML beside the declarations: what the user typed comes out as entries, what does not fit
-//! as faults.
+//! Walks the parsed TOML beside the declarations: what the user typed comes out as structs of options, what
+//! does not fit as faults.
 
-use std::collections::BTreeMap;
 use std::ops::Range;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::declaration::{Choices, Kind, Section, Setting};
-use super::entry::{Entry, Value};
+use super::Unbuilt;
+use super::declaration::{Choices, Kind, LeftOut, Section, Setting};
 use super::fault::{Faults, suggestion};
+use super::options::{Options, SECTIONS};
 use super::overrides::Override;
-use super::variables::{Outside, expand, expand_url};
+use super::value::{Given, OptionType, Properties, Table, Times, Written};
+use super::variables::{Outside, expand};
+use crate::secret::Secret;
 
-type Placed<'i> = Spanned<DeValue<'i>>;
+/// A value and where it stands.
+pub type Placed<'i> = Spanned<DeValue<'i>>;
 
-/// What was typed, section by section, in the order of the file.
-#[derive(Debug, Default)]
+/// What was typed, and what of it is understood, but not built yet.
 pub struct Typed {
-    /// Section name -> its entries.
-    pub sections: BTreeMap<&'static str, Vec<Entry>>,
-    /// Understood, but not built yet: where it stands and what it is.
-    pub unbuilt: Vec<(Range<usize>, String)>,
+    /// Section by section, in the order of the file.
+    pub options: Options,
+    /// Where it stands and what it is.
+    pub unbuilt: Vec<Unbuilt>,
 }
 
 /// Reads the text of a file and puts what stands above it in; what is wrong goes to `faults`.
 pub fn walk(
     text: &str,
     above: &[(Range<usize>, &Override)],
-    sections: &'static [Section],
     outside: Outside<'_>,
     faults: &mut Faults,
 ) -> Typed {
@@ -41,149 +42,123 @@ pub fn walk(
     }
     let mut document = document.into_inner();
     for (span, over) in above {
-        over.put_into(&mut document, sections, span, faults);
+        over.put_into(&mut document, SECTIONS, span, faults);
     }
-    let mut walk = Walk { outside, faults, typed: Typed::default() };
-    if errors.is_empty() {
-        walk.document(&document, sections);
-    }
-    walk.typed
+    // What is broken is told alone.
+    let document = if errors.is_empty() { document } else { DeTable::new() };
+    let mut reader = Reader::new(outside, faults);
+    let options = Options::read(&document, &mut reader);
+    Typed { options, unbuilt: reader.unbuilt }
 }
 
-struct Walk<'a> {
+/// Reads values, and notes what is wrong with them.
+pub struct Reader<'a> {
     outside: Outside<'a>,
     faults: &'a mut Faults,
-    typed: Typed,
+    unbuilt: Vec<Unbuilt>,
 }
 
-impl Walk<'_> {
-    fn document(&mut self, document: &DeTable<'_>, sections: &'static [Section]) {
-        for (key, value) in document {
-            let Some(section) = sections.iter().find(|section| section.name == key.get_ref()) else {
-                let names: Vec<_> = sections.iter().map(|section| section.name).collect();
-                self.faults.add(
-                    &key.span(),
-                    format!("unknown section {:?}{}", key.get_ref(), suggestion(key.get_ref(), &names)),
-                );
-                continue;
-            };
-            if !section.built {
-                self.typed.unbuilt.push((key.span(), format!("[{}]", section.name)));
+/// The options of one table, to be read one after the other.
+pub struct Fields<'a, 'o> {
+    /// `None`: a group that is left out.
+    table: Option<&'a DeTable<'a>>,
+    span: Range<usize>,
+    /// The table as messages name it.
+    within: &'a str,
+    given: Vec<Given>,
+    reader: &'a mut Reader<'o>,
+}
+
+impl Fields<'_, '_> {
+    /// The value that was typed for an option; `None` if it is left out, or after a fault.
+    pub fn option<T: OptionType>(&mut self, setting: &'static Setting) -> Written<Option<T>> {
+        let left_out = Written { value: None, span: self.span.clone() };
+        let Some(table) = self.table else { return left_out };
+        let Some(typed) = table.get(setting.name) else {
+            if matches!(setting.left_out, LeftOut::Required) {
+                let what = format!("{} has no {:?}, which is required", self.within, setting.name);
+                self.reader.faults.add(&self.span, what);
             }
-            let entries = match (value.get_ref(), section.repeated) {
-                (DeValue::Table(table), false) => {
-                    vec![self.entry(table, section.options, key.span(), &heading(section))]
-                }
-                (DeValue::Array(array), true) => {
-                    array.iter().filter_map(|element| self.element(element, section)).collect()
-                }
-                _ => {
-                    self.faults.add(
-                        &key.span(),
-                        format!("{:?} is no section; expected {}", section.name, heading(section)),
-                    );
-                    continue;
-                }
-            };
-            self.typed.sections.insert(section.name, entries);
-        }
+            return left_out;
+        };
+        let Some(value) = T::read(typed, setting, self.reader) else { return left_out };
+        self.given.push(Given { setting, span: typed.span() });
+        Written { value: Some(value), span: typed.span() }
     }
 
-    fn element(&mut self, element: &Placed<'_>, section: &'static Section) -> Option<Entry> {
-        if let DeValue::Table(table) = element.get_ref() {
-            return Some(self.entry(table, section.options, element.span(), &heading(section)));
-        }
-        self.faults.add(&element.span(), format!("expected {}", heading(section)));
-        None
+    /// A group of options; where it is left out, each of them is.
+    pub fn parts<T: Table>(&mut self, setting: &'static Setting) -> Written<T> {
+        let group = self.option(setting);
+        let (span, reader) = (self.span.clone(), &mut *self.reader);
+        let none = || T::of(&mut Fields { table: None, span, within: "", given: Vec::new(), reader });
+        group.or(none)
     }
 
-    /// The settings of one table; `within` names it in messages.
-    fn entry(
+    /// Those that were there so far.
+    pub fn given(&mut self) -> Vec<Given> {
+        std::mem::take(&mut self.given)
+    }
+}
+
+impl<'a> Reader<'a> {
+    /// A reader that has met nothing yet.
+    pub fn new(outside: Outside<'a>, faults: &'a mut Faults) -> Self {
+        Self { outside, faults, unbuilt: Vec::new() }
+    }
+
+    /// The section that comes next in the declarations.
+    pub fn section<T: Times>(
         &mut self,
-        table: &DeTable<'_>,
-        settings: &'static [Setting],
-        span: Range<usize>,
-        within: &str,
-    ) -> Entry {
-        let mut entry = Entry::new(settings, span.clone());
-        let mut names_met = Vec::new();
-        for (key, value) in table {
-            let name: &str = key.get_ref();
-            let Some(setting) = settings.iter().find(|setting| setting.name == name) else {
-                let names: Vec<_> = settings.iter().map(|setting| setting.name).collect();
-                self.faults.add(
-                    &key.span(),
-                    format!("unknown option {name:?} in {within}{}", suggestion(name, &names)),
-                );
-                continue;
-            };
-            names_met.push(setting.name);
-            if let Some(typed) = self.value(value, setting) {
-                entry.set(setting.name, value.span(), typed);
-            }
-        }
-        for name in entry.missing().filter(|name| !names_met.contains(name)) {
-            self.faults.add(&span, format!("{within} has no {name:?}, which is required"));
-        }
-        entry
-    }
-
-    fn value(&mut self, value: &Placed<'_>, setting: &'static Setting) -> Option<Value> {
-        let typed = match (&setting.kind, value.get_ref()) {
-            (Kind::Text, DeValue::String(text)) => self.expanded(value, text, expand).map(Value::Text),
-            (Kind::Url, DeValue::String(text)) => self.expanded(value, text, expand_url).map(Value::Text),
-            (Kind::Choice(choices), DeValue::String(text)) => {
-                self.choice(value, text, choices, setting.name).map(Value::Text)
-            }
-            (Kind::Texts, DeValue::Array(array)) => {
-                array.iter().map(|element| self.text(element)).collect::<Option<_>>().map(Value::Texts)
-            }
-            (Kind::SeveralOf(choices), DeValue::Array(array)) => {
-                let typed = array.iter().map(|element| match element.get_ref() {
-                    DeValue::String(text) => self.choice(element, text, choices, setting.name),
-                    _ => self.text(element),
-                });
-                typed.collect::<Option<_>>().map(Value::Texts)
-            }
-            (Kind::Number { min, max, .. }, DeValue::Integer(number)) => {
-                let digits = number.as_str().replace('_', "");
-                let number = i64::from_str_radix(&digits, number.radix())
-                    .ok()
-                    .filter(|number| (min..=max).contains(&number));
-                if number.is_none() {
-                    self.unexpected(value, setting);
-                }
-                number.map(Value::Number)
-            }
-            (Kind::Switch, DeValue::Boolean(switch)) => Some(Value::Switch(*switch)),
-            (Kind::Properties, DeValue::Table(table)) => Some(Value::Properties(self.properties(table))),
-            (Kind::Group(settings), DeValue::Table(table)) => {
-                Some(Value::Group(self.entry(table, settings, value.span(), &format!("{:?}", setting.name))))
-            }
-            _ => {
-                self.unexpected(value, setting);
+        document: &DeTable<'_>,
+        sections: &mut impl Iterator<Item = &'static Section>,
+    ) -> T {
+        let typed = sections.next().and_then(|section| {
+            let (key, value) = document.iter().find(|(key, _)| key.get_ref() == section.name)?;
+            let heading = section.heading();
+            T::read(value, &key.span(), &heading, self).or_else(|| {
+                let what = format!("{:?} is no section; expected {heading}", section.name);
+                self.faults.add(&key.span(), what);
                 None
-            }
-        };
-        typed.filter(|typed| !self.is_empty(typed, value, setting))
+            })
+        });
+        typed.unwrap_or_default()
     }
 
-    /// An empty string or list says nothing; only `unchanged` and the list of what is added may be empty on
-    /// purpose.
-    fn is_empty(&mut self, typed: &Value, value: &Placed<'_>, setting: &'static Setting) -> bool {
-        let empty = match typed {
-            Value::Text(text) => text.is_empty() && setting.name != "unchanged",
-            Value::Texts(texts) => texts.is_empty() && matches!(setting.kind, Kind::Texts),
-            _ => false,
-        };
-        if empty {
-            self.faults
-                .add(&value.span(), format!("{:?} is empty; leave it out or give it a value", setting.name));
+    /// Notes each section that is not declared.
+    pub fn refuse_unknown_sections(&mut self, document: &DeTable<'_>, sections: &[Section]) {
+        let names: Vec<_> = sections.iter().map(|section| section.name).collect();
+        for key in document.keys().filter(|key| !names.contains(&&**key.get_ref())) {
+            let what = format!("unknown section {:?}{}", key.get_ref(), suggestion(key.get_ref(), &names));
+            self.faults.add(&key.span(), what);
         }
-        empty
     }
 
-    fn unexpected(&mut self, value: &Placed<'_>, setting: &Setting) {
+    /// The options of one table; `within` names it in messages.
+    pub fn table<T: Table>(&mut self, table: &DeTable<'_>, span: Range<usize>, within: &str) -> T {
+        let names: Vec<_> = T::SETTINGS.iter().map(|setting| setting.name).collect();
+        for key in table.keys().filter(|key| !names.contains(&&**key.get_ref())) {
+            let name: &str = key.get_ref();
+            let what = format!("unknown option {name:?} in {within}{}", suggestion(name, &names));
+            self.faults.add(&key.span(), what);
+        }
+        T::of(&mut Fields { table: Some(table), span, within, given: Vec::new(), reader: self })
+    }
+
+    /// A table of options that is the value of an option.
+    pub fn group<T: Table>(&mut self, value: &Placed<'_>, setting: &Setting) -> Option<T> {
+        match value.get_ref() {
+            DeValue::Table(table) => Some(self.table(table, value.span(), &format!("{:?}", setting.name))),
+            _ => self.unexpected(value, setting),
+        }
+    }
+
+    /// Notes what is wrong with a value.
+    pub fn fault(&mut self, value: &Placed<'_>, what: impl Into<String>) {
+        self.faults.add(&value.span(), what);
+    }
+
+    /// Notes that a value is not one that the setting takes.
+    pub fn unexpected<T>(&mut self, value: &Placed<'_>, setting: &Setting) -> Option<T> {
         let found = match value.get_ref() {
             DeValue::String(_) => "a string".to_owned(),
             DeValue::Integer(number) => number.to_string(),
@@ -193,68 +168,124 @@ impl Walk<'_> {
             DeValue::Array(_) => "a list".to_owned(),
             DeValue::Table(_) => "a table".to_owned(),
         };
-        self.faults.add(
-            &value.span(),
-            format!("{:?} is {found}; expected {}", setting.name, setting.kind.expected()),
-        );
-    }
-
-    /// An element of a list of strings.
-    fn text(&mut self, element: &Placed<'_>) -> Option<String> {
-        if let DeValue::String(text) = element.get_ref() {
-            return self.expanded(element, text, expand);
-        }
-        self.faults.add(&element.span(), "expected a string in this list");
+        self.fault(value, format!("{:?} is {found}; expected {}", setting.name, setting.kind.expected()));
         None
     }
 
-    fn expanded(
+    /// Notes that an empty string or list says nothing.
+    pub fn unless_empty(&mut self, is_empty: bool, value: &Placed<'_>, setting: &Setting) -> Option<()> {
+        if is_empty {
+            self.fault(value, format!("{:?} is empty; leave it out or give it a value", setting.name));
+        }
+        (!is_empty).then_some(())
+    }
+
+    /// A string with variables put in by `expand`.
+    pub fn text(&mut self, value: &Placed<'_>, setting: &Setting, expand: Expand) -> Option<String> {
+        match value.get_ref() {
+            DeValue::String(text) => self.expanded(value, text, expand),
+            _ => self.unexpected(value, setting),
+        }
+    }
+
+    /// A list whose elements `each` reads.
+    pub fn elements<T>(
         &mut self,
         value: &Placed<'_>,
-        text: &str,
-        expand: fn(&str, Outside<'_>) -> Result<String, String>,
-    ) -> Option<String> {
-        expand(text, self.outside).map_err(|what| self.faults.add(&value.span(), what)).ok()
+        setting: &Setting,
+        each: &mut dyn FnMut(&mut Self, &Placed<'_>) -> Option<T>,
+    ) -> Option<Vec<T>> {
+        match value.get_ref() {
+            DeValue::Array(array) => array.iter().map(|element| each(self, element)).collect(),
+            _ => self.unexpected(value, setting),
+        }
     }
 
-    fn choice(&mut self, value: &Placed<'_>, text: &str, choices: &Choices, setting: &str) -> Option<String> {
-        let text = self.expanded(value, text, expand)?;
-        if !choices.values.contains(&text.as_str()) {
-            self.faults.add(
-                &value.span(),
-                format!("{setting:?} cannot be {text:?}{}", suggestion(&text, choices.values)),
-            );
-            return None;
+    /// An element of a list of strings.
+    pub fn element(&mut self, element: &Placed<'_>) -> Option<String> {
+        if let DeValue::String(text) = element.get_ref() {
+            return self.expanded(element, text, expand);
         }
-        if choices.unbuilt.contains(&text.as_str()) {
-            self.typed.unbuilt.push((value.span(), format!("{setting} = {text:?}")));
-        }
-        Some(text)
+        self.fault(element, "expected a string in this list");
+        None
     }
 
-    fn properties(&mut self, table: &DeTable<'_>) -> BTreeMap<String, String> {
-        let mut properties = BTreeMap::new();
+    /// A number within the range of its setting.
+    pub fn number(&mut self, value: &Placed<'_>, setting: &Setting) -> Option<i64> {
+        let number = match (value.get_ref(), &setting.kind) {
+            (DeValue::Integer(number), Kind::Number { min, max, .. }) => {
+                let digits = number.as_str().replace('_', "");
+                let number = i64::from_str_radix(&digits, number.radix()).ok();
+                number.filter(|number| (min..=max).contains(&number))
+            }
+            _ => None,
+        };
+        number.or_else(|| self.unexpected(value, setting))
+    }
+
+    /// One of these words.
+    pub fn word(&mut self, value: &Placed<'_>, setting: &Setting, choices: &Choices) -> Option<String> {
+        match value.get_ref() {
+            DeValue::String(text) => self.choice(value, text, setting, choices),
+            _ => self.unexpected(value, setting),
+        }
+    }
+
+    /// A list of these words.
+    pub fn words(&mut self, value: &Placed<'_>, setting: &Setting, choices: &Choices) -> Option<Vec<String>> {
+        self.elements(value, setting, &mut |reader, element| match element.get_ref() {
+            DeValue::String(text) => reader.choice(element, text, setting, choices),
+            _ => reader.element(element),
+        })
+    }
+
+    /// Names and plain values.
+    pub fn properties(&mut self, table: &DeTable<'_>) -> Properties {
+        let mut properties = Properties::new();
         for (name, value) in table {
             let text = match value.get_ref() {
                 DeValue::String(text) => self.expanded(value, text, expand),
                 DeValue::Integer(number) => Some(number.to_string()),
                 DeValue::Float(number) => Some(number.to_string()),
                 DeValue::Boolean(switch) => Some(switch.to_string()),
-                _ => {
+                DeValue::Datetime(_) | DeValue::Array(_) | DeValue::Table(_) => {
                     let what = format!(
                         "the property {:?} is no plain value; write a dotted name in quotes",
                         name.get_ref()
                     );
-                    self.faults.add(&value.span(), what);
+                    self.fault(value, what);
                     None
                 }
             };
-            properties.extend(text.map(|text| (name.get_ref().to_string(), text)));
+            properties.extend(text.map(|text| (name.get_ref().to_string(), Secret::new(text))));
         }
         properties
     }
+
+    fn expanded(&mut self, value: &Placed<'_>, text: &str, expand: Expand) -> Option<String> {
+        expand(text, self.outside).map_err(|what| self.fault(value, what)).ok()
+    }
+
+    fn choice(
+        &mut self,
+        value: &Placed<'_>,
+        text: &str,
+        setting: &Setting,
+        choices: &Choices,
+    ) -> Option<String> {
+        let text = self.expanded(value, text, expand)?;
+        if !choices.values.contains(&text.as_str()) {
+            let near = suggestion(&text, choices.values);
+            self.fault(value, format!("{:?} cannot be {text:?}{near}", setting.name));
+            return None;
+        }
+        if choices.unbuilt.contains(&text.as_str()) {
+            let what = format!("{} = {text:?}", setting.name);
+            self.unbuilt.push(Unbuilt { offset: value.span().start, what });
+        }
+        Some(text)
+    }
 }
 
-fn heading(section: &Section) -> String {
-    if section.repeated { format!("[[{}]]", section.name) } else { format!("[{}]", section.name) }
-}
+/// Puts variables in.
+type Expand = fn(&str, Outside<'_>) -> Result<String, String>;

@@ -26,8 +26,6 @@ pub struct Kind {
     pub user: &'static str,
     /// The URL's option that names a Unix socket instead of a host.
     pub socket_option: &'static str,
-    /// Options of `[[source]]` that concern only this kind.
-    pub own_options: &'static [&'static str],
     /// Makes a source, which does nothing before its start.
     pub build: fn(Settings) -> Box<dyn Source>,
     /// Connects for plain SQL.
@@ -68,7 +66,6 @@ pub const KINDS: &[Kind] = &[
         port: 5432,
         user: "postgres",
         socket_option: "host",
-        own_options: &["plugin", "slot", "publication"],
         build: build_postgres,
         open: |address| Ok(Box::new(postgres::open(address)?)),
         measure: |address, slot, time_out| Box::new(PostgresMeasure::new(address, slot, time_out)),
@@ -85,7 +82,6 @@ const MYSQL: Kind = Kind {
     port: 3306,
     user: "root",
     socket_option: "socket",
-    own_options: &["server_id"],
     build: build_mysql,
     open: |address| Ok(Box::new(mysql::open(address)?)),
     measure: |address, _, time_out| Box::new(MysqlMeasure::new(address, time_out)),

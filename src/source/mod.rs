@@ -70,10 +70,9 @@ pub struct Inspection {
 }
 
 /// What is done with the rows that are there before the stream begins.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Snapshot {
     /// They are read first.
-    #[default]
     Initial,
     /// The stream alone.
     Never,
