@@ -6,6 +6,7 @@
 //! `direct` join the stages and are the only places that move a position.
 
 pub mod assembly;
+pub mod calendar;
 pub mod change;
 pub mod check;
 pub mod config;
@@ -19,6 +20,9 @@ pub mod format;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
+pub mod glob;
+pub mod hex;
+pub mod json_string;
 pub mod kafka;
 pub mod metrics;
 pub mod monitor;
@@ -29,6 +33,7 @@ pub mod seed;
 pub mod sink;
 pub mod source;
 pub mod status;
+pub mod template;
 pub mod threads;
 mod tls;
 pub mod verify;

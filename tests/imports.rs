@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-/// Stage or file -> what of this crate it may name. `error` (with its `Error` and `Result`), `finding`,
-/// `secret` and `threads` are open to all.
+/// Stage or file -> what of this crate it may name. `error` (with its `Error` and `Result`) and the other
+/// names in [`OPEN`] are open to all.
 const MAY_USE: &[(&str, &[&str])] = &[
     ("change", &[]),
     ("source", &["change", "tls"]),
@@ -33,11 +33,28 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("fuzzing", &["change", "connector", "consumer", "direct", "format", "sink", "source"]),
     ("error", &[]),
     ("finding", &[]),
+    ("calendar", &[]),
+    ("glob", &[]),
+    ("hex", &[]),
+    ("json_string", &[]),
     ("secret", &[]),
+    ("template", &[]),
     ("threads", &[]),
     ("tls", &[]),
 ];
-const OPEN: &[&str] = &["Error", "Result", "error", "finding", "secret", "threads"];
+const OPEN: &[&str] = &[
+    "Error",
+    "Result",
+    "calendar",
+    "error",
+    "finding",
+    "glob",
+    "hex",
+    "json_string",
+    "secret",
+    "template",
+    "threads",
+];
 
 #[test]
 fn no_stage_imports_its_neighbour() {

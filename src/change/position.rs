@@ -5,6 +5,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::hex;
+
 /// The place of one change in the stream of its source. Positions of one source compare in stream order, and
 /// so do the 28 hexadecimal digits that [`fmt::Display`] prints.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -34,7 +36,8 @@ impl Position {
     #[inline]
     pub fn digits(&self) -> [u8; Self::DIGITS] {
         let mut out = [0; Self::DIGITS];
-        let mut put = |from: usize, number: u32| out[from..from + 8].copy_from_slice(&print_eight(number));
+        let mut put =
+            |from: usize, number: u32| out[from..from + 8].copy_from_slice(&hex::eight_digits(number));
         // The last four digits of the first part are those that the second begins with.
         put(0, u32::from(self.epoch) << 16 | (self.commit >> 48) as u32);
         put(4, (self.commit >> 32) as u32);
@@ -47,39 +50,10 @@ impl Position {
     #[inline]
     pub fn from_digits(digits: &[u8]) -> Option<Self> {
         let digits: &[u8; Self::DIGITS] = digits.try_into().ok()?;
-        let part = |from: usize| -> Option<u32> { eight_digits(digits[from..from + 8].try_into().ok()?) };
+        let part = |from: usize| hex::number(digits[from..from + 8].try_into().ok()?);
         let (head, high, low, ordinal) = (part(0)?, part(4)?, part(12)?, part(20)?);
         Some(Self { epoch: (head >> 16) as u16, commit: u64::from(high) << 32 | u64::from(low), ordinal })
     }
-}
-
-/// The inverse of [`eight_digits`].
-#[inline]
-fn print_eight(number: u32) -> [u8; 8] {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    let fours = (u64::from(number) | u64::from(number) << 16) & 0x0000_ffff_0000_ffff;
-    let pairs = (fours | fours << 8) & 0x00ff_00ff_00ff_00ff;
-    let values = (pairs | pairs << 4) & (ONES * 0x0f);
-    let above_nine = (values + ONES * 0x76) >> 7 & ONES;
-    (values + ONES * u64::from(b'0') + above_nine * 0x27).to_be_bytes()
-}
-
-/// Eight hexadecimal digits in lower case at once, since each message of a topic has some. A byte of each
-/// word belongs to one digit.
-#[inline]
-fn eight_digits(digits: [u8; 8]) -> Option<u32> {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    let word = u64::from_be_bytes(digits);
-    let letters = word >> 6 & ONES;
-    let values = (word & (ONES * 0x0f)) + letters * 9;
-    // Printed again it must be the same: `:` and `g` have nibbles of digits, too.
-    let above_nine = (values + ONES * 0x76) >> 7 & ONES;
-    if values + ONES * u64::from(b'0') + above_nine * 0x27 != word || values & (ONES * 0x10) != 0 {
-        return None;
-    }
-    let pairs = (values | values >> 4) & 0x00ff_00ff_00ff_00ff;
-    let fours = (pairs | pairs >> 8) & 0x0000_ffff_0000_ffff;
-    Some((fours | fours >> 16) as u32)
 }
 
 impl fmt::Display for Position {

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use crate::Error;
+use crate::template;
 
 /// Faults found so far, by their offset in [`Places`].
 #[derive(Debug, Default)]
@@ -89,5 +90,15 @@ pub fn suggestion(written: &str, valid: &[&str]) -> String {
     match nearest {
         Some(name) => format!("; did you mean {name:?}?"),
         None => format!("; expected {}", super::declaration::one_of(valid)),
+    }
+}
+
+/// Why a text is no template with placeholders of these names; completes `"…: "`.
+pub fn template_fault(text: &str, fault: template::Fault<'_>, names: &[&str]) -> String {
+    match fault {
+        template::Fault::Unclosed => format!("{text:?} has \"{{\" without \"}}\""),
+        template::Fault::Unknown(name) => {
+            format!("unknown part \"{{{name}}}\"{}", suggestion(name, names))
+        }
     }
 }

@@ -11,7 +11,6 @@ mod overrides;
 mod resolve;
 mod settings;
 mod source;
-mod template;
 mod topic;
 mod value;
 mod variables;
@@ -34,8 +33,7 @@ pub use draft::Draft;
 pub use one_line::OneLine;
 pub use options::SECTIONS;
 pub use settings::{Delivery, Format, Headers, Include, Kafka, Monitor, RowIdentity, Sink, Source};
-pub use template::{Template, TemplateFault};
-pub use topic::{TopicName, TopicOwners, topic_matches};
+pub use topic::{TopicName, TopicOwners};
 pub use variables::Outside;
 
 /// The file that is read where no other is named.

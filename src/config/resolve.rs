@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::source::Dialect;
+use crate::template::Template;
 
-use super::fault::Faults;
+use super::fault::{Faults, template_fault};
 use super::options::{KafkaOptions, MonitorOptions, SinkOptions, SourceOptions};
 use super::settings::{Kafka, Monitor, Sink, Source};
 use super::source::source;
-use super::template::Template;
 use super::value::Written;
 use super::variables::Outside;
 use super::walk::Typed;
@@ -82,8 +82,9 @@ fn sink(
 ) -> Option<Sink> {
     let name = name(&options.name, faults)?;
     let path = options.path.value.clone()?;
-    if let Err(what) = Template::parse(&path, &["source", "schema", "table", "topic"]) {
-        faults.add(&options.path.span, what);
+    const NAMES: &[&str] = &["source", "schema", "table", "topic"];
+    if let Err(fault) = Template::parse(&path, NAMES) {
+        faults.add(&options.path.span, template_fault(&path, fault, NAMES));
     }
     if path == "~" || path.starts_with("~/") {
         faults.add(

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::glob::Glob;
 use crate::secret::Secret;
 use crate::sink;
 use crate::source::postgres::Plugin;
 use crate::source::{Address, Snapshot, Tables};
 
-use super::{TopicName, topic_matches};
+use super::TopicName;
 
 /// Where Kafka is and how it is talked to.
 #[derive(Debug, Clone)]
@@ -166,7 +167,7 @@ impl Sink {
 
     /// Whether the sink reads this topic.
     pub fn takes(&self, topic: &str) -> bool {
-        self.topics.iter().any(|pattern| topic_matches(pattern, topic))
+        self.topics.iter().any(|pattern| Glob::new(pattern).matches(topic))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::secret::Secret;
 use crate::source::{Address, Dialect, Tables};
+use crate::template::{self, Piece};
 
 use super::fault::Faults;
 use super::options::SourceOptions;
@@ -99,8 +100,12 @@ fn tables(options: &SourceOptions, address: &Address, faults: &mut Faults) -> Op
 
 fn topic(options: &SourceOptions, name: &str, faults: &mut Faults) -> Option<TopicName> {
     let (template, span) = (&options.topic.value, &options.topic.span);
-    let plain: String = template.split('{').map(|part| part.rsplit('}').next().unwrap_or_default()).collect();
-    if let Some(letter) = plain.chars().find(|letter| !topic::is_legal(*letter)) {
+    let mut plain = template::pieces(template).map(|piece| match piece {
+        Piece::Text(text) | Piece::Unclosed(text) => text,
+        Piece::Placeholder(_) => "",
+    });
+    let illegal = |text: &str| text.chars().find(|letter| !topic::is_legal(*letter));
+    if let Some(letter) = plain.find_map(illegal) {
         faults.add(
             span,
             format!("a topic cannot have {letter:?}; expected letters, digits, \".\", \"_\" and \"-\""),

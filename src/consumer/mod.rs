@@ -24,12 +24,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use regex::Regex;
-
 use crate::config::{self, Config};
 use crate::control::Control;
 use crate::error::Kind;
-use crate::kafka::{Event, Member, Settings, Topics, subscription, watermarks};
+use crate::glob::Glob;
+use crate::kafka::{Event, Member, Settings, Topics, watermarks};
 use crate::metrics::SinkFigures;
 use crate::{Error, Result, assembly, threads};
 use desk::Desk;
@@ -157,7 +156,7 @@ struct Attendance<'a> {
     sink: &'a config::Sink,
     common: &'a Common<'a>,
     figures: Arc<SinkFigures>,
-    patterns: Vec<String>,
+    patterns: Vec<Glob>,
     desk: Arc<Mutex<Desk>>,
     /// With `once`: where each partition ends that it is to read.
     ends: Option<BTreeMap<(String, u32), i64>>,
@@ -171,7 +170,7 @@ impl<'a> Attendance<'a> {
         (number, id): (u32, Option<String>),
         common: &'a Common<'a>,
     ) -> Result<Self> {
-        let patterns = sink.topics.iter().map(|pattern| subscription(pattern)).collect();
+        let patterns = sink.topics.iter().map(Glob::new).collect();
         let rejected = Rejected::new(&sink.path, id.as_deref(), &sink.name);
         let owned = sink.clone();
         let make_sink = Box::new(move || assembly::sink(&owned, id.as_deref()));
@@ -366,15 +365,9 @@ impl<'a> Attendance<'a> {
     }
 
     fn matching(&self, sizes: BTreeMap<String, u32>) -> Result<Vec<(String, u32)>> {
-        let wanted = self
-            .patterns
-            .iter()
-            .map(|pattern| Regex::new(pattern))
-            .collect::<std::result::Result<Vec<_>, _>>();
-        let wanted = wanted.map_err(|cause| Error::usage("bad topic pattern").cause(cause))?;
         let mut partitions = Vec::new();
         for (topic, count) in sizes {
-            if wanted.iter().any(|pattern| pattern.is_match(&topic)) {
+            if self.patterns.iter().any(|pattern| pattern.matches(&topic)) {
                 partitions.extend((0..count).map(|partition| (topic.clone(), partition)));
             }
         }

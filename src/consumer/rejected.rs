@@ -6,13 +6,13 @@
 
 use std::borrow::Cow;
 use std::collections::HashSet;
-use std::fmt::Write as _;
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 
-use crate::Result;
 use crate::kafka::Message;
+use crate::template::{self, Piece};
+use crate::{Result, hex};
 
 /// Topic, partition and offset of messages.
 type Places = HashSet<(String, u32, i64)>;
@@ -28,14 +28,11 @@ pub struct Rejected {
 impl Rejected {
     /// For the sink that writes to `template`; `{…}` in it becomes the sink's name.
     pub fn new(template: &str, id: Option<&str>, sink: &str) -> Self {
-        let mut path = String::new();
-        let mut rest = template;
-        while let Some((before, after)) = rest.split_once('{') {
-            path.push_str(before);
-            path.push_str(sink);
-            rest = after.split_once('}').map_or("", |(_, after)| after);
-        }
-        path.push_str(rest);
+        let named = template::pieces(template).map(|piece| match piece {
+            Piece::Text(text) => text,
+            Piece::Placeholder(_) | Piece::Unclosed(_) => sink,
+        });
+        let mut path: String = named.collect();
         if let Some(id) = id {
             path.push('_');
             path.push_str(id);
@@ -71,7 +68,7 @@ impl Rejected {
         // Bytes that are no text would not come back from it.
         match std::str::from_utf8(message.value()) {
             Ok(text) => line["message"] = text.into(),
-            Err(_) => line["message_hex"] = hex(message.value()).into(),
+            Err(_) => line["message_hex"] = hex::text(message.value()).into(),
         }
         let mut line = line.to_string();
         line.push('\n');
@@ -83,13 +80,6 @@ impl Rejected {
         let fail = |cause| crate::sink::file_failure("write", &self.path, cause);
         self.open.as_ref().map_or(Ok(()), |(file, _)| file.sync_data().map_err(fail))
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 /// Opens the file to append, without the torn line of a crash, and reads which messages it holds.

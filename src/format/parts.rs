@@ -2,6 +2,7 @@
 //! values.
 
 use crate::change::Kind;
+use crate::json_string::unescape;
 
 /// Where a text (in JSON: the inside of a string) or another value lies in a message.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -30,7 +31,7 @@ impl Span {
     #[inline]
     pub fn write(self, message: &[u8], out: &mut Vec<u8>) -> Option<()> {
         if self.escaped {
-            return super::json::unescape(self.raw(message), out);
+            return unescape(self.raw(message), out);
         }
         out.extend_from_slice(self.raw(message));
         Some(())

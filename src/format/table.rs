@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 use super::Options;
 use super::shape::COLUMNS_MAX;
 use crate::change::{Column, Table};
-use crate::{Error, Result};
+use crate::{Error, Result, hex};
 
 /// The id of a shape: the first 16 hexadecimal digits of the text's SHA-256.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -31,7 +31,7 @@ impl ShapeId {
     pub fn of(text: &str) -> Self {
         let mut digits = [0; Self::DIGITS];
         for (pair, byte) in digits.chunks_exact_mut(2).zip(Sha256::digest(text)) {
-            pair.copy_from_slice(&[HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
+            pair.copy_from_slice(&hex::pair(byte));
         }
         Self(digits)
     }
@@ -40,7 +40,8 @@ impl ShapeId {
     #[inline]
     pub fn from_digits(digits: &[u8]) -> Option<Self> {
         let digits: [u8; Self::DIGITS] = digits.try_into().ok()?;
-        digits.iter().all(|digit| HEX.contains(digit)).then_some(Self(digits))
+        let (halves, _) = digits.as_chunks::<8>();
+        halves.iter().all(|half| hex::number(*half).is_some()).then_some(Self(digits))
     }
 
     /// As it is sent.
@@ -48,8 +49,6 @@ impl ShapeId {
         &self.0
     }
 }
-
-const HEX: &[u8; 16] = b"0123456789abcdef";
 
 impl fmt::Display for ShapeId {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {

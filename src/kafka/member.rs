@@ -26,6 +26,7 @@ use super::group_commit::{Claim, Seat, commit};
 use super::inbox::{Fetched, Inbox, waiting};
 use super::lock;
 use super::revive::revive;
+use crate::glob::Glob;
 use crate::{Error, Result};
 
 /// How long the group's coordinator may take to answer.
@@ -166,7 +167,7 @@ impl<H: Holder> Member<H> {
         let config = if is_far { settings.consumer_far(group) } else { settings.consumer(group) };
         let consumer: BaseConsumer<Context<H>> = config.create_with_context(context).map_err(fail)?;
         inbox.open(consumer.client());
-        let patterns: Vec<String> = topics.iter().map(|topic| subscription(topic)).collect();
+        let patterns: Vec<String> = topics.iter().map(|topic| Glob::new(topic).to_regex()).collect();
         consumer.subscribe(&patterns.iter().map(String::as_str).collect::<Vec<_>>()).map_err(fail)?;
         Ok(Self { consumer, seat, given, inbox })
     }
@@ -346,11 +347,6 @@ fn passes_by(code: RDKafkaErrorCode) -> bool {
     )
 }
 
-/// A topic pattern as the client wants it: a regular expression that begins with `^`.
-pub fn subscription(pattern: &str) -> String {
-    format!("^{}$", regex::escape(pattern).replace(r"\*", ".*").replace(r"\?", "."))
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
@@ -359,12 +355,6 @@ mod tests {
 
     use super::*;
     use crate::kafka::Topics;
-
-    #[test]
-    fn patterns_are_anchored_and_escaped() {
-        assert_eq!(subscription("shop.public.*"), r"^shop\.public\..*$");
-        assert_eq!(subscription("a-b_c"), r"^a\-b_c$");
-    }
 
     struct Nothing;
 

@@ -30,7 +30,7 @@ pub use ends::{Ends, Offsets};
 pub use group_commit::Claim;
 pub use inbox::{Fetched, Message};
 pub use inspect::{Wanted, inspect};
-pub use member::{Event, Holder, Member, subscription};
+pub use member::{Event, Holder, Member};
 pub use partitioner::partition_of;
 pub use sender::{Delivery, Outgoing, Sender};
 pub use tail::{read_between, watermarks};

@@ -9,13 +9,12 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::metadata::Metadata;
-use regex::Regex;
 
 use super::acl::Acl;
 use super::client::Settings;
 use super::complaints::Complaints;
 use super::failure::failure;
-use super::member::subscription;
+use crate::glob::{Glob, is_pattern};
 use crate::{Error, Result, threads};
 
 /// How long a broker may take to answer a question about topics.
@@ -106,7 +105,7 @@ impl Topics {
     pub fn look_for(&self, patterns: &[String], now: bool) -> Result<()> {
         let names = self.names()?;
         for pattern in patterns {
-            if !pattern.contains(['*', '?']) {
+            if !is_pattern(pattern) {
                 if self.partitions(pattern)? == 0 {
                     if now && !self.is_there(pattern)? {
                         return Err(Error::stop(format!("there is no topic {pattern:?}"))
@@ -116,9 +115,8 @@ impl Topics {
                 }
                 continue;
             }
-            let matcher = Regex::new(&subscription(pattern))
-                .map_err(|cause| Error::usage("bad topic pattern").cause(cause))?;
-            if names.iter().any(|name| matcher.is_match(name)) {
+            let glob = Glob::new(pattern);
+            if names.iter().any(|name| glob.matches(name)) {
                 continue;
             }
             if self.settings.uses_login() || self.settings.uses_tls() {

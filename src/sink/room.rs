@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use super::Settings;
 use super::failure::file_failure;
 use crate::finding::{Finding, Fix};
+use crate::template::fixed_part;
 use crate::{Error, Result};
 
 /// Less room than this is worth a warning, bytes.
@@ -17,7 +18,7 @@ const FREE_BYTES_MIN: u64 = 16 << 20;
 
 /// The folder of a path such as `out/{source}/{table}`: what stands before the first placeholder.
 pub fn fixed_folder(path: &str) -> PathBuf {
-    let fixed = path.split('{').next().unwrap_or_default();
+    let fixed = fixed_part(path);
     let folder =
         fixed.rsplit_once('/').map_or("", |(folder, _)| if folder.is_empty() { "/" } else { folder });
     PathBuf::from(if folder.is_empty() { "." } else { folder })

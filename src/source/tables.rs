@@ -1,14 +1,13 @@
 //! Which tables a source captures: patterns over `schema.table`.
 
-use regex::Regex;
-
 use crate::finding::{Finding, listed};
+use crate::glob::Glob;
 use crate::{Error, Result};
 
 /// The patterns of one source, in the order they were written; the last one that matches decides.
 #[derive(Debug, Clone)]
 pub struct Tables {
-    patterns: Vec<(bool, Regex)>,
+    patterns: Vec<(bool, Glob)>,
     /// As written, for messages.
     pub written: Vec<String>,
 }
@@ -26,13 +25,9 @@ impl Tables {
             let (wanted, name) =
                 pattern.strip_prefix('!').map_or((true, pattern.as_str()), |name| (false, name));
             let name = if name.contains('.') { name.to_owned() } else { format!("{default_schema}.{name}") };
-            let escaped = regex::escape(&name).replace(r"\*", ".*").replace(r"\?", ".");
-            let regex = Regex::new(&format!("^(?s:{escaped})$"));
-            regex
-                .map(|regex| (wanted, regex))
-                .map_err(|cause| Error::usage(format!("bad table pattern {pattern:?}")).cause(cause))
+            (wanted, Glob::new(name))
         });
-        Ok(Self { patterns: patterns.collect::<Result<_>>()?, written: written.to_vec() })
+        Ok(Self { patterns: patterns.collect(), written: written.to_vec() })
     }
 
     /// Whether the table is captured.
@@ -41,7 +36,7 @@ impl Tables {
         self.patterns
             .iter()
             .rev()
-            .find(|(_, pattern)| pattern.is_match(&name))
+            .find(|(_, pattern)| pattern.matches(&name))
             .is_some_and(|(wanted, _)| *wanted)
     }
 
@@ -51,7 +46,7 @@ impl Tables {
         self.patterns
             .iter()
             .rev()
-            .find(|(_, pattern)| pattern.is_match(&name))
+            .find(|(_, pattern)| pattern.matches(&name))
             .is_some_and(|(wanted, _)| !*wanted)
     }
 
@@ -60,7 +55,7 @@ impl Tables {
     pub fn unmatched<'a>(&self, tables: impl Iterator<Item = (&'a str, &'a str)>) -> Vec<&str> {
         let names: Vec<String> = tables.map(|(schema, name)| format!("{schema}.{name}")).collect();
         let is_idle =
-            |(wanted, pattern): &(bool, Regex)| *wanted && !names.iter().any(|name| pattern.is_match(name));
+            |(wanted, pattern): &(bool, Glob)| *wanted && !names.iter().any(|name| pattern.matches(name));
         self.patterns
             .iter()
             .zip(&self.written)

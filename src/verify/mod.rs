@@ -13,6 +13,7 @@ use std::path::Path;
 use crate::change::{Batch, Kind, Row, Table};
 use crate::config::{Sink, Source};
 use crate::error::Kind as ErrorKind;
+use crate::glob::is_pattern;
 use crate::sink::csv::{Field, Fold, FoldRow};
 use crate::sink::{Folded, files};
 use crate::source::{Database, Dialect};
@@ -109,8 +110,7 @@ fn unseen(source: &Source, found: &[(String, String)]) -> Vec<Proof> {
     let is_hidden_silently = source.address.dialect != Dialect::Postgres;
     let unmatched =
         source.tables.unmatched(found.iter().map(|(schema, name)| (schema.as_str(), name.as_str())));
-    let unmatched =
-        unmatched.into_iter().filter(|pattern| is_hidden_silently || !pattern.contains(['*', '?']));
+    let unmatched = unmatched.into_iter().filter(|pattern| is_hidden_silently || !is_pattern(pattern));
     let proof = |pattern: &str| {
         let reason = format!("no such table is there, or user {:?} may not see it", source.address.user);
         Proof { table: pattern.to_owned(), not_compared: Some(reason), ..Proof::default() }

@@ -4,10 +4,12 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use super::text::{write_string, write_value};
+use super::text::write_value;
+use crate::calendar::{Date, date_of};
 use crate::change::{Batch, Cell, Kind, Operation, Row, Table, Transaction};
 use crate::format::key::KeyRule;
 use crate::format::{Include, Options, Record, Records};
+use crate::json_string::write_string;
 
 /// Writes messages. Keeps what it learned of tables from call to call.
 ///
@@ -263,19 +265,11 @@ pub(super) fn write_timestamp(committed_us: i64, out: &mut String) {
 /// `2026-11-23 22:39:45.036865`, the fraction without trailing zeros.
 fn write_time(microseconds: i64, out: &mut String) {
     let (days, rest) = (microseconds.div_euclid(86_400_000_000), microseconds.rem_euclid(86_400_000_000));
-    // Civil date of a day number: years counted from March in eras of 400 years (146,097 days), so that the
-    // leap day comes last.
-    let day = days + 719_468;
-    let (era, day_of_era) = (day.div_euclid(146_097), day.rem_euclid(146_097));
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day_of_month = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
+    // A day of any 64-bit count of microseconds fits.
+    let Date { year, month, day } = date_of(days as i32);
     let (seconds, fraction) = (rest / 1_000_000, rest % 1_000_000);
     let (hour, minute, second) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
-    let _ = write!(out, "{year:04}-{month:02}-{day_of_month:02} {hour:02}:{minute:02}:{second:02}");
+    let _ = write!(out, "{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}");
     if fraction != 0 {
         let _ = write!(out, ".{fraction:06}");
         out.truncate(out.trim_end_matches('0').len());

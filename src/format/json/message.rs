@@ -2,9 +2,9 @@
 //! message itself names its columns.
 
 use super::encode::{opening, write_timestamp, write_xid};
-use super::text::write_string;
 use crate::change::{Kind, Operation};
 use crate::format::parts::{Extras, Field, List, Parts, Span};
+use crate::json_string::write_string;
 
 /// Appends the JSON message; the bytes are those that the encoder makes of the row, with what `include` asked
 /// for where the message holds it. The parts' texts must be without escapes.

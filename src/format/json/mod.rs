@@ -17,7 +17,7 @@ pub use encode::Encoder;
 pub(super) use encode::write_lsn;
 pub(super) use message::write_message;
 pub(super) use parse::is_literal;
-pub(super) use text::{unescape, write_value};
+pub(super) use text::write_value;
 
 #[cfg(test)]
 pub(super) mod tests;

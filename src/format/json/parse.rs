@@ -1,9 +1,9 @@
 //! One message taken apart, without a copy: which bytes are the action, the names and the values. Strict:
 //! what is accepted is valid JSON.
 
-use super::text::plain_length;
 use crate::change::Kind;
 use crate::format::parts::{BYTES_MAX, Field, List, Parts, Reason, Span};
+use crate::json_string::{plain_length, unescape};
 
 /// Objects and arrays within one another that are skipped at most.
 const DEPTH_MAX: u32 = 64;
@@ -229,7 +229,7 @@ impl<'a> Cursor<'a> {
         }
         let raw = bytes.get(start..self.at).unwrap_or_default();
         self.at += 1;
-        if escaped && super::text::unescape(raw, &mut Vec::new()).is_none() {
+        if escaped && unescape(raw, &mut Vec::new()).is_none() {
             return Err("a string holds a malformed escape");
         }
         Ok(Span { start: start as u32, end: start as u32 + raw.len() as u32, escaped })

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use crate::change::Table;
+use crate::template::{self, Fault};
 use crate::{Error, Result};
 
 /// Which rows a file holds.
@@ -21,75 +22,46 @@ pub enum Side {
 /// A path with `{table}`, `{schema}`, `{topic}` and `{source}`, checked.
 #[derive(Debug, Clone)]
 pub(super) struct Template {
-    pieces: Vec<Piece>,
+    path: template::Template,
     /// `_ID`, or nothing.
     suffix: String,
 }
 
-#[derive(Debug, Clone)]
-enum Piece {
-    Text(String),
-    Table,
-    Schema,
-    Topic,
-    Source,
-}
-
 impl Template {
-    /// Takes the template apart.
+    /// Checks the template.
     pub fn parse(path: &str, id: Option<&str>) -> Result<Self> {
-        let mut pieces = Vec::new();
-        let mut rest = path;
-        while let Some((text, tail)) = rest.split_once('{') {
-            let Some((name, tail)) = tail.split_once('}') else {
-                return Err(Error::usage(format!("the path {path:?} has a brace that is not closed"))
-                    .hint(PLACEHOLDERS));
+        let whole = template::Template::parse(path, &["table", "schema", "topic", "source"]);
+        let whole = whole.map_err(|fault| {
+            let fact = match fault {
+                Fault::Unclosed => format!("the path {path:?} has a brace that is not closed"),
+                Fault::Unknown(name) => format!("the path {path:?} has an unknown placeholder {{{name}}}"),
             };
-            pieces.push(Piece::Text(text.to_owned()));
-            pieces.push(match name {
-                "table" => Piece::Table,
-                "schema" => Piece::Schema,
-                "topic" => Piece::Topic,
-                "source" => Piece::Source,
-                _ => {
-                    return Err(Error::usage(format!(
-                        "the path {path:?} has an unknown placeholder {{{name}}}"
-                    ))
-                    .hint(PLACEHOLDERS));
-                }
-            });
-            rest = tail;
-        }
-        pieces.push(Piece::Text(rest.to_owned()));
+            Error::usage(fact).hint("write {table}, {schema}, {topic} or {source}")
+        })?;
         let suffix = id.map_or_else(String::new, |id| format!("_{}", safe(id)));
-        Ok(Self { pieces, suffix })
+        Ok(Self { path: whole, suffix })
     }
 
     /// Whether the path has `{schema}` in it.
     pub fn names_schema(&self) -> bool {
-        self.pieces.iter().any(|piece| matches!(piece, Piece::Schema))
+        self.path.has("schema")
     }
 
     /// `PATH[_ID]` for a table's files.
     pub fn stem(&self, channel: &str, table: &Table) -> String {
-        let source = channel.split('.').next().unwrap_or_default();
-        let mut out = String::new();
-        for piece in &self.pieces {
-            match piece {
-                Piece::Text(text) => out.push_str(text),
-                Piece::Table => out.push_str(&safe(&table.name)),
-                Piece::Schema => out.push_str(&safe(&table.schema)),
-                Piece::Topic => out.push_str(&safe(channel)),
-                Piece::Source => out.push_str(&safe(source)),
-            }
-        }
-        out + &self.suffix
+        let filled = self.path.fill(|name| match name {
+            "table" => safe(&table.name),
+            "schema" => safe(&table.schema),
+            "topic" => safe(channel),
+            _ => safe(channel.split('.').next().unwrap_or_default()),
+        });
+        filled + &self.suffix
     }
 
     /// Whether a file with this stem, in which the rows of `table` stand, is one of ours. The file does not
     /// tell the schema.
     pub fn is_stem_of(&self, stem: &str, channel: &str, table: &str) -> bool {
-        if self.pieces.iter().any(|piece| matches!(piece, Piece::Schema)) {
+        if self.names_schema() {
             return stem.ends_with(&self.suffix);
         }
         stem == self.stem(channel, &Table { name: table.to_owned(), ..Table::default() })
@@ -100,8 +72,6 @@ impl Template {
         stem.ends_with(&self.suffix)
     }
 }
-
-const PLACEHOLDERS: &str = "write {table}, {schema}, {topic} or {source}";
 
 /// What may not stand in the name of a file.
 const UNSAFE: &AsciiSet = &CONTROLS.add(b'/');

@@ -8,8 +8,7 @@ use mysql::Conn;
 use super::super::{Address, Dialect};
 use super::connection::query;
 use super::values::charset::{Charset, ManyBytes, OneByte};
-use super::values::special::write_hex;
-use crate::Result;
+use crate::{Result, hex};
 
 /// Number of the collation (and character set) that stands for bytes.
 pub(super) const BINARY: u64 = 63;
@@ -100,12 +99,10 @@ impl Charsets {
 
 /// Lets the server convert every byte.
 fn one_byte(conn: &mut Conn, address: &Address, name: &str) -> Result<Option<Charset>> {
-    let mut bytes = Vec::new();
-    write_hex(&std::array::from_fn::<u8, 256, _>(|place| place as u8), &mut bytes);
-    let bytes = String::from_utf8_lossy(&bytes);
+    let bytes = hex::text(&std::array::from_fn::<u8, 256, _>(|place| place as u8));
     let statement = format!("SELECT HEX(CONVERT(_{name} x'{bytes}' USING utf32))");
-    let hex = query(conn, address, &statement)?.into_iter().flatten().next().flatten().unwrap_or_default();
-    let (units, _) = hex.as_bytes().as_chunks::<8>();
+    let digits = query(conn, address, &statement)?.into_iter().flatten().next().flatten().unwrap_or_default();
+    let (units, _) = digits.as_bytes().as_chunks::<8>();
     let characters: Option<Vec<char>> =
         units.iter().map(|unit| character(std::str::from_utf8(unit).ok()?)).collect();
     let table: Option<[char; 256]> = characters.and_then(|characters| characters.try_into().ok());
@@ -166,6 +163,6 @@ fn many_bytes(conn: &mut Conn, address: &Address, name: &str, length_max: u16) -
     Ok(Charset::Many(Arc::new(table)))
 }
 
-fn character(hex: &str) -> Option<char> {
-    char::from_u32(u32::from_str_radix(hex, 16).ok()?)
+fn character(digits: &str) -> Option<char> {
+    char::from_u32(u32::from_str_radix(digits, 16).ok()?)
 }

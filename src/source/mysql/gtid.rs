@@ -2,7 +2,9 @@
 //! per domain.
 
 use std::collections::BTreeMap;
-use std::fmt::{self, Write as _};
+use std::fmt;
+
+use crate::hex;
 
 /// The GTID of one transaction.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,27 +31,24 @@ impl fmt::Display for Gtid {
 }
 
 fn write_uuid(bytes: &[u8; 16], formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-    for (place, byte) in bytes.iter().enumerate() {
-        if matches!(place, 4 | 6 | 8 | 10) {
-            formatter.write_char('-')?;
-        }
-        write!(formatter, "{byte:02x}")?;
-    }
-    Ok(())
+    let digits = hex::text(bytes);
+    let (parts, last) = digits.split_at(20);
+    let (first, parts) = parts.split_at(8);
+    write!(formatter, "{first}-{}-{}-{}-{last}", &parts[..4], &parts[4..8], &parts[8..])
 }
 
 fn parse_uuid(text: &str) -> Option<[u8; 16]> {
-    let digits: Vec<u8> = text.bytes().filter(|&byte| byte != b'-').collect();
-    let (pairs, rest) = digits.as_chunks::<2>();
-    let mut uuid = [0; 16];
-    if pairs.len() != uuid.len() || !rest.is_empty() {
+    let digits: Vec<u8> =
+        text.bytes().filter(|&byte| byte != b'-').map(|byte| byte.to_ascii_lowercase()).collect();
+    let (parts, rest) = digits.as_chunks::<8>();
+    let mut uuid = [[0; 4]; 4];
+    if parts.len() != uuid.len() || !rest.is_empty() {
         return None;
     }
-    for (byte, pair) in uuid.iter_mut().zip(pairs) {
-        let digit = |digit: u8| char::from(digit).to_digit(16);
-        *byte = (digit(pair[0])? << 4 | digit(pair[1])?) as u8;
+    for (bytes, digits) in uuid.iter_mut().zip(parts) {
+        *bytes = hex::number(*digits)?.to_be_bytes();
     }
-    Some(uuid)
+    uuid.as_flattened().try_into().ok()
 }
 
 /// Start and last number of a run, both in it.

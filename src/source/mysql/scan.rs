@@ -6,7 +6,7 @@ use mysql::{Column, Value};
 use super::charsets::BINARY;
 use super::values::{number, special, time};
 use crate::change::Kind;
-use crate::{Error, Result};
+use crate::{Error, Result, hex};
 
 /// Appends the text of one value that came by the binary protocol.
 pub(super) fn write(column: &Column, value: &Value, out: &mut Vec<u8>) -> Result<Kind> {
@@ -54,7 +54,7 @@ fn write_bytes(column: &Column, bytes: &[u8], out: &mut Vec<u8>) -> Result<Kind>
         _ if u64::from(column.character_set()) == BINARY
             && !column.flags().intersects(ColumnFlags::ENUM_FLAG | ColumnFlags::SET_FLAG) =>
         {
-            special::write_hex(bytes, out);
+            hex::write(bytes, out);
         }
         _ => out.extend_from_slice(bytes),
     }

@@ -150,6 +150,6 @@ pub(crate) fn texts(text: &str) {
     }
     let _ = origin::same_history(text, "1", 5);
     if let Ok(Scalar::Text(found)) = Scanner::new(text.as_bytes()).scalar() {
-        let _ = super::json::unescape(&text.as_bytes()[found.place], &mut Vec::new());
+        let _ = crate::json_string::unescape(&text.as_bytes()[found.place], &mut Vec::new());
     }
 }

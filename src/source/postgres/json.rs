@@ -131,61 +131,11 @@ impl<'a> Scanner<'a> {
     }
 }
 
-/// Appends the text that a JSON string stands for.
-pub(super) fn unescape(mut raw: &[u8], out: &mut Vec<u8>) -> Result<(), Malformed> {
-    while let Some(found) = memchr::memchr(b'\\', raw) {
-        out.extend_from_slice(&raw[..found]);
-        let (&escape, rest) = raw[found + 1..].split_first().ok_or(Malformed)?;
-        raw = rest;
-        match escape {
-            b'"' | b'\\' | b'/' => out.push(escape),
-            b'b' => out.push(8),
-            b'f' => out.push(12),
-            b'n' => out.push(b'\n'),
-            b'r' => out.push(b'\r'),
-            b't' => out.push(b'\t'),
-            b'u' => {
-                let mut code = hex4(&mut raw)?;
-                if (0xD800..0xDC00).contains(&code) {
-                    raw = raw.strip_prefix(b"\\u").ok_or(Malformed)?;
-                    let low =
-                        hex4(&mut raw)?.checked_sub(0xDC00).filter(|&low| low < 0x400).ok_or(Malformed)?;
-                    code = 0x10000 + ((code - 0xD800) << 10) + low;
-                }
-                let letter = char::from_u32(code).ok_or(Malformed)?;
-                out.extend_from_slice(letter.encode_utf8(&mut [0; 4]).as_bytes());
-            }
-            _ => return Err(Malformed),
-        }
-    }
-    out.extend_from_slice(raw);
-    Ok(())
-}
-
-fn hex4(raw: &mut &[u8]) -> Result<u32, Malformed> {
-    let (digits, rest) = raw.split_at_checked(4).ok_or(Malformed)?;
-    *raw = rest;
-    if !digits.iter().all(u8::is_ascii_hexdigit) {
-        return Err(Malformed);
-    }
-    let digits = std::str::from_utf8(digits).map_err(|_| Malformed)?;
-    u32::from_str_radix(digits, 16).map_err(|_| Malformed)
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Scalar, Scanner, unescape};
+    use super::{Scalar, Scanner};
+    use crate::json_string::unescape;
     use proptest::prelude::*;
-
-    #[test]
-    fn escapes_of_the_server() {
-        let mut out = Vec::new();
-        unescape(br#"a\"\\\/\b\f\n\r\t\u0001\u00e9\ud83d\ude00"#, &mut out).unwrap();
-        assert_eq!(out, "a\"\\/\u{8}\u{c}\n\r\t\u{1}é😀".as_bytes());
-        for bad in [&br"\"[..], br"\x", br"\u12", br"\ud83d", br"\ud83d\u0041", br"\udc00", br"\u+123"] {
-            assert!(unescape(bad, &mut Vec::new()).is_err());
-        }
-    }
 
     proptest! {
         #[test]

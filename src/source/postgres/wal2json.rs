@@ -12,11 +12,12 @@ use std::sync::Arc;
 use super::super::Tables;
 use super::catalog::Catalog;
 use super::failure;
-use super::json::{Scalar, Text, unescape};
+use super::json::{Scalar, Text};
 use super::message::Malformed;
 use super::progress::Progress;
 use crate::change::{Batch, Kind, Operation, Table};
-use crate::{Error, Result};
+use crate::json_string::unescape;
+use crate::{Error, Result, hex};
 pub(super) use rows::Entry;
 use rows::{Change, Item};
 
@@ -305,13 +306,9 @@ impl Describe for Catalog {
     }
 
     fn convert(&mut self, bytes: &[u8], encoding: &str) -> Result<String> {
-        use std::fmt::Write as _;
-        let mut hex = String::with_capacity(2 * bytes.len());
-        for byte in bytes {
-            let _ = write!(hex, "{byte:02x}");
-        }
         let query = format!(
-            "SELECT pg_catalog.convert_from('\\x{hex}'::bytea, {})",
+            "SELECT pg_catalog.convert_from('\\x{}'::bytea, {})",
+            hex::text(bytes),
             failure::quote_literal(encoding)
         );
         Ok(self.ask_one(&query)?.ok_or(Malformed)?)
@@ -321,7 +318,7 @@ impl Describe for Catalog {
 fn append(message: &[u8], text: &Text, out: &mut Vec<u8>) -> Result<(), Malformed> {
     let raw = &message[text.place.clone()];
     if text.escaped {
-        return unescape(raw, out);
+        return unescape(raw, out).ok_or(Malformed);
     }
     out.extend_from_slice(raw);
     Ok(())
@@ -340,8 +337,8 @@ fn cells(
             Some(Scalar::Null) => batch.add_cell(Kind::Null, b""),
             Some(Scalar::Literal(place)) => batch.add_cell(Kind::Literal, &message[place.clone()]),
             Some(Scalar::Text(text)) if text.escaped => {
-                batch
-                    .add_cell_with(|out| unescape(&message[text.place.clone()], out).map(|()| Kind::Text))?;
+                let raw = &message[text.place.clone()];
+                batch.add_cell_with(|out| unescape(raw, out).map(|()| Kind::Text).ok_or(Malformed))?;
             }
             Some(Scalar::Text(text)) => batch.add_cell(Kind::Text, &message[text.place.clone()]),
         }

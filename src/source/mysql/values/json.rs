@@ -6,6 +6,7 @@ use std::io::Write as _;
 use super::super::cursor::{Cursor, Malformed, Parsed};
 use super::number::{finite, shortest_even, write_plain, write_signed, write_unsigned};
 use super::{decimal, time};
+use crate::json_string;
 
 /// The server refuses deeper documents.
 const DEPTH_MAX: u32 = 101;
@@ -123,20 +124,7 @@ fn write_container(kind: u8, body: &[u8], depth: u32, left: &mut Left, out: &mut
 
 fn write_string(text: &[u8], out: &mut Vec<u8>) -> Parsed<()> {
     std::str::from_utf8(text).map_err(|_| Malformed)?;
-    out.push(b'"');
-    for &byte in text {
-        match byte {
-            b'"' | b'\\' => out.extend_from_slice(&[b'\\', byte]),
-            b'\n' => out.extend_from_slice(b"\\n"),
-            b'\r' => out.extend_from_slice(b"\\r"),
-            b'\t' => out.extend_from_slice(b"\\t"),
-            0x08 => out.extend_from_slice(b"\\b"),
-            0x0c => out.extend_from_slice(b"\\f"),
-            0..0x20 => write!(out, "\\u{byte:04x}").map_err(|_| Malformed)?,
-            _ => out.push(byte),
-        }
-    }
-    out.push(b'"');
+    json_string::write_string(text, out);
     Ok(())
 }
 

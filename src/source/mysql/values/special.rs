@@ -6,6 +6,8 @@ use super::super::cursor::{Cursor, Malformed, Parsed};
 use super::number::{finite, write_float};
 use std::io::Write as _;
 
+use crate::hex;
+
 /// `width` digits, the highest bit first; bytes come highest first too.
 pub(in super::super) fn write_bits(bytes: &[u8], width: u16, out: &mut Vec<u8>) {
     for place in (0..usize::from(width)).rev() {
@@ -15,17 +17,9 @@ pub(in super::super) fn write_bits(bytes: &[u8], width: u16, out: &mut Vec<u8>) 
     }
 }
 
-pub(in super::super) fn write_hex(bytes: &[u8], out: &mut Vec<u8>) {
-    const HEX: &[u8; 16] = b"0123456789abcdef";
-    out.reserve(2 * bytes.len());
-    for &byte in bytes {
-        out.extend_from_slice(&[HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
-    }
-}
-
 /// The hex of bytes and of the zero bytes that BINARY(n) left out at the end.
 pub(in super::super) fn write_padded_hex(bytes: &[u8], pad_to: u16, out: &mut Vec<u8>) {
-    write_hex(bytes, out);
+    hex::write(bytes, out);
     out.extend(std::iter::repeat_n(b'0', 2 * usize::from(pad_to).saturating_sub(bytes.len())));
 }
 
@@ -40,14 +34,14 @@ pub(in super::super) fn write_geometry(bytes: &[u8], out: &mut Vec<u8>) -> Parse
     if order != 1 {
         return Err(Malformed); // MySQL stores little-endian only
     }
-    write_hex(&[order], out);
+    hex::write(&[order], out);
     if srid == 0 {
-        write_hex(&kind.to_le_bytes(), out);
+        hex::write(&kind.to_le_bytes(), out);
     } else {
-        write_hex(&(kind | HAS_SRID).to_le_bytes(), out);
-        write_hex(&srid.to_le_bytes(), out);
+        hex::write(&(kind | HAS_SRID).to_le_bytes(), out);
+        hex::write(&srid.to_le_bytes(), out);
     }
-    write_hex(bytes.rest(), out);
+    hex::write(bytes.rest(), out);
     out[start..].make_ascii_uppercase();
     Ok(())
 }
@@ -77,7 +71,7 @@ pub(in super::super) fn write_uuid(bytes: &[u8], out: &mut Vec<u8>) -> Parsed<()
         if place > 0 {
             out.push(b'-');
         }
-        write_hex(&printed[start..end], out);
+        hex::write(&printed[start..end], out);
     }
     Ok(())
 }

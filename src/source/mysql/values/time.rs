@@ -2,6 +2,7 @@
 //! <https://dev.mysql.com/doc/dev/mysql-server/latest/classmysql_1_1binlog_1_1event_1_1Table__map__event.html>
 
 use super::super::cursor::{Cursor, Malformed, Parsed};
+use crate::calendar::{Date, date_of};
 
 pub(in super::super) fn decode_date(row: &mut Cursor, out: &mut Vec<u8>) -> Parsed<()> {
     let packed = row.number(3)?;
@@ -46,11 +47,11 @@ pub(super) fn decode_timestamp(row: &mut Cursor, decimals: u8, out: &mut Vec<u8>
     if seconds == 0 && micros == 0 {
         write_date(0, 0, 0, out);
     } else {
-        let (year, month, day) = civil(seconds / 86400);
-        write_date(year, month, day, out);
+        let Date { year, month, day } = date_of((seconds / 86_400) as i32);
+        write_date(year as u32, month, day, out);
     }
     out.push(b' ');
-    let clock = seconds % 86400;
+    let clock = seconds % 86_400;
     write_clock(clock / 3600, clock / 60 % 60, clock % 60, micros, out);
     Ok(())
 }
@@ -65,18 +66,6 @@ fn to_micros(fraction: u64, bytes: usize) -> Parsed<u32> {
     let factor = *[1, 10_000, 100, 1].get(bytes).ok_or(Malformed)?;
     let micros = fraction * factor;
     if micros < 1_000_000 { Ok(micros as u32) } else { Err(Malformed) }
-}
-
-/// Year, month and day of a day counted from 1970-01-01, after Howard Hinnant's `civil_from_days`.
-fn civil(days: u32) -> (u32, u32, u32) {
-    let shifted = days + 719_468; // from 0000-03-01
-    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
-    (era * 400 + year_of_era + u32::from(month <= 2), month, day)
 }
 
 pub(in super::super) fn write_date(year: u32, month: u32, day: u32, out: &mut Vec<u8>) {
@@ -125,22 +114,4 @@ pub(in super::super) fn write_clock(hours: u32, minutes: u32, seconds: u32, micr
 #[inline]
 fn two_digits(number: u32, out: &mut Vec<u8>) {
     out.extend_from_slice(&[b'0' + (number / 10 % 10) as u8, b'0' + (number % 10) as u8]);
-}
-
-#[cfg(test)]
-mod tests {
-    use super::civil;
-
-    #[test]
-    fn days_become_dates() {
-        for (days, expected) in [
-            (0, (1970, 1, 1)),
-            (59, (1970, 3, 1)),
-            (11_016, (2000, 2, 29)),
-            (24_855, (2038, 1, 19)),
-            (49_710, (2106, 2, 7)),
-        ] {
-            assert_eq!(civil(days), expected);
-        }
-    }
 }

@@ -4,10 +4,12 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::super::catalog::{Shape, places};
-use super::super::json::{Scalar, Scanner, Text, unescape};
+use super::super::json::{Scalar, Scanner, Text};
 use super::super::keys::Keys;
 use super::super::message::Malformed;
+use crate::calendar::{Date, days_of};
 use crate::change::{Column, Table};
+use crate::json_string::unescape;
 
 /// A table that rows came from.
 #[derive(Debug, Default)]
@@ -218,7 +220,7 @@ fn is_named(message: &[u8], item: &Item, name: &str) -> bool {
 
 fn text_of(message: &[u8], text: &Text) -> Result<String, Malformed> {
     let mut out = Vec::new();
-    unescape(&message[text.place.clone()], &mut out)?;
+    unescape(&message[text.place.clone()], &mut out).ok_or(Malformed)?;
     String::from_utf8(out).map_err(|_| Malformed)
 }
 
@@ -297,12 +299,6 @@ pub(super) fn timestamp_us(message: &[u8], text: &Text) -> Result<i64, Malformed
         return Err(Malformed);
     }
     let micros: i64 = format!("{fraction:0<6}").parse().map_err(|_| Malformed)?;
-    // Days since 1970-01-01: years begin in March, so that the leap day is their last.
-    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
-    let days = 365 * year + year.div_euclid(4) - year.div_euclid(100)
-        + year.div_euclid(400)
-        + (153 * month + 2) / 5
-        + day
-        - 719_469;
+    let days = i64::from(days_of(Date { year: year as i32, month: month as u32, day: day as u32 }));
     Ok((((days * 24 + hour) * 60 + minute) * 60 + second) * 1_000_000 + micros)
 }
