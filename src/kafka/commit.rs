@@ -1,16 +1,14 @@
 //! A commit that can be given up: the library's own waits for the group's coordinator without an end, and
 //! hides what went wrong with single partitions.
 
-use std::ptr::null_mut;
 use std::time::{Duration, Instant};
 
-use rdkafka::bindings as native;
 use rdkafka::client::Client;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{ClientContext, TopicPartitionList};
 
 use super::client::Settings;
-use super::inbox::{FINE, Queue};
+use super::librdkafka::{Committed, Queue};
 use super::revive::Patience;
 
 /// How often the one who waits is asked whether to go on.
@@ -35,24 +33,15 @@ pub(super) fn commit<C: ClientContext>(
     list: &TopicPartitionList,
     mut goes_on: impl FnMut() -> bool,
 ) -> Outcome {
-    let failed =
-        |code: native::rd_kafka_resp_err_t| Outcome::Refused(None, KafkaError::ConsumerCommit(code.into()));
-    let Some(queue) = Queue::new(client) else {
-        return failed(native::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__FAIL);
-    };
-    // SAFETY: client, list and queue are valid; the library copies the list, and holds a reference of its own
-    // to the queue.
-    #[allow(unsafe_code)]
-    let asked = unsafe {
-        native::rd_kafka_commit_queue(client.native_ptr(), list.ptr(), queue.as_ptr(), None, null_mut())
-    };
-    if asked != FINE {
-        return failed(asked);
+    let failed = |code| Outcome::Refused(None, KafkaError::ConsumerCommit(code));
+    let Some(queue) = Queue::new(client) else { return failed(RDKafkaErrorCode::Fail) };
+    if let Err(code) = queue.begin_commit(client, list) {
+        return failed(code);
     }
     let mut patience = Patience::new(Instant::now());
     loop {
-        if let Some(outcome) = answer(&queue) {
-            return outcome;
+        if let Some(committed) = queue.committed(LOOK) {
+            return outcome(&committed);
         }
         // Nobody polls the client meanwhile.
         patience.look(Instant::now(), client, settings);
@@ -62,43 +51,13 @@ pub(super) fn commit<C: ClientContext>(
     }
 }
 
-/// Waits for a moment.
-fn answer(queue: &Queue) -> Option<Outcome> {
-    // SAFETY: the queue is valid; an event is ours until it is destroyed, and its list lives as long.
-    #[allow(unsafe_code)]
-    unsafe {
-        let event = native::rd_kafka_queue_poll(queue.as_ptr(), LOOK.as_millis() as i32);
-        if event.is_null() {
-            return None;
-        }
-        let outcome =
-            (native::rd_kafka_event_type(event) == native::RD_KAFKA_EVENT_OFFSET_COMMIT).then(|| {
-                outcome(
-                    native::rd_kafka_event_error(event),
-                    native::rd_kafka_event_topic_partition_list(event),
-                )
-            });
-        native::rd_kafka_event_destroy(event);
-        outcome
-    }
-}
-
-/// # Safety
-/// The list is null, or one of the library's.
-#[allow(unsafe_code)]
-unsafe fn outcome(
-    whole: native::rd_kafka_resp_err_t,
-    list: *const native::rd_kafka_topic_partition_list_t,
-) -> Outcome {
-    let refused = |place, code: RDKafkaErrorCode| Outcome::Refused(place, KafkaError::ConsumerCommit(code));
-    // SAFETY: as the caller promises; `cnt` elements lie at `elems`.
-    let partitions = unsafe {
-        list.as_ref().map_or(&[][..], |list| std::slice::from_raw_parts(list.elems, list.cnt.max(0) as usize))
-    };
-    match partitions.iter().position(|partition| partition.err != FINE) {
-        Some(place) => refused(Some(place), partitions[place].err.into()),
-        None if whole != FINE => refused(None, whole.into()),
-        None => Outcome::Held,
+/// What is wrong with one partition says more than what is wrong with all.
+fn outcome(committed: &Committed) -> Outcome {
+    let refused = |place, code| Outcome::Refused(place, KafkaError::ConsumerCommit(code));
+    match (committed.each.iter().position(Option::is_some), committed.whole) {
+        (Some(place), _) => refused(Some(place), committed.each[place].unwrap_or(RDKafkaErrorCode::Fail)),
+        (None, Some(code)) => refused(None, code),
+        (None, None) => Outcome::Held,
     }
 }
 

@@ -5,14 +5,12 @@
 //! are one record in the group's log, so they hold or fail together.
 
 use std::collections::BTreeSet;
-use std::ffi::CString;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientContext;
 use rdkafka::TopicPartitionList;
-use rdkafka::bindings::{rd_kafka_get_watermark_offsets, rd_kafka_resp_err_t};
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, Rebalance};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -23,7 +21,8 @@ use super::client::Settings;
 use super::complaints::Complaints;
 use super::failure::refused_for_good;
 use super::group_commit::{Claim, Seat, commit};
-use super::inbox::{Fetched, Inbox, waiting};
+use super::inbox::{Fetched, Inbox};
+use super::librdkafka::{first_offset, waiting};
 use super::lock;
 use super::revive::revive;
 use crate::glob::Glob;
@@ -290,20 +289,7 @@ impl<H: Holder> Member<H> {
 
     /// The first offset that the partition still has, as the last fetch of it told. Asks nobody.
     pub fn first_kept(&self, topic: &str, partition: u32) -> Option<i64> {
-        let topic = CString::new(topic).ok()?;
-        let (mut first, mut end) = (-1, -1);
-        // SAFETY: handle and name are valid, and the library writes two numbers.
-        #[allow(unsafe_code)]
-        let told = unsafe {
-            rd_kafka_get_watermark_offsets(
-                self.consumer.client().native_ptr(),
-                topic.as_ptr(),
-                partition as i32,
-                &raw mut first,
-                &raw mut end,
-            )
-        };
-        (told == rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR && first >= 0).then_some(first)
+        first_offset(self.consumer.client(), topic, partition)
     }
 
     /// Messages that the brokers hold for this member behind what it has read.

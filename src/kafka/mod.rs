@@ -12,6 +12,7 @@ mod failure;
 mod group_commit;
 mod inbox;
 mod inspect;
+mod librdkafka;
 mod member;
 mod partitioner;
 mod probe;

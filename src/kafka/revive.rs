@@ -5,15 +5,14 @@
 //! broker to ask, and stays silent for ever (<https://github.com/confluentinc/librdkafka/issues/5301>,
 //! docs/decisions/0005-clients-without-brokers.md).
 
-use std::ffi::CString;
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientContext;
-use rdkafka::bindings::rd_kafka_brokers_add;
 use rdkafka::client::Client;
 
 use super::client::Settings;
 use super::complaints::Complaints;
+use super::librdkafka;
 
 /// How long a commit may take until the client is given its brokers again. Doubled each time, up to the
 /// other.
@@ -52,11 +51,7 @@ impl Patience {
 
 /// Those that it knows stay as they are.
 fn give_brokers<C: ClientContext>(client: &Client<C>, settings: &Settings) {
-    let Ok(brokers) = CString::new(settings.address()) else { return };
-    // SAFETY: the handle is valid as long as the client lives, and the library copies the text before it
-    // returns.
-    #[allow(unsafe_code)]
-    let named = unsafe { rd_kafka_brokers_add(client.native_ptr(), brokers.as_ptr()) };
+    let named = librdkafka::add_brokers(client, &settings.address());
     tracing::debug!(named, "brokers given to the client again");
 }
 

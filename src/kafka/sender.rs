@@ -6,7 +6,6 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientContext;
-use rdkafka::bindings::rd_kafka_flush;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Header, Message as _, OwnedHeaders};
@@ -16,6 +15,7 @@ use super::acl::Acl;
 use super::client::{Settings, queue_bytes_max};
 use super::complaints::Complaints;
 use super::failure::{failure, refused_for_good};
+use super::librdkafka;
 use super::revive::revive;
 use crate::{Error, Result, threads};
 
@@ -177,13 +177,8 @@ impl<D: Delivery> Sender<D> {
 
     /// Sends what waits for more of its kind, and waits until all is delivered, at most for so long.
     pub fn hasten(&self, wait: Duration) {
-        // SAFETY: the handle is valid as long as the producer. Deliveries are handed out by the other thread;
-        // this one only waits for their number to fall.
-        #[allow(unsafe_code)]
-        unsafe {
-            // That it took longer is no failure.
-            rd_kafka_flush(self.producer.client().native_ptr(), wait.as_millis() as i32);
-        }
+        // The other thread hands out the deliveries; this one only waits for their number to fall.
+        librdkafka::flush(self.producer.client(), wait);
     }
 
     /// Fails if nobody hears of deliveries any more, or if the brokers have refused us for so long that it
