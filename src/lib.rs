@@ -24,6 +24,8 @@ pub mod glob;
 pub mod hex;
 pub mod json_string;
 pub mod kafka;
+#[cfg(test)]
+mod live;
 pub mod metrics;
 pub mod monitor;
 pub mod pipeline;

@@ -5,17 +5,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
-use crate::rig::{Link, Monitor, Pipeline, Scratch, Server};
+use crate::rig::{Link, Monitor, Pipeline, Scratch, Server, variable};
 
 /// For Prometheus to have seen enough.
 const LONGEST: Duration = Duration::from_secs(90);
-
-fn variable(name: &str) -> String {
-    let hint = "start it: scripts/services up prometheus && eval \"$(scripts/services env)\"";
-    std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set; {hint}"))
-}
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/monitoring")
@@ -81,7 +77,7 @@ fn prometheus(path: &str) -> Value {
 
 /// Values of a query that are numbers.
 fn values(query: &str) -> Vec<f64> {
-    let encoded = query.bytes().fold(String::new(), |text, byte| format!("{text}%{byte:02X}"));
+    let encoded = utf8_percent_encode(query, NON_ALPHANUMERIC);
     let found = prometheus(&format!("/api/v1/query?query={encoded}"));
     let samples = found["result"].as_array().unwrap();
     samples

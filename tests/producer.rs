@@ -210,7 +210,7 @@ fn larger_than_the_topic_takes() {
 }
 
 fn raise_limit_of_topic(topic: &str) {
-    let jars = format!("{}/*", std::env::var("LIST_SYNC_KAFKA_JARS").unwrap());
+    let jars = format!("{}/*", crate::rig::variable("LIST_SYNC_KAFKA_JARS"));
     let brokers = kafka();
     let change = ["--alter", "--topic", topic, "--add-config", "max.message.bytes=8000000"];
     let mut java = Command::new("java");

@@ -74,9 +74,7 @@ mod tests {
     /// A client that knows no broker, as it is after the accident of `revive`, and settings that name those
     /// that run.
     fn without_brokers() -> (BaseConsumer, Settings, TopicPartitionList) {
-        let known = std::env::var("LIST_SYNC_KAFKA")
-            .expect("LIST_SYNC_KAFKA is not set: eval \"$(scripts/services env)\"");
-        let brokers = known.split(',').map(str::to_owned).collect();
+        let brokers = crate::live::brokers();
         let settings = Settings { brokers, properties: BTreeMap::new(), partitions: 3, replication: None };
         let mut config = ClientConfig::new();
         config

@@ -374,9 +374,7 @@ mod tests {
     #[test]
     fn live_a_member_leaves_with_a_rebalance_unhandled() {
         // First the partitions it is given, then those it is to give back.
-        let known = std::env::var("LIST_SYNC_KAFKA")
-            .expect("LIST_SYNC_KAFKA is not set: eval \"$(scripts/services env)\"");
-        let brokers = known.split(',').map(str::to_owned).collect();
+        let brokers = crate::live::brokers();
         let settings = Settings { brokers, properties: BTreeMap::new(), partitions: 3, replication: None };
         let name = format!("list_sync.test.leave.{}", std::process::id());
         Topics::connect(&settings).unwrap().ensure(&name, false).unwrap();

@@ -67,9 +67,7 @@ mod tests {
     /// On the brokers that run. No broker at all is what the accident leaves behind; a client that was told
     /// of none is in the same state.
     fn without_brokers() -> (BaseConsumer, Settings) {
-        let known = std::env::var("LIST_SYNC_KAFKA")
-            .expect("LIST_SYNC_KAFKA is not set: eval \"$(scripts/services env)\"");
-        let brokers = known.split(',').map(str::to_owned).collect();
+        let brokers = crate::live::brokers();
         (
             ClientConfig::new().create().unwrap(),
             Settings { brokers, properties: BTreeMap::new(), partitions: 3, replication: None },

@@ -362,10 +362,8 @@ mod tests {
     use super::*;
 
     fn settings(partitions: u32) -> Settings {
-        let known = std::env::var("LIST_SYNC_KAFKA")
-            .expect("LIST_SYNC_KAFKA is not set: eval \"$(scripts/services env)\"");
         Settings {
-            brokers: known.split(',').map(str::to_owned).collect(),
+            brokers: crate::live::brokers(),
             properties: BTreeMap::new(),
             partitions,
             replication: None,

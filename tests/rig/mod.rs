@@ -19,7 +19,7 @@ pub use pipeline::{Counts, Pipeline, alone, together};
 pub use program::{Program, Run, run_on_terminal};
 pub use proxy::Link;
 pub use scratch::Scratch;
-pub use server::{Leftovers, Server, all_servers, kafka, services};
+pub use server::{Leftovers, Server, all_servers, kafka, services, variable};
 pub use topic::{
     Record, brokers_alive, consume_topic, delete_before, ends_of, headers_in, messages_in, records_in,
     replicas_of,

@@ -115,8 +115,8 @@ impl OwnMysql {
 
     /// The servers refuse to run as root; scripts/services made the user.
     fn command(&self, program: &str, options: &[&str], data: &str) -> Command {
-        let variable = if self.is_mariadb() { "LIST_SYNC_MARIADB_BIN" } else { "LIST_SYNC_MYSQL_BIN" };
-        let programs = std::env::var(variable).unwrap();
+        let folder = if self.is_mariadb() { "LIST_SYNC_MARIADB_BIN" } else { "LIST_SYNC_MYSQL_BIN" };
+        let programs = super::variable(folder);
         let base = programs.strip_suffix("/bin").unwrap();
         let mut command = Command::new("env");
         if super::own_postgres::is_root() {

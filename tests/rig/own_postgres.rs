@@ -18,7 +18,7 @@ impl OwnPostgres {
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let server =
             Server { name: "postgres", url: format!("postgres://postgres@127.0.0.1:{port}/postgres") };
-        let programs = std::env::var("LIST_SYNC_POSTGRES_BIN").unwrap();
+        let programs = super::variable("LIST_SYNC_POSTGRES_BIN");
         let own = Self { server, scratch, programs, options: options.to_owned() };
         let folder = own.folder();
         assert!(

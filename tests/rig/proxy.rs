@@ -16,9 +16,7 @@ pub struct Link {
 impl Link {
     /// A link to `upstream` (`host:port`) that is whole.
     pub fn to(name: &str, upstream: &str) -> Self {
-        let hint = "start the proxy: scripts/services up proxy && eval \"$(scripts/services env)\"";
-        let control =
-            std::env::var("LIST_SYNC_PROXY").unwrap_or_else(|_| panic!("LIST_SYNC_PROXY is not set; {hint}"));
+        let control = super::variable("LIST_SYNC_PROXY");
         let wanted = format!("{{\"name\":{name:?},\"listen\":\"127.0.0.1:0\",\"upstream\":{upstream:?}}}");
         let said = ask(&control, "POST", "", &wanted);
         let listen = said.split("\"listen\":\"").nth(1).and_then(|rest| rest.split('"').next());

@@ -5,7 +5,8 @@ use std::process::Command;
 
 use list_sync::source::{Address, Database, Dialect, open};
 
-fn variable(name: &str) -> String {
+/// The value of a variable that `scripts/services env` prints.
+pub fn variable(name: &str) -> String {
     let hint = "start the servers: scripts/services up && eval \"$(scripts/services env)\"";
     std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set; {hint}"))
 }

@@ -32,7 +32,7 @@ pub fn delete_before(scratch: &Scratch, topic: &str, offsets: &[i64]) {
         })
         .collect();
     scratch.write("offsets.json", &format!("{{\"version\":1,\"partitions\":[{}]}}", listed.join(",")));
-    let jars = format!("{}/*", std::env::var("LIST_SYNC_KAFKA_JARS").unwrap());
+    let jars = format!("{}/*", super::variable("LIST_SYNC_KAFKA_JARS"));
     let mut command = Command::new("java");
     command.args([
         "-cp",

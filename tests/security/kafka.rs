@@ -43,8 +43,7 @@ impl Login {
     }
 
     pub fn brokers(&self) -> String {
-        std::env::var(self.listener)
-            .unwrap_or_else(|_| panic!("{} is not set; see scripts/services env", self.listener))
+        crate::rig::variable(self.listener)
     }
 
     /// `[kafka]` of a configuration.

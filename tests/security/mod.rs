@@ -22,8 +22,7 @@ fn documented(word: &str) -> Vec<&'static str> {
 
 /// A file of `target/services/tls`.
 fn certificate(name: &str) -> String {
-    let authority = std::env::var("LIST_SYNC_CA").expect("LIST_SYNC_CA is not set; see scripts/services env");
-    authority.replace("ca.pem", name)
+    crate::rig::variable("LIST_SYNC_CA").replace("ca.pem", name)
 }
 
 /// One `error:` line with these words, a `hint:` line with those, the exit code, and no secret.

@@ -13,7 +13,7 @@ use crate::rig::{Pipeline, Program, Run, Scratch, Server, kafka};
 /// A folder with Kafka's own tools under the names that the page and the hints use, and an administrator's
 /// login.
 fn tools(scratch: &Scratch) {
-    let jars = std::env::var("LIST_SYNC_KAFKA_JARS").unwrap();
+    let jars = crate::rig::variable("LIST_SYNC_KAFKA_JARS");
     for (name, class) in [("kafka-acls", "AclCommand"), ("kafka-configs", "ConfigCommand")] {
         let java = "exec java -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Xshare:auto -Xmx128m";
         let path =

@@ -383,7 +383,7 @@ fn psql(url: &str, statements: &[String]) -> String {
 /// wal2json on a real PostgreSQL (`LIST_SYNC_POSTGRES_URL`) prints; we read and print again.
 #[test]
 fn live_wal2json_comes_out_again() {
-    let Ok(url) = std::env::var("LIST_SYNC_POSTGRES_URL") else { return };
+    let url = crate::live::postgres();
     let name = format!("sink_json_{}", std::process::id());
     let odd = (1..256).map(|code| format!("chr({code})")).collect::<Vec<_>>().join("||");
     psql(

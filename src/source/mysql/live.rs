@@ -13,13 +13,7 @@ use crate::Error;
 use crate::change::{Batch, Cell, Checkpoint, Kind, Position};
 
 fn address(variable: &str) -> Address {
-    let url = std::env::var(variable).unwrap_or_else(|_| {
-        panic!(
-            "{variable} is not set: run scripts/services up mysql mariadb, then \
-            eval \"$(scripts/services env)\""
-        )
-    });
-    Address::parse(&url).unwrap()
+    Address::parse(&crate::live::variable(variable)).unwrap()
 }
 
 fn both() -> [Address; 2] {

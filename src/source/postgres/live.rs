@@ -19,11 +19,7 @@ use crate::change::{Batch, Cell, Checkpoint, Position, Restart, Row};
 use crate::source::{Address, Database, Snapshot, Source, Tables};
 
 fn address() -> Address {
-    let url = std::env::var("LIST_SYNC_POSTGRES_URL").expect(
-        "LIST_SYNC_POSTGRES_URL is not set: run `scripts/services up postgres` and \
-            eval \"$(scripts/services env)\"",
-    );
-    Address::parse(&url).unwrap()
+    Address::parse(&crate::live::postgres()).unwrap()
 }
 
 /// A schema on the server, and what is to be removed with it.

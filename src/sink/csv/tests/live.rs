@@ -1,5 +1,4 @@
-//! The files against a real PostgreSQL (`LIST_SYNC_POSTGRES_URL`); without one there is nothing to compare
-//! with.
+//! The files against a real PostgreSQL.
 
 use std::process::Command;
 
@@ -17,7 +16,7 @@ fn psql(url: &str, arguments: &[&str]) -> String {
 
 #[test]
 fn live_copy_reads_the_files_back_unchanged() {
-    let Ok(url) = std::env::var("LIST_SYNC_POSTGRES_URL") else { return };
+    let url = crate::live::postgres();
     let folder = Folder::new();
     let values = [
         "",

@@ -461,8 +461,7 @@ fn live_tls_and_socket() {
             let mut address = address.clone();
             address.options.insert("ssl-mode".into(), mode.into());
             if mode.starts_with("verify") {
-                let authority = std::env::var("LIST_SYNC_CA")
-                    .expect("LIST_SYNC_CA: run eval \"$(scripts/services env)\"");
+                let authority = crate::live::variable("LIST_SYNC_CA");
                 address.options.insert("ssl-ca".into(), authority);
             }
             let cipher =

@@ -190,8 +190,7 @@ fn live_tls_modes() {
         "signed by an authority that is not trusted",
         "sslrootcert",
     );
-    let authority =
-        std::env::var("LIST_SYNC_CA").expect("LIST_SYNC_CA is not set: eval \"$(scripts/services env)\"");
+    let authority = crate::live::variable("LIST_SYNC_CA");
     assert!(encrypted(with(&[("sslmode", "verify-ca"), ("sslrootcert", &authority)]).unwrap()));
     assert!(encrypted(with(&[("sslmode", "verify-full"), ("sslrootcert", &authority)]).unwrap()));
 }
