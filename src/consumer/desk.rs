@@ -145,14 +145,7 @@ impl Desk {
     ) -> Result<bool> {
         let (topic, partition, offset) = (message.topic(), message.partition(), message.offset());
         if self.channel != topic {
-            debug_assert!(
-                self.batch.rows().is_empty(),
-                "the caller writes before another topic's message is taken"
-            );
-            topic.clone_into(&mut self.channel);
-            self.decoding = None;
-            self.mates.clear();
-            self.mates.extend(self.by_topic.get(topic).into_iter().flatten());
+            self.change_topic(topic);
         }
         let Some(&place) = self.mates.iter().find(|place| self.lanes[**place].partition == partition) else {
             return Err(Error::link(format!(
@@ -214,6 +207,18 @@ impl Desk {
             Some(_) => self.rejected.add(message, "its shape header cannot be read")?,
         }
         Ok(self.batch.is_full())
+    }
+
+    /// The next messages are of this topic.
+    fn change_topic(&mut self, topic: &str) {
+        debug_assert!(
+            self.batch.rows().is_empty(),
+            "the caller writes before another topic's message is taken"
+        );
+        topic.clone_into(&mut self.channel);
+        self.decoding = None;
+        self.mates.clear();
+        self.mates.extend(self.by_topic.get(topic).into_iter().flatten());
     }
 
     /// Lets the decoder know which table the next message is of; false if its header is malformed.

@@ -52,34 +52,42 @@ pub(super) fn inspect(settings: &Settings, server_id: u32) -> Inspection {
     }
     match checks::check_tables(&mut catalog, &settings.tables) {
         Ok(tables) => {
-            found.push(
-                settings.tables.finding(tables.iter().map(|(schema, name)| (schema.as_str(), name.as_str()))),
-            );
-            if let Some(end) = end {
-                found.push(Finding::of(
-                    "log filter",
-                    end.check_filters(&tables).map(|()| "the databases of all tables are logged"),
-                ));
-            }
-            if let Err(error) = checks::check_versioning(&mut catalog, &tables) {
-                found.push(Finding::fail("system versioning", &error));
-            }
-            found.push(keys(&mut catalog, &tables).unwrap_or_else(|error| Finding::fail("keys", &error)));
-            let readable = readable(&mut catalog, &tables);
-            let can_read = readable.is_ok();
-            found.push(Finding::of("select privilege", readable.map(|()| "the user may read every table")));
-            if can_read {
-                let answer = checks::check_snapshot(&mut catalog, &tables, settings.snapshot);
-                found.push(Finding::of(
-                    "snapshot",
-                    answer.map(|()| "nothing is there that would have to be read first"),
-                ));
-            }
+            found.extend(of_tables(&mut catalog, settings, end.as_ref(), &tables));
             inspection.tables = tables;
         }
         Err(error) => found.push(Finding::fail("tables", &error)),
     }
     inspection
+}
+
+/// The rules for the captured tables (schema and name); `end` is the end of the log, if it is written.
+fn of_tables(
+    catalog: &mut Catalog,
+    settings: &Settings,
+    end: Option<&checks::End>,
+    tables: &[(String, String)],
+) -> Vec<Finding> {
+    let names = tables.iter().map(|(schema, name)| (schema.as_str(), name.as_str()));
+    let mut found = vec![settings.tables.finding(names)];
+    if let Some(end) = end {
+        let logged = end.check_filters(tables);
+        found.push(Finding::of("log filter", logged.map(|()| "the databases of all tables are logged")));
+    }
+    if let Err(error) = checks::check_versioning(catalog, tables) {
+        found.push(Finding::fail("system versioning", &error));
+    }
+    found.push(keys(catalog, tables).unwrap_or_else(|error| Finding::fail("keys", &error)));
+    let readable = readable(catalog, tables);
+    let can_read = readable.is_ok();
+    found.push(Finding::of("select privilege", readable.map(|()| "the user may read every table")));
+    if can_read {
+        let answer = checks::check_snapshot(catalog, tables, settings.snapshot);
+        found.push(Finding::of(
+            "snapshot",
+            answer.map(|()| "nothing is there that would have to be read first"),
+        ));
+    }
+    found
 }
 
 fn encryption(catalog: &mut Catalog) -> Result<Finding> {

@@ -13,6 +13,14 @@ const VERSION_MIN: u32 = 13;
 /// From this version on, pgoutput sends generated columns.
 const COMPUTED_SENT: u32 = 18;
 
+/// All that a stream needs of the server itself.
+pub(super) fn server_is_ready(catalog: &mut Catalog, plugin: Plugin) -> Result<()> {
+    version_is_known(catalog)?;
+    log_is_logical(catalog)?;
+    role_may_replicate(catalog)?;
+    plugin_is_allowed(catalog, plugin)
+}
+
 /// The server is new enough.
 pub(super) fn version_is_known(catalog: &mut Catalog) -> Result<()> {
     match catalog.version()? {

@@ -110,34 +110,7 @@ impl ServerError {
         use error::Kind::{Link, Stop};
         let (role, database) = (quote_identifier(&address.user), quote_identifier(&address.database));
         match self.code.as_str() {
-            "28P01" => (Stop, Some(format!("check the password, or set it: ALTER ROLE {role} PASSWORD '…'"))),
-            "28000" if self.message.contains("client certificate") => (
-                Stop,
-                Some(format!(
-                    "add sslcert=FILE&sslkey=FILE to the URL: a certificate whose CN is {}",
-                    address.user
-                )),
-            ),
-            "28000" if self.message.contains("certificate authentication failed") => (
-                Stop,
-                Some(format!(
-                    "connect with a certificate whose CN is {}, or map its CN to that role in \
-                    pg_ident.conf",
-                    address.user
-                )),
-            ),
-            "28000" if self.message.contains("does not exist") => {
-                (Stop, Some(format!("CREATE ROLE {role} LOGIN REPLICATION PASSWORD '…'")))
-            }
-            "28000" if self.message.contains("log in") => (Stop, Some(format!("ALTER ROLE {role} LOGIN"))),
-            "28000" => (
-                Stop,
-                Some(format!(
-                    "add `host {} {} samenet scram-sha-256` to pg_hba.conf (or the client's own address), \
-                     then SELECT pg_reload_conf()",
-                    address.database, address.user
-                )),
-            ),
+            "28P01" | "28000" => (Stop, Some(self.login_hint(address, &role))),
             "42704" if self.message.starts_with("publication ") => (Stop, Some(publication_was_gone())),
             "42501" if self.message.contains("row-level security") => {
                 (Stop, Some(format!("a policy hides rows from role {role}: ALTER ROLE {role} BYPASSRLS")))
@@ -199,6 +172,31 @@ impl ServerError {
             "57P01" | "57P02" | "57P03" | "57P05" | "57014" | "25P03" => (Link, None),
             code if ["08", "40", "53"].contains(&code.get(..2).unwrap_or_default()) => (Link, None),
             _ => (Stop, None),
+        }
+    }
+
+    /// How the role `role` (quoted) gets in that the server does not let in.
+    fn login_hint(&self, address: &Address, role: &str) -> String {
+        let says = |words: &str| self.message.contains(words);
+        if self.code == "28P01" {
+            format!("check the password, or set it: ALTER ROLE {role} PASSWORD '…'")
+        } else if says("client certificate") {
+            format!("add sslcert=FILE&sslkey=FILE to the URL: a certificate whose CN is {}", address.user)
+        } else if says("certificate authentication failed") {
+            format!(
+                "connect with a certificate whose CN is {}, or map its CN to that role in pg_ident.conf",
+                address.user
+            )
+        } else if says("does not exist") {
+            format!("CREATE ROLE {role} LOGIN REPLICATION PASSWORD '…'")
+        } else if says("log in") {
+            format!("ALTER ROLE {role} LOGIN")
+        } else {
+            format!(
+                "add `host {} {} samenet scram-sha-256` to pg_hba.conf (or the client's own address), then \
+                 SELECT pg_reload_conf()",
+                address.database, address.user
+            )
         }
     }
 }

@@ -174,26 +174,32 @@ impl PostgresSource {
     }
 }
 
-impl Source for PostgresSource {
-    fn start(&mut self, saved: Option<&Checkpoint>) -> Result<Checkpoint> {
-        self.session = None;
+impl PostgresSource {
+    /// The captured tables, with warnings of what is odd with them. The log of a source that has begun may
+    /// hold rows of tables that are gone; of another one there must be some.
+    fn captured(&self, catalog: &mut Catalog, has_begun: bool) -> Result<Vec<Captured>> {
         let settings = &self.settings;
-        let mut catalog = Catalog::open(&settings.address)?;
-        checks::version_is_known(&mut catalog)?;
-        checks::log_is_logical(&mut catalog)?;
-        checks::role_may_replicate(&mut catalog)?;
-        checks::plugin_is_allowed(&mut catalog, settings.plugin)?;
-        // The log of a source that has begun may hold rows of tables that are gone.
-        let captured = if saved.is_some() {
+        let captured = if has_begun {
             catalog.captured(&settings.tables)?
         } else {
-            checks::tables_are_there(&mut catalog, settings)?
+            checks::tables_are_there(catalog, settings)?
         };
         settings.tables.warn_of_unmatched(
             &settings.name,
             captured.iter().map(|table| (table.schema.as_str(), table.name.as_str())),
         );
         checks::warn_of_identities(&captured, settings.plugin, catalog.version()?);
+        Ok(captured)
+    }
+}
+
+impl Source for PostgresSource {
+    fn start(&mut self, saved: Option<&Checkpoint>) -> Result<Checkpoint> {
+        self.session = None;
+        let settings = &self.settings;
+        let mut catalog = Catalog::open(&settings.address)?;
+        checks::server_is_ready(&mut catalog, settings.plugin)?;
+        let captured = self.captured(&mut catalog, saved.is_some())?;
         let mut wire = Connection::open(&settings.address, Purpose::Replication)?;
         let mut identity = origin::identity(&mut catalog, &mut wire, settings)?;
         let known_lsn = saved
