@@ -31,7 +31,7 @@ fn start(pipeline: &Pipeline) -> (Program, Program) {
     let mut connect = pipeline.start("connect", &["connect"]);
     let mut consume = pipeline.start("consume", &["consume"]);
     connect.wait_for("streaming source=");
-    consume.wait_for("partitions given");
+    consume.wait_for("partitions assigned");
     pipeline.wait_for_growth("");
     (connect, consume)
 }

@@ -101,7 +101,7 @@ fn all_brokers_die_as_partitions_are_given() {
     let mut connect = pipeline.start("connect", &["connect"]);
     connect.wait_for(STREAMING);
     let mut consume = pipeline.start("consume", &["consume"]);
-    consume.wait_for("partitions given");
+    consume.wait_for("partitions assigned");
     services(&["kill", "kafka"]);
     services(&["up", "kafka"]);
     counts += pipeline.seed(8_000);

@@ -35,7 +35,7 @@ fn three_members_and_a_second_group() {
     pipeline.run(&["connect", "--once"]);
     assert_eq!(shared.stop(), Some(0));
     pipeline.run(&["consume", "--once", "--instances", "3"]);
-    alone.wait_for("partitions given");
+    alone.wait_for("partitions assigned");
     assert_eq!(alone.stop(), Some(0));
     pipeline.run(&["-c", "second.toml", "consume", "--once"]);
     pipeline.prove(counts);
@@ -88,7 +88,7 @@ fn members_come_and_go() {
     // Each has partitions, and its own files grow, before the next thing happens.
     let join = |member: &str| {
         let mut joined = pipeline.start(member, &["-c", &format!("{member}.toml"), "consume"]);
-        joined.wait_for("partitions given");
+        joined.wait_for("partitions assigned");
         pipeline.wait_for_growth(&format!("{member}_insert"));
         joined
     };

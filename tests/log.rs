@@ -79,7 +79,7 @@ fn every_line_is_an_object() {
     let consume =
         Program::run(&pipeline.scratch.folder, &["--log-format", "json", "-vv", "consume", "--once"]);
     let said = lines(&consume.err);
-    for message in ["partitions given", "progress"] {
+    for message in ["partitions assigned", "progress"] {
         assert_eq!(find(&said, message)["sink"], name, "{message}");
     }
     // A failure too, with its hint.

@@ -40,7 +40,7 @@ fn a_thousand_tables_in_one_topic() {
         Program::run(&scratch.folder, &["connect", "--once"]).ok();
         // Killed at another moment each time: while it makes its files, and while it writes to them again.
         let mut consumer = Program::start(&scratch.folder, &format!("consumer{round}"), &["consume"]);
-        consumer.wait_for("partitions given");
+        consumer.wait_for("partitions assigned");
         let files = |ending: &str| {
             std::fs::read_dir(scratch.path("out")).map_or(0, |found| {
                 found
@@ -97,7 +97,7 @@ fn many_members_of_one_topic() {
         counts += pipeline.seed(3_000);
         pipeline.run(&["connect", "--once"]);
         let mut consumer = pipeline.start(&format!("round{round}"), &["consume", "--instances", instances]);
-        consumer.wait_for("partitions given");
+        consumer.wait_for("partitions assigned");
         std::thread::sleep(std::time::Duration::from_secs(2));
         consumer.kill();
     }

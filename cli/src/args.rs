@@ -162,7 +162,7 @@ pub struct Check {
     /// Only this sink; may stand several times
     #[arg(long, value_name = "NAME")]
     pub sink: Vec<String>,
-    /// Mends what can be mended without a restart, then checks again
+    /// Applies the fixes that need no restart, then checks again
     #[arg(long)]
     pub fix: bool,
     /// A user for --fix who may do what the source's own may not; '${NAME}' stands for an environment

@@ -41,10 +41,10 @@ fn log(done: &Done) {
     }
 }
 
-/// `fail  source shop: wal_level: what was found; mend: what mends it`
+/// `fail  source shop: wal_level: what was found; fix: what to do`
 fn line(one: &Found) -> String {
     let finding = &one.finding;
-    let mend = finding.mend.as_ref().map_or_else(String::new, |mend| format!("; mend: {mend}"));
+    let mend = finding.mend.as_ref().map_or_else(String::new, |mend| format!("; fix: {mend}"));
     format!("{:<4}  {}: {}: {}{mend}", finding.status.name(), one.subject, finding.check, finding.fact)
 }
 

@@ -159,7 +159,7 @@ fn ask(question: &str, default: &str, person: &mut dyn Person) -> Result<String>
         Some(answer) if answer.is_empty() => Ok(default.to_owned()),
         Some(answer) => Ok(answer),
         None => Err(Error::usage("the answers broke off")
-            .hint("nothing was written; the flags are told with list_sync init --help")),
+            .hint("nothing was written; list_sync init --help lists the flags")),
     }
 }
 

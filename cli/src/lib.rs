@@ -1,7 +1,7 @@
 //! The program: arguments, configuration, run, exit code. All that it does is done by the library
 //! `list_sync`.
 //!
-//! `bin/list_sync.rs` is the binary; the Python package calls [`run`] as its command.
+//! `bin/list_sync/main.rs` is the binary; the Python package calls [`run`] as its command.
 
 mod args;
 mod check;

@@ -24,7 +24,7 @@ impl Faults {
         let hint = if in_file || places.has_file() {
             "nothing was started; each line names the place and what belongs there"
         } else {
-            "nothing was started; the flags are told with --help"
+            "nothing was started; --help lists the flags"
         };
         let lines: Vec<_> =
             self.0.iter().map(|(offset, what)| format!("{}: {what}", places.of(*offset))).collect();

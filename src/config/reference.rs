@@ -10,7 +10,7 @@ const OPENING: &str = "# Configuration
 
 *Made from `src/config/options.rs` by `LIST_SYNC_BLESS=1 cargo test --lib config::reference`. Change an option there.*
 
-A TOML file, `list_sync.toml` in the current folder or the one that `-c FILE` names. All faults are told together, each with line, column
+A TOML file, `list_sync.toml` in the current folder or the one that `-c FILE` names. All faults are reported together, each with line, column
 and the nearest valid name, before anything starts; an unknown key is a fault. What is marked *not built yet* is understood and refused.
 
 - `${NAME}` in a text stands for the environment variable `NAME`, `${file:/PATH}` for what a file holds, without the line end at its end; `$${` is `${` itself. In
@@ -21,7 +21,7 @@ and the nearest valid name, before anything starts; an unknown key is a fault. W
 
 ## Above the file: environment variables and `--set`
 
-Every option can also be set from outside, for one start. Flags stand above variables, variables above the file. What is wrong with them is told
+Every option can also be set from outside, for one start. Flags stand above variables, variables above the file. What is wrong with them is reported
 with the file's faults, by the variable's or the flag's name.
 
 | in the file | variable | flag of every command |
@@ -98,7 +98,7 @@ fn the_reference_page_is_what_the_declarations_say() {
     let written = std::fs::read_to_string(&file).unwrap_or_default();
     assert!(
         written == page(),
-        "docs/configuration.md is not what src/config/options.rs declares; write it anew with \
+        "docs/configuration.md is not what src/config/options.rs declares; write it again with \
          LIST_SYNC_BLESS=1"
     );
 }

@@ -113,7 +113,7 @@ fn the_schema_is_what_the_declarations_say() {
         std::fs::read_to_string(&file).ok().and_then(|text| serde_json::from_str(&text).ok());
     assert!(
         written == Some(schema()),
-        "docs/list_sync.schema.json is not what src/config/options.rs declares; write it anew with \
+        "docs/list_sync.schema.json is not what src/config/options.rs declares; write it again with \
          LIST_SYNC_BLESS=1"
     );
 }

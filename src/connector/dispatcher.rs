@@ -441,7 +441,7 @@ impl<'a> Dispatcher<'a> {
             tracing::info!(
                 source = self.shared.name,
                 repeats = self.repeats,
-                "changes that the topic already held were left out"
+                "skipped changes already in the topic"
             );
         }
         Ok(())

@@ -410,7 +410,7 @@ impl Holder for Desk {
             Ok(()) => {
                 // Told before they are gone, since their last rows are safe now.
                 self.told.committed(&[]);
-                tracing::debug!("partitions given back");
+                tracing::debug!("partitions revoked");
             }
             Err(error) => {
                 tracing::warn!("{error}; what was not committed is read again");

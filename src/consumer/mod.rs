@@ -342,7 +342,7 @@ impl<'a> Attendance<'a> {
         let claims = member.committed(&all)?;
         self.desk().begin(&own, &claims)?;
         self.figures.life.set_state("consuming");
-        tracing::info!(sink = self.sink.name, partitions = given.len(), "partitions given");
+        tracing::info!(sink = self.sink.name, partitions = given.len(), "partitions assigned");
         Ok(())
     }
 

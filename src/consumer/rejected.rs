@@ -48,7 +48,7 @@ impl Rejected {
             topic = message.topic(),
             partition = message.partition(),
             offset = message.offset(),
-            "message put aside: {reason}"
+            "message rejected: {reason}"
         );
         let fail = |cause| crate::sink::file_failure("write", &self.path, cause);
         let (file, known) = match &mut self.open {

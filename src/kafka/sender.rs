@@ -185,7 +185,7 @@ impl<D: Delivery> Sender<D> {
     /// will not pass.
     pub fn check(&self) -> Result<()> {
         if self.poller.as_ref().is_some_and(JoinHandle::is_finished) {
-            return Err(Error::stop("the thread that hears what Kafka took died"));
+            return Err(Error::stop("the thread that receives delivery reports died"));
         }
         refused_for_good(
             || "send to Kafka".to_owned(),

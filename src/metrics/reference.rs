@@ -39,7 +39,7 @@ fn the_page_lists_what_is_declared() {
     }
     assert!(
         page == wanted,
-        "docs/monitoring.md is not what src/metrics/declared.rs declares; write it anew with \
+        "docs/monitoring.md is not what src/metrics/declared.rs declares; write it again with \
          LIST_SYNC_BLESS=1"
     );
 }

@@ -81,7 +81,7 @@ impl Monitor {
                 stopped,
             )?;
         }
-        tracing::info!(address = %server.address, "the monitor listens");
+        tracing::info!(address = %server.address, "monitor listening");
         Ok(Some(Self { server, _stop: stop }))
     }
 

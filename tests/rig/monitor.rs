@@ -24,9 +24,9 @@ impl Monitor {
     /// Waits until the program says where it listens.
     #[track_caller]
     pub fn of(program: &mut Program) -> Self {
-        program.wait_for("the monitor listens");
+        program.wait_for("monitor listening");
         let log = program.log();
-        let line = log.lines().rfind(|line| line.contains("the monitor listens")).unwrap();
+        let line = log.lines().rfind(|line| line.contains("monitor listening")).unwrap();
         let address = line.split("address=").nth(1).unwrap().split_whitespace().next().unwrap();
         Self { address: address.to_owned() }
     }

@@ -91,7 +91,7 @@ impl Appended {
             file.set_len(mark)
                 .and_then(|()| file.sync_data())
                 .map_err(|cause| failure("cut", path, cause))?;
-            tracing::info!(file = path, bytes = length - mark, "cut what no saved position vouches for");
+            tracing::info!(file = path, bytes = length - mark, "truncated file to its last committed length");
         }
         let has_number = look(path, &file, mark, true)?.is_none();
         let own = Self::new(path.to_owned());
@@ -337,7 +337,7 @@ pub(super) fn held(path: &str) -> Error {
 
 /// A file that lost rows a saved mark vouches for.
 pub(super) fn short(path: &str, length: u64, mark: u64) -> Error {
-    Error::stop(format!("file {path:?} has {length} bytes, but the saved state vouches for {mark}"))
+    Error::stop(format!("file {path:?} has {length} bytes, but the saved state needs {mark}"))
         .hint("put the file back as it was, or move it away: then the next file is started")
 }
 
@@ -359,7 +359,9 @@ pub(super) fn failure(step: &str, path: &str, cause: io::Error) -> Error {
         ErrorKind::InvalidFilename => {
             "choose a `path` without {table}: the table's name is too long for a file's name"
         }
-        _ => "check the disk (dmesg), then start again: what no saved position vouches for is written again",
+        _ => {
+            "check the disk (dmesg), then start again: everything after the last saved position is written again"
+        }
     };
     Error::stop(format!("cannot {step} {path:?}")).cause(cause).hint(hint)
 }

@@ -82,11 +82,7 @@ impl<W: RowWriter> FilesSink<W> {
             self.plan.routes.push(route);
         }
         if left_out > 0 {
-            tracing::warn!(
-                channel,
-                rows = left_out,
-                "left out rows that a truncate in the files already empties"
-            );
+            tracing::warn!(channel, rows = left_out, "skipped rows that a later truncate removes");
         }
         Ok(waits)
     }

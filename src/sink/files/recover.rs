@@ -80,7 +80,7 @@ fn take_over<W: RowWriter>(sink: &mut FilesSink<W>, marked: &Marked) -> Result<S
         Ok(taken) => taken,
         Err(error) if maybe_ours => return Err(error),
         Err(error) => {
-            tracing::info!(file = path, %error, "left a file of another writer as it is");
+            tracing::info!(file = path, %error, "file of another writer left unchanged");
             return Ok(Step::Done);
         }
     };

@@ -244,8 +244,8 @@ pub(super) fn keep(
             tracing::warn!(
                 source = settings.name,
                 publication = name,
-                "the publication was gone, and is made again; if rows were changed meanwhile, the stream \
-                 stops there"
+                "the publication was missing and has been created again; if rows were changed \
+                 meanwhile, the stream stops there"
             );
         }
         return Ok(look);
@@ -259,7 +259,7 @@ pub(super) fn keep(
         source = settings.name,
         publication = name,
         tables = look.published.len(),
-        "the publication is changed"
+        "publication changed"
     );
     if before.is_some() {
         added
@@ -327,7 +327,7 @@ fn tell_of(catalog: &mut Catalog, settings: &Settings, table: &Captured) {
              built yet"
         );
     } else {
-        tracing::info!(source = settings.name, table = name, "a new table is captured");
+        tracing::info!(source = settings.name, table = name, "new table captured");
     }
 }
 

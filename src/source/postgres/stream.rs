@@ -94,7 +94,7 @@ impl PostgresSource {
         let lsn = slot::create(wire, &self.settings, on_standby)?;
         checks::tables_are_empty(wire, self.settings.snapshot, captured)?;
         wire.execute("COMMIT")?;
-        tracing::info!(slot = self.settings.slot, lsn = print_lsn(lsn), "the slot is made");
+        tracing::info!(slot = self.settings.slot, lsn = print_lsn(lsn), "replication slot created");
         Ok(lsn)
     }
 

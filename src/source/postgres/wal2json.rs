@@ -231,7 +231,7 @@ fn key_is_null(table: &Table) -> Error {
     let table = table.qualified_name();
     Error::stop(format!(
         "the key of a row of table {table:?} is NaN or an infinity, which wal2json prints as null: rows \
-         could not be told apart"
+         could not be distinguished"
     ))
     .hint(format!(
         "use plugin = \"pgoutput\" (under another source name), or leave the table out of \

@@ -88,7 +88,7 @@ fn a_file_shorter_than_its_mark_stops() {
     let saved = write_all(&settings, &[change(0)]);
     std::fs::write(folder.path("test_insert.csv"), "action,table,id,v\n").unwrap();
     let error = start(&settings, &saved).unwrap_err();
-    assert!(error.to_string().contains("but the saved state vouches for"), "{error}");
+    assert!(error.to_string().contains("but the saved state needs"), "{error}");
     assert!(error.hint_text().unwrap().contains("put the file back"));
 }
 
