@@ -52,12 +52,13 @@ is_listening() { "${inside[@]}" bash -c ': <"/dev/tcp/$0/$1"' "$(host "${server:
 port() {
   local file=$data/$1/${2:-port}
   [[ -s $file ]] || (
-    lock "$data/ports.lock"
+    mkdir -p "$data/$1" "$root/target"
+    lock "$root/target/ports.lock"
     [[ ! -s $file ]] || exit 0
-    mkdir -p "$data/$1"
     until
       candidate=$(shuf -n 1 -i 20000-29999) # below the range that the kernel gives to clients
-      ! is_listening "$candidate" && ! grep -qsx "$candidate" "$data"/*/*port
+      # Not one of another set of servers either, though it may be down just now.
+      ! is_listening "$candidate" && ! grep -qsx "$candidate" "$data"/*/*port "$root"/target/services*/*/*port
     do :; done
     echo "$candidate" >"$file"
   )
