@@ -11,7 +11,10 @@ rate=300 # changes a second in each database
 # A short load through the slow network.
 check() {
   local rows=10000
-  (( $# == 0 )) || bad_usage "check: no option \"$1\""
+  while (( $# )); do
+    take_binary "$@" || bad_usage "check: no option \"$1\""
+    shift 2
+  done
   begin_check
   say "$rows changes in each database, network slow"
   carry "$rows" postgres mysql
@@ -20,11 +23,15 @@ check() {
 
 # PARTITION…: consumer, connector, brokers (default: all, one after the other).
 partition() {
-  local name names=("$@") seeders=() service
-  (( $# )) || names=(consumer connector brokers)
-  for name in "${names[@]}"; do
-    [[ $name =~ ^(consumer|connector|brokers)$ ]] || bad_usage "partition: no \"$name\"; there are: consumer, connector, brokers"
+  local name names=() seeders=() service
+  while (( $# )); do
+    case $1 in
+      consumer | connector | brokers) names+=("$1") ;;
+      *) take_binary "$@" || bad_usage "partition: no \"$1\"; there are: consumer, connector, brokers"; shift ;;
+    esac
+    shift
   done
+  (( ${#names[@]} )) || names=(consumer connector brokers)
   begin_check
   say 'a pipeline under a steady load'
   lay_out postgres mysql
@@ -60,8 +67,10 @@ partition() {
 
 begin_check() {
   prepare
-  cargo build --quiet --locked -p list_sync_cli 9>&-
-  list_sync=$(realpath "${CARGO_TARGET_DIR:-target}/debug/list_sync")
+  if [[ -z $is_built ]]; then
+    cargo build --quiet --locked -p list_sync_cli 9>&-
+    list_sync=$(realpath "${CARGO_TARGET_DIR:-target}/debug/list_sync")
+  fi
   tear_down_at_the_end
   raise slow
 }

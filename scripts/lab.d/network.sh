@@ -140,8 +140,10 @@ has_netem() {
 # Without netem a program of ours carries the frames: lab.d/wire.
 build_wire() {
   has_tun || die 'this kernel has neither netem nor /dev/net/tun; load one of them: modprobe sch_netem, modprobe tun'
-  cargo build --quiet --locked -p wire
+  [[ -n $is_built ]] || cargo build --quiet --locked -p wire
+  [[ -x $wire ]] || die "there is no $wire"
 }
+is_built='' # by somebody else: see take_binary
 wire=${CARGO_TARGET_DIR:-$root/target}/debug/wire
 
 has_tun() { [[ -c /dev/net/tun ]]; }
