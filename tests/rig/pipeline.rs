@@ -66,8 +66,12 @@ impl AddAssign for Counts {
 /// setting holds it alone.
 static SERVERS: RwLock<()> = RwLock::new(());
 
-/// While it is held, no other check's pipeline runs.
+/// While it is held, no other check's pipeline runs. `tests/alone.txt` lists the checks that call it: `scripts/test`
+/// runs them on servers that nothing else uses.
+#[track_caller]
 pub fn alone() -> RwLockWriteGuard<'static, ()> {
+    let is_shared = std::env::var_os("LIST_SYNC_TOGETHER").is_some();
+    assert!(!is_shared, "other checks use these servers meanwhile: add this one to tests/alone.txt");
     SERVERS.write().unwrap_or_else(PoisonError::into_inner)
 }
 
