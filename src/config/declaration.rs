@@ -193,7 +193,8 @@ macro_rules! sections {
 /// - `required`: the field is an `Option`, `None` after a fault that is noted already;
 /// - `unset("what happens then")`: the field is an `Option`;
 /// - `default(value, "reason")`, `empty("reason")`: the field is a `Type`;
-/// - `parts("what happens then")`: of a type that `options!` made; each of its options as if it were left out.
+/// - `parts("what happens then")`: of a type that `options!` made; each of its options as if it were left
+///   out.
 ///
 /// `in` belongs to numbers, and its ends must be ones of the type.
 macro_rules! options {

@@ -17,7 +17,8 @@ pub struct Pages {
     pub stalled_after: Duration,
 }
 
-const INDEX: &str = "list_sync\n\n/metrics     figures for Prometheus\n/healthz     200 while the process lives and no source or sink has ended\n\
+const INDEX: &str = "list_sync\n\n/metrics     figures for Prometheus\n\
+                     /healthz     200 while the process lives and no source or sink has ended\n\
                      /readyz      200 while every source and sink moves\n/api/status  the same for programs, as JSON\n";
 
 impl Pages {

@@ -66,8 +66,8 @@ impl AddAssign for Counts {
 /// setting holds it alone.
 static SERVERS: RwLock<()> = RwLock::new(());
 
-/// While it is held, no other check's pipeline runs. `tests/alone.txt` lists the checks that call it: `scripts/test`
-/// runs them on servers that nothing else uses.
+/// While it is held, no other check's pipeline runs. `tests/alone.txt` lists the checks that call it:
+/// `scripts/test` runs them on servers that nothing else uses.
 #[track_caller]
 pub fn alone() -> RwLockWriteGuard<'static, ()> {
     let is_shared = std::env::var_os("LIST_SYNC_TOGETHER").is_some();

@@ -1,5 +1,5 @@
-//! What one declaration gives: a typed field, and the same option in the file, above it, in the reference page
-//! and in the JSON Schema.
+//! What one declaration gives: a typed field, and the same option in the file, above it, in the reference
+//! page and in the JSON Schema.
 
 use serde_json::json;
 use toml::de::DeTable;
