@@ -80,7 +80,7 @@ impl Control {
             match attempt() {
                 Ok(begun) => return Ok(Some(begun)),
                 Err(error) if error.kind() == Kind::Link && self.waits_at_start && !self.once => {
-                    waiting(&error)
+                    waiting(&error);
                 }
                 Err(error) => return Err(error),
             }

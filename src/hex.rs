@@ -61,7 +61,8 @@ mod tests {
     proptest! {
         #[test]
         fn bytes_are_printed_as_the_formatter_prints_them(bytes: Vec<u8>) {
-            let oracle: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+            let digits: Vec<_> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+            let oracle = digits.concat();
             prop_assert_eq!(&text(&bytes), &oracle);
             let mut out = b"before ".to_vec();
             write(&bytes, &mut out);

@@ -129,12 +129,12 @@ mod tests {
                         back += text;
                     }
                     Piece::Placeholder(name) => {
-                        written += &format!("{}|", name.to_uppercase());
-                        back += &format!("{{{name}}}");
+                        written.extend([name.to_uppercase().as_str(), "|"]);
+                        back.extend(["{", name, "}"]);
                     }
                     Piece::Unclosed(rest) => {
                         written += &rest.to_uppercase();
-                        back += &format!("{{{rest}");
+                        back.extend(["{", rest]);
                     }
                 }
             }

@@ -106,12 +106,12 @@ fn the_map_shows_the_list() {
     let (begin, end) = ("<!-- may use: written by tests/imports.rs -->\n", "<!-- end -->");
     let (before, rest) = text.split_once(begin).unwrap();
     let (_, after) = rest.split_once(end).unwrap();
-    let rows: String = MAY_USE
+    let rows: Vec<String> = MAY_USE
         .iter()
         .filter(|(_, uses)| !uses.is_empty())
         .map(|(place, uses)| format!("| `{place}` | {} |\n", uses.join(", ")))
         .collect();
-    let shown = format!("{before}{begin}| place | may use |\n|---|---|\n{rows}{end}{after}");
+    let shown = format!("{before}{begin}| place | may use |\n|---|---|\n{}{end}{after}", rows.concat());
     if std::env::var_os("LIST_SYNC_BLESS").is_some() {
         fs::write(&path, &shown).unwrap();
     }

@@ -20,10 +20,10 @@ pub fn run(session: &Session, action: &PositionAction) -> Result<ExitCode> {
             }
         }
         PositionAction::Set { of, place: to, yes } => {
-            set(&place(&config, &of.source)?, &of.source, to, *yes)?
+            set(&place(&config, &of.source)?, &of.source, to, *yes)?;
         }
         PositionAction::Forget { of, yes } => {
-            forget(&place(&config, &of.source)?, &of.source, *yes, config.kafka.is_some())?
+            forget(&place(&config, &of.source)?, &of.source, *yes, config.kafka.is_some())?;
         }
     }
     Ok(ExitCode::SUCCESS)

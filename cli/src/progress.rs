@@ -187,10 +187,10 @@ fn log(stage: Stage, name: &str, figures: &Figures, rows_per_second: f64) {
     let rows_per_second = rows_per_second as u64;
     match stage {
         Stage::Source => {
-            tracing::info!(source = name, state, rows, rows_per_second, bytes, lag_bytes = lag, "progress")
+            tracing::info!(source = name, state, rows, rows_per_second, bytes, lag_bytes = lag, "progress");
         }
         Stage::Sink => {
-            tracing::info!(sink = name, state, rows, rows_per_second, bytes, lag_rows = lag, "progress")
+            tracing::info!(sink = name, state, rows, rows_per_second, bytes, lag_rows = lag, "progress");
         }
     }
 }

@@ -57,7 +57,7 @@ impl Stream {
         let done = Done::default();
         let (told, acknowledged) = (control.clone(), Arc::clone(&done));
         let engine = threads::spawn("list_sync", move || {
-            read_all(&config, state.as_deref(), told, acknowledged, &open, hand)
+            read_all(&config, state.as_deref(), told, acknowledged, &open, hand);
         });
         let engine = engine
             .map_err(|cause| errors::exception(py, &Error::stop("no thread can be started").cause(cause)))?;

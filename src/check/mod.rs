@@ -136,7 +136,7 @@ pub fn fix(config: &Config, found: &[Found], admins: &[Address]) -> Vec<Done> {
                 }
             }
             (Some(Fix::Topic { name, compacted }), _) => {
-                note(format!("topic {name:?}"), make_topic(config, name, *compacted))
+                note(format!("topic {name:?}"), make_topic(config, name, *compacted));
             }
             (Some(Fix::Folder(folder)), _) => {
                 let made = std::fs::create_dir_all(folder)

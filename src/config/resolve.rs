@@ -20,6 +20,9 @@ use super::{Config, topic};
 /// name.
 pub const NAME_LENGTH_MAX: usize = 48;
 
+/// What may stand in braces in the path of a sink.
+const PLACEHOLDERS: &[&str] = &["source", "schema", "table", "topic"];
+
 /// Resolves all sections; what is wrong goes to `faults`, and then the answer is not to be used.
 pub fn resolve(typed: Typed, outside: Outside<'_>, faults: &mut Faults) -> Config {
     let options = typed.options;
@@ -82,9 +85,8 @@ fn sink(
 ) -> Option<Sink> {
     let name = name(&options.name, faults)?;
     let path = options.path.value.clone()?;
-    const NAMES: &[&str] = &["source", "schema", "table", "topic"];
-    if let Err(fault) = Template::parse(&path, NAMES) {
-        faults.add(&options.path.span, template_fault(&path, fault, NAMES));
+    if let Err(fault) = Template::parse(&path, PLACEHOLDERS) {
+        faults.add(&options.path.span, template_fault(&path, fault, PLACEHOLDERS));
     }
     if path == "~" || path.starts_with("~/") {
         faults.add(

@@ -313,7 +313,7 @@ impl<'a> Attendance<'a> {
         if !self.held.is_due(now, has_some) {
             return Ok(());
         }
-        let all = self.common.topics.sizes().and_then(|sizes| self.matching(sizes));
+        let all = self.common.topics.sizes().map(|sizes| self.matching(sizes));
         let unheld = all.and_then(|all| member.unheld(&all));
         let unheld =
             unheld.inspect_err(|error| tracing::debug!(sink = self.sink.name, "{error}")).ok().flatten();
@@ -361,17 +361,17 @@ impl<'a> Attendance<'a> {
     /// All partitions of the topics that the sink reads, as the broker says that knows most: of one that is
     /// overlooked here the files would be cut at a length that is too old.
     fn partitions(&self) -> Result<Vec<(String, u32)>> {
-        self.matching(self.common.topics.sizes_everywhere()?)
+        Ok(self.matching(self.common.topics.sizes_everywhere()?))
     }
 
-    fn matching(&self, sizes: BTreeMap<String, u32>) -> Result<Vec<(String, u32)>> {
+    fn matching(&self, sizes: BTreeMap<String, u32>) -> Vec<(String, u32)> {
         let mut partitions = Vec::new();
         for (topic, count) in sizes {
             if self.patterns.iter().any(|pattern| pattern.matches(&topic)) {
                 partitions.extend((0..count).map(|partition| (topic.clone(), partition)));
             }
         }
-        Ok(partitions)
+        partitions
     }
 
     /// Whether the group has committed all that was there when the run began.

@@ -80,7 +80,7 @@ fn captures_hold_rows() {
 fn too_much_memory_is_seen() {
     memory::bounded(2 << 20, || drop(std::hint::black_box(vec![0_u8; 1 << 20])));
     let seen = std::panic::catch_unwind(|| {
-        memory::bounded(1 << 20, || drop(std::hint::black_box(vec![0_u8; 2 << 20])))
+        memory::bounded(1 << 20, || drop(std::hint::black_box(vec![0_u8; 2 << 20])));
     });
     assert!(seen.is_err());
 }

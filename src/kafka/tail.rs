@@ -99,7 +99,7 @@ fn patient_watermarks(
         match reader.fetch_watermarks(topic, found.len() as i32, SILENCE) {
             Ok(marks) => found.push(marks),
             Err(cause) if is_settling(&cause) && began.elapsed() < SILENCE => {
-                std::thread::sleep(Duration::from_millis(50))
+                std::thread::sleep(Duration::from_millis(50));
             }
             Err(cause) => return Err(cause),
         }

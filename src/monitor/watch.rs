@@ -78,10 +78,10 @@ impl<T> Watched<T> {
         let before = self.pulse().was_ready.replace(verdict.ready);
         match before {
             Some(true) if !verdict.ready => {
-                tracing::warn!("{} {:?} is not ready: {}", verdict.stage, self.name, verdict.reason)
+                tracing::warn!("{} {:?} is not ready: {}", verdict.stage, self.name, verdict.reason);
             }
             Some(false) if verdict.ready => {
-                tracing::info!("{} {:?} is ready again", verdict.stage, self.name)
+                tracing::info!("{} {:?} is ready again", verdict.stage, self.name);
             }
             _ => {}
         }

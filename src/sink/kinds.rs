@@ -17,7 +17,7 @@ pub struct Kind {
     /// How `--to` names it.
     pub to: To,
     /// Makes one; `None`: the name is known, and the kind is not built yet.
-    pub build: Option<fn(&Settings) -> Result<Box<dyn Sink>>>,
+    pub build: Option<Build>,
     /// Tries what a start needs, and changes nothing.
     pub inspect: fn(&Settings) -> Vec<Finding>,
     /// Whether two sinks of one path would write the same files.
@@ -28,6 +28,9 @@ pub struct Kind {
     /// What the files of a table fold to, for `verify`.
     pub fold: Option<fn(&Folded<'_>) -> Result<Fold>>,
 }
+
+/// Makes a sink that has not recovered yet.
+pub type Build = fn(&Settings) -> Result<Box<dyn Sink>>;
 
 /// How `--to` names a kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

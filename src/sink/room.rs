@@ -32,7 +32,7 @@ pub fn inspect(settings: &Settings) -> Vec<Finding> {
     match try_to_write(&nearest) {
         Err(error) => found.push(Finding::fail("folder", &error)),
         Ok(()) if nearest == folder => {
-            found.push(Finding::ok("folder", format!("files can be written in \"{}\"", folder.display())))
+            found.push(Finding::ok("folder", format!("files can be written in \"{}\"", folder.display())));
         }
         Ok(()) => {
             let fact = format!("\"{}\" will be made at the start", folder.display());

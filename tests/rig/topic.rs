@@ -66,7 +66,7 @@ pub fn consume_topic(topic: &str, mut each: impl FnMut(u32, &[u8], &[u8], &[u8])
 pub fn messages_in(topic: &str) -> Vec<String> {
     let mut messages: BTreeMap<u32, Vec<String>> = BTreeMap::new();
     consume_topic(topic, |partition, _, value, _| {
-        messages.entry(partition).or_default().push(String::from_utf8(value.to_vec()).unwrap())
+        messages.entry(partition).or_default().push(String::from_utf8(value.to_vec()).unwrap());
     });
     messages.into_values().flatten().collect()
 }

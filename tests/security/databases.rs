@@ -157,7 +157,7 @@ fn servers_with_wrong_certificates() {
         // MySQL does not take an expired certificate.
         if server.name == "postgres" {
             showing(&server, "server-expired", || {
-                expect(&to("verify-ca"), 1, &["certificate of", "expired"], &["renew"])
+                expect(&to("verify-ca"), 1, &["certificate of", "expired"], &["renew"]);
             });
         }
         showing(&server, "server-elsewhere", || {

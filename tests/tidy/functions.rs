@@ -35,8 +35,7 @@ fn functions(text: &str) -> Vec<(&str, usize, usize)> {
             behind.is_some_and(|rest| rest.starts_with('}') || !rest.starts_with(' ') && rest.ends_with(';'))
         };
         let is_one_line = lines[place].ends_with('}') || lines[place].ends_with(';');
-        let length =
-            if is_one_line { 0 } else { lines[place + 1..].iter().position(|line| ends(line)).unwrap() + 1 };
+        let length = if is_one_line { 0 } else { lines[place + 1..].iter().position(ends).unwrap() + 1 };
         found.push((name, place + 1, length + 1));
     }
     found

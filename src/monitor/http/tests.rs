@@ -210,9 +210,9 @@ fn a_connection_is_not_kept_when_the_client_says_so() {
 #[test]
 fn requests_in_one_piece_are_answered_in_order() {
     let server = server(LIMITS);
-    let requests: String = (0..50).map(|number| format!("GET /{number} HTTP/1.1\r\n\r\n")).collect();
+    let requests: Vec<_> = (0..50).map(|number| format!("GET /{number} HTTP/1.1\r\n\r\n")).collect();
     let mut client = Client::new(&server);
-    client.send(&requests);
+    client.send(&requests.concat());
     for number in 0..50 {
         assert_eq!(client.answer().1, format!("GET /{number}"));
     }
@@ -446,7 +446,7 @@ fn all_its_threads_block_signals() {
             let value = |name: &str| {
                 status.lines().find_map(|line| line.strip_prefix(name)).unwrap().trim().to_owned()
             };
-            said += &format!("{} {}\n", value("Name:"), value("SigBlk:"));
+            said.extend([value("Name:").as_str(), " ", value("SigBlk:").as_str(), "\n"]);
         }
         Answer::text(200, said)
     });

@@ -90,7 +90,7 @@ impl Reader {
             .map(|place| reader.record.field(place).map(|name| String::from_utf8_lossy(name).into_owned()));
         match names.collect::<Option<Vec<_>>>().as_deref() {
             Some([action, table, columns @ ..]) if action == "action" && table == "table" => {
-                reader.columns = columns.to_vec()
+                reader.columns = columns.to_vec();
             }
             _ => return Err(reader.malformed("it does not begin with the header action,table,…")),
         }

@@ -123,7 +123,7 @@ impl RowStyle {
         match cell.kind {
             Kind::Missing | Kind::Null => {}
             Kind::Literal | Kind::Text if text.len() == self.unchanged.len() => {
-                self.write_same_length(text, cell.kind, out)
+                self.write_same_length(text, cell.kind, out);
             }
             // Digits, `true` or `false`: nothing to quote.
             Kind::Literal => out.extend_from_slice(text),

@@ -127,8 +127,9 @@ fn read_column(kind: u8, metadata: &mut Cursor) -> Parsed<MappedColumn> {
         | t::TIME2
         | t::JSON
         | t::VECTOR
-        | t::GEOMETRY => (kind, metadata.number(1)? as u16),
-        t::TINY_BLOB..=t::BLOB | t::MARIADB_BLOB_COMPRESSED => (kind, metadata.number(1)? as u16),
+        | t::GEOMETRY
+        | t::TINY_BLOB..=t::BLOB
+        | t::MARIADB_BLOB_COMPRESSED => (kind, metadata.number(1)? as u16),
         t::VARCHAR | t::MARIADB_VARCHAR_COMPRESSED => (kind, metadata.u16()?),
         t::BIT => {
             let [bits, bytes] = metadata.array()?;

@@ -182,10 +182,10 @@ impl Session {
                     let (lsn, _end, _sent) = (fields.u64()?, fields.u64()?, fields.u64()?);
                     match &mut self.decoder {
                         Decoder::Pgoutput(decoder) => {
-                            decoder.take(fields.0, lsn, batch, &mut self.progress, &mut self.catalog)?
+                            decoder.take(fields.0, lsn, batch, &mut self.progress, &mut self.catalog)?;
                         }
                         Decoder::Wal2json(decoder) => {
-                            decoder.take(fields.0, batch, &mut self.progress, &mut self.catalog)?
+                            decoder.take(fields.0, batch, &mut self.progress, &mut self.catalog)?;
                         }
                     }
                 }

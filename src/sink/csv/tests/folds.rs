@@ -122,7 +122,12 @@ fn life(steps: &[(u8, u8)], partitions: usize) -> (Vec<Stream>, BTreeMap<u8, u64
             }
             1..=3 if rows.remove(&key).is_some() => stream.push((commit, 'D', key, commit)),
             _ => {
-                stream.push((commit, if rows.insert(key, commit).is_some() { 'U' } else { 'I' }, key, commit))
+                stream.push((
+                    commit,
+                    if rows.insert(key, commit).is_some() { 'U' } else { 'I' },
+                    key,
+                    commit,
+                ));
             }
         }
     }

@@ -68,7 +68,7 @@ pub fn cell(batch: &mut Batch, text: &str) {
         "-" => batch.add_cell(Kind::Missing, b""),
         "~" => batch.add_cell(Kind::Null, b""),
         _ if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) => {
-            batch.add_cell(Kind::Literal, text.as_bytes())
+            batch.add_cell(Kind::Literal, text.as_bytes());
         }
         _ => batch.add_cell(Kind::Text, text.as_bytes()),
     }

@@ -96,7 +96,9 @@ impl Charset {
             }
             Self::Table(table) if table.low_is_ascii && bytes.is_ascii() => out.extend_from_slice(bytes),
             Self::Table(table) => {
-                bytes.iter().for_each(|&byte| push(table.characters[usize::from(byte)], out))
+                for &byte in bytes {
+                    push(table.characters[usize::from(byte)], out);
+                }
             }
             Self::Many(_) if bytes.is_ascii() => out.extend_from_slice(bytes),
             Self::Many(table) => {

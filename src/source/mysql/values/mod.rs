@@ -126,21 +126,21 @@ impl Encoding {
             Self::Datetime { decimals } => time::decode_datetime(row, *decimals, out)?,
             Self::Timestamp { decimals } => time::decode_timestamp(row, *decimals, out)?,
             Self::Bit { width } => {
-                special::write_bits(row.take(usize::from(width.div_ceil(8)))?, *width, out)
+                special::write_bits(row.take(usize::from(width.div_ceil(8)))?, *width, out);
             }
             Self::Bytes { length_bytes, pad_to } => {
                 special::write_padded_hex(row.sized_bytes(usize::from(*length_bytes))?, *pad_to, out);
             }
             Self::Enum { bytes, labels } => {
-                labels::write_enum(row.number(usize::from(*bytes))?, labels, out)?
+                labels::write_enum(row.number(usize::from(*bytes))?, labels, out)?;
             }
             Self::Set { bytes, labels } => labels::write_set(row.number(usize::from(*bytes))?, labels, out)?,
             Self::Json { length_bytes } => json::write(row.sized_bytes(usize::from(*length_bytes))?, out)?,
             Self::Geometry { length_bytes } => {
-                special::write_geometry(row.sized_bytes(usize::from(*length_bytes))?, out)?
+                special::write_geometry(row.sized_bytes(usize::from(*length_bytes))?, out)?;
             }
             Self::Vector { length_bytes } => {
-                special::write_vector(row.sized_bytes(usize::from(*length_bytes))?, out)?
+                special::write_vector(row.sized_bytes(usize::from(*length_bytes))?, out)?;
             }
             Self::Uuid => special::write_uuid(row.sized_bytes(1)?, out)?,
             Self::Inet { bytes } => special::write_inet(row.sized_bytes(1)?, *bytes, out)?,

@@ -38,7 +38,7 @@ fn row(values: &[Option<&str>]) -> Vec<u8> {
         match value {
             Some("<unchanged>") => row.push(b'u'),
             Some(value) => {
-                row.extend([b"t", &(value.len() as u32).to_be_bytes()[..], value.as_bytes()].concat())
+                row.extend([b"t", &(value.len() as u32).to_be_bytes()[..], value.as_bytes()].concat());
             }
             None => row.push(b'n'),
         }

@@ -74,7 +74,7 @@ impl Change {
         scanner.object(|scanner, key| {
             match key {
                 b"action" => {
-                    self.action = message[scanner.string()?.place].first().copied().ok_or(Malformed)?
+                    self.action = message[scanner.string()?.place].first().copied().ok_or(Malformed)?;
                 }
                 b"xid" => self.xid = number(message, &scanner.scalar()?)?,
                 b"lsn" => self.lsn = scanner.string()?,
