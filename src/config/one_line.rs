@@ -89,7 +89,10 @@ impl OneLine {
             faults.push(("--to", format!("{to:?} is not understood; expected {}", sink::Kind::flags())));
             return;
         };
-        let path = format!("{}/{{table}}", folder.trim_end_matches('/'));
+        let path = match kind.to {
+            sink::To::Folder => format!("{}/{{table}}", folder.trim_end_matches('/')),
+            sink::To::Dash => "{table}".to_owned(),
+        };
         for (key, value) in [("name", "files"), ("kind", kind.name), ("path", &path)] {
             said.push(Override::of_flag("--to", &format!("sink.0.{key}"), Given::text(value)));
         }

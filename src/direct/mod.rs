@@ -139,7 +139,8 @@ struct Direct<'a> {
     config: &'a config::Source,
     source: Box<dyn Source>,
     outputs: Vec<Output<'a>>,
-    file: StateFile,
+    /// `None`: no sink keeps what it wrote, so there is no place to go on from.
+    file: Option<StateFile>,
     state: State,
     /// The newest checkpoint that the source handed out.
     reached: Checkpoint,
@@ -152,16 +153,17 @@ struct Direct<'a> {
 impl<'a> Direct<'a> {
     fn open(config: &'a config::Source, sinks: &'a [config::Sink], control: &'a Control) -> Result<Self> {
         let context = |error: Error| error.context(format!("source {:?}", config.name));
-        let file = StateFile::beside(&sinks[0].path, &config.name);
-        let saved = file.load().map_err(context)?;
-        if saved.is_none() {
-            refuse_the_slot_of_others(config, &file)?;
+        let keeps = sinks.iter().any(|sink| sink.kind.keeps);
+        let file = keeps.then(|| StateFile::beside(&sinks[0].path, &config.name));
+        let saved = file.as_ref().map_or(Ok(None), StateFile::load).map_err(context)?;
+        if let (None, Some(file)) = (&saved, &file) {
+            refuse_the_slot_of_others(config, file)?;
         }
-        let mut source = assembly::source(config, false);
+        let mut source = assembly::source(config, file.is_none());
         let began = source.start(saved.as_ref().map(|saved| &saved.checkpoint)).map_err(context)?;
         let is_new = saved.is_none();
         let state = saved.unwrap_or_else(|| State::new(began));
-        if is_new {
+        if let (true, Some(file)) = (is_new, &file) {
             file.save(&state)?;
         }
         let mut outputs = Vec::with_capacity(sinks.len());
@@ -200,7 +202,10 @@ impl<'a> Direct<'a> {
                         .map_err(|error| error.context(format!("source {:?}", self.config.name)))?;
                     caught_up = end.is_some_and(|end| batch.read_to >= end);
                 }
-                Err(error) if error.kind() == Kind::Link => self.start_again(&error)?,
+                Err(error) if error.kind() == Kind::Link && self.file.is_some() => self.start_again(&error)?,
+                Err(error) if error.kind() == Kind::Link => {
+                    return Err(self.cannot_go_on(error));
+                }
                 Err(error) => {
                     // What came before it is good.
                     self.save()?;
@@ -299,7 +304,9 @@ impl<'a> Direct<'a> {
         }
         self.state.checkpoint.clone_from(&self.reached);
         (self.state.written, self.state.files) = (self.written, files);
-        self.file.save(&self.state)?;
+        if let Some(file) = &self.file {
+            file.save(&self.state)?;
+        }
         self.told.saved(&self.reached);
         match self.source.confirm(&self.reached) {
             // The files hold it; the database hears of it after the next connection.
@@ -334,9 +341,18 @@ impl<'a> Direct<'a> {
                 }
                 // The next files are named first, with the position that is saved.
                 state.files = names;
-                file.save(state)?;
+                if let Some(file) = file {
+                    file.save(state)?;
+                }
             }
         })
+    }
+
+    /// The server has forgotten the reader, so what was changed meanwhile cannot be had.
+    fn cannot_go_on(&self, error: Error) -> Error {
+        let hint = "start again: the stream begins then, and the changes in between are left out; to lose none, \
+            write files, or go through Kafka";
+        error.context(format!("source {:?}", self.config.name)).definite().hint(hint)
     }
 
     fn start_again(&mut self, error: &Error) -> Result<()> {
