@@ -12,7 +12,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("source", &["change", "tls"]),
     ("format", &["change"]),
     ("kafka", &["tls"]),
-    ("sink", &["change"]),
+    ("sink", &["change", "format"]),
     ("config", &["sink", "source"]),
     ("assembly", &["config", "format", "kafka", "sink", "source"]),
     ("connector", &["assembly", "change", "config", "control", "format", "kafka", "metrics", "source"]),

@@ -38,6 +38,7 @@ mod security;
 mod shapes;
 mod start;
 mod status;
+mod stdout;
 mod taken;
 mod tidy;
 mod unseen;

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::csv::{CsvSink, Fold};
-use super::{Nothing, Settings, Sink, inspect};
+use super::{Nothing, Settings, Sink, Stdout, inspect};
 use crate::Result;
 use crate::finding::Finding;
 
@@ -70,6 +70,16 @@ pub const KINDS: &[Kind] = &[
     },
     Kind { name: "jsonl", doc: "a JSON text a line", ..NOT_BUILT },
     Kind { name: "parquet", doc: "Apache Parquet", ..NOT_BUILT },
+    Kind {
+        name: "stdout",
+        doc: "a JSON text a line, on stdout",
+        to: To::Dash,
+        build: Some(|_| Ok(Box::<Stdout>::default())),
+        inspect: |_| Vec::new(),
+        writes_files: false,
+        keeps: false,
+        fold: None,
+    },
     Kind {
         name: "none",
         doc: "nothing: changes are read and decoded, for measuring",

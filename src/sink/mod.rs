@@ -7,11 +7,13 @@ mod kinds;
 mod mark;
 mod nothing;
 mod room;
+mod stdout;
 
 pub use failure::file_failure;
 pub use kinds::{Folded, KINDS, Kind, NAMES, To, UNBUILT};
 pub use mark::{Mark, Marks};
 pub use nothing::Nothing;
+pub use stdout::Stdout;
 pub use room::{fixed_folder, inspect};
 
 use std::collections::BTreeMap;
