@@ -211,7 +211,7 @@ pub struct Consume {
     pub independent: bool,
     #[command(flatten)]
     pub until: Until,
-    /// Files without a configuration, csv:FOLDER (none:FOLDER reads and writes nothing)
+    /// Where changes go without a configuration: csv:FOLDER, or - for JSON lines on stdout
     #[arg(long, value_name = "KIND:FOLDER", requires_all = ["kafka", "topic"], conflicts_with = "config")]
     pub to: Option<String>,
     /// Topics to read, with * and ?; may stand several times
@@ -231,7 +231,7 @@ pub struct Run {
     pub until: Until,
     #[command(flatten)]
     pub from: From,
-    /// Files without a configuration, csv:FOLDER
+    /// Where changes go without a configuration: csv:FOLDER, or - for JSON lines on stdout
     #[arg(long, value_name = "KIND:FOLDER", requires = "from")]
     pub to: Option<String>,
     /// Kafka's brokers, HOST:PORT[,HOST:PORT…]; left out: no Kafka

@@ -361,7 +361,7 @@ fn one_line_is_enough() {
         told.lines().collect::<Vec<_>>(),
         [
             "--from: names a database, but no --table says what of it; expected --table public.* or the like",
-            "--to: \"out\" is not understood; expected csv:FOLDER",
+            "--to: \"out\" is not understood; expected csv:FOLDER or -",
             "--from: the database URL cannot be read: relative URL without a base; write it as \
              postgres://user@host:5432/database, mysql://… or mariadb://…",
         ]
