@@ -35,6 +35,7 @@ pub mod seed;
 pub mod sink;
 pub mod source;
 pub mod status;
+pub mod supervisor;
 pub mod template;
 pub mod threads;
 mod tls;

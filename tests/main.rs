@@ -28,6 +28,7 @@ mod log_reset;
 mod long_texts;
 mod monitor;
 mod one_line;
+mod pause;
 mod position;
 mod producer;
 mod progress;

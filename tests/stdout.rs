@@ -12,9 +12,8 @@ fn statements(table: &str) -> String {
 
 /// The lines of these changes, by their key for the action: new row, both, old row.
 fn expected(server: &Server, table: &str) -> Vec<String> {
-    let head = |action: &str| {
-        format!(r#"{{"action":"{action}","schema":"{}","table":"{table}","#, server.schema())
-    };
+    let head =
+        |action: &str| format!(r#"{{"action":"{action}","schema":"{}","table":"{table}","#, server.schema());
     let columns = |value: &str| format!(r#"[{{"name":"id","value":1}},{{"name":"v","value":"{value}"}}]"#);
     let key = r#""pk":[{"name":"id"}]}"#;
     let (old, new) = (columns("a"), columns(r#"é \"x\""#));
@@ -64,7 +63,8 @@ fn check(server: Server, brokers: Option<&str>) {
 /// What would hold the server's log, and what lies in the folder.
 fn kept(pipeline: &Pipeline) -> (usize, bool) {
     let slots = if pipeline.server.name == "postgres" {
-        let query = format!("SELECT 1 FROM pg_replication_slots WHERE slot_name LIKE '%{}_s%'", pipeline.table);
+        let query =
+            format!("SELECT 1 FROM pg_replication_slots WHERE slot_name LIKE '%{}_s%'", pipeline.table);
         pipeline.server.connect().query(&query).unwrap().len()
     } else {
         0

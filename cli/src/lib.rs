@@ -91,7 +91,8 @@ impl Session {
     fn control(&self, once: bool) -> Result<(Control, Watch)> {
         // Whoever tries something out at a terminal is told at once what is wrong; a service waits for what
         // may pass.
-        let control = Control { waits_at_start: !once && !io::stderr().is_terminal(), ..Control::new(once) };
+        let mut control = Control::new(once);
+        control.waits_at_start = !once && !io::stderr().is_terminal();
         control.stop_on_signals()?;
         let watch = Watch::start(Arc::clone(&control.progress), self.bars.clone());
         Ok((control, watch))

@@ -28,10 +28,10 @@ use std::time::{Duration, Instant};
 
 use crate::change::Checkpoint;
 use crate::config::{self, Config};
-use crate::control::{Control, Pauses};
-use crate::error::Kind;
+use crate::control::{Control, Part};
 use crate::kafka::{Checkpoints, Settings, Topics};
 use crate::metrics::{SourceFigures, now_us};
+use crate::supervisor::{Job, supervise};
 use crate::{Error, Result, assembly, source, threads};
 use dispatcher::Dispatcher;
 use reader::Reader;
@@ -40,9 +40,6 @@ use saved::Saved;
 
 /// Batches between the two threads: enough that neither waits for the other's hiccups.
 const BATCHES: usize = 3;
-
-/// A source that ran for so long begins with a short pause when it is started again.
-const CALM: Duration = Duration::from_secs(10);
 
 /// What the two halves of a source share.
 pub struct Shared {
@@ -114,7 +111,7 @@ pub fn run(config: &Config, names: &[String], control: &Control) -> Result<()> {
     std::thread::scope(|scope| {
         let work = |source| {
             let settings = &settings;
-            threads::spawn_scoped(scope, move || supervise(source, settings, control))
+            threads::spawn_scoped(scope, move || run_supervised(source, settings, control))
         };
         let running: Vec<_> = sources.into_iter().map(work).collect();
         let ended = running
@@ -150,43 +147,50 @@ pub(crate) fn replace_saved(settings: &Settings, source: &str, checkpoint: Optio
     Checkpoints::replace(settings, key, &value)
 }
 
-/// Runs one source, again and again while Kafka comes and goes.
-fn supervise(source: &config::Source, settings: &Settings, control: &Control) -> Result<()> {
-    let mut has_begun = false;
-    let mut pauses = Pauses::default();
-    let figures = control.progress.source(&source.name);
-    loop {
-        let began_at = Instant::now();
-        let ended = catch_unwind(AssertUnwindSafe(|| run_source(source, settings, control, &mut has_begun)));
-        let error = match ended.unwrap_or_else(|_| Err(died("a thread"))) {
-            Ok(()) => return Ok(()),
-            Err(error) => error.context(format!("source {:?}", source.name)),
-        };
-        figures.error(error.kind());
-        figures.up.set(0);
-        let may_pass = error.kind() == Kind::Link && (has_begun || control.waits_at_start && !control.once);
-        if may_pass && !has_begun && control.is_stopping() {
-            return Ok(());
-        }
-        if !may_pass || control.is_stopping() {
-            figures.life.fail(error.to_string());
-            if has_begun || control.waits_at_start && !control.once {
-                tracing::error!(source = source.name, hint = error.hint_text(), "stopped: {error}");
-            } else {
-                control.request_stop();
-            }
-            return Err(error);
-        }
-        tracing::warn!(source = source.name, hint = error.hint_text(), "{error}; trying again");
-        figures
-            .life
-            .wait_for(if has_begun { "starting again" } else { "waiting to start" }, error.to_string());
-        figures.restarts.inc();
-        if began_at.elapsed() > CALM {
-            pauses = Pauses::default();
-        }
-        pauses.wait(|| control.is_stopping());
+/// One source, over all its lives.
+struct Running<'a> {
+    source: &'a config::Source,
+    settings: &'a Settings,
+    control: Control,
+    figures: Arc<SourceFigures>,
+    has_begun: bool,
+}
+
+impl Job for Running<'_> {
+    fn run(&mut self) -> Result<()> {
+        run_source(self.source, self.settings, &self.control, &mut self.has_begun)
     }
+
+    fn has_begun(&self) -> bool {
+        self.has_begun
+    }
+
+    fn name(&self) -> String {
+        format!("source {:?}", self.source.name)
+    }
+
+    fn failed(&mut self, error: &Error) {
+        self.figures.error(error.kind());
+        self.figures.up.set(0);
+    }
+
+    fn restarted(&mut self) {
+        self.figures.restarts.inc();
+    }
+}
+
+/// Runs one source, again and again while Kafka comes and goes.
+fn run_supervised(source: &config::Source, settings: &Settings, control: &Control) -> Result<()> {
+    let control = control.of(Part::Source(source.name.clone()));
+    let figures = control.progress.source(&source.name);
+    let mut job = Running {
+        source,
+        settings,
+        control: control.clone(),
+        figures: Arc::clone(&figures),
+        has_begun: false,
+    };
+    supervise(&mut job, &control, &figures.life)
 }
 
 /// A panic: a fault of list_sync itself. It ends what it concerns, as any failure that only a person can look

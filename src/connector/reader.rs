@@ -7,10 +7,10 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, SendTimeoutError, Sender};
 
 use super::Shared;
 use crate::change::{Batch, Checkpoint, Position};
-use crate::control::Pauses;
 use crate::error::Kind;
 use crate::format::{Encoder, Records};
 use crate::source::Source;
+use crate::supervisor::reconnect;
 use crate::{Error, Result};
 
 /// The longest wait for rows: how long a stop may go unseen.
@@ -124,35 +124,16 @@ impl Reader<'_> {
         }
     }
 
-    /// Connects again, with growing pauses, for as long as it takes.
+    /// Connects again, for as long as it takes.
     fn start_again(&mut self, saved: &mut Checkpoint, error: &Error) -> Result<()> {
-        tracing::warn!(source = self.shared.name, "{error}; connecting again");
-        self.shared.figures.error(error.kind());
-        self.shared.figures.restarts.inc();
-        self.shared.state("reconnecting");
-        self.shared.figures.life.wait_for("reconnecting", error.to_string());
-        let mut pauses = Pauses::default();
-        loop {
-            pauses.wait(|| self.shared.stopping());
-            if self.shared.stopping() {
-                return Ok(());
-            }
-            if let Some(newer) = self.shared.take_saved() {
+        let shared = self.shared;
+        let newest = || {
+            if let Some(newer) = shared.take_saved() {
                 *saved = newer;
             }
-            match self.source.start(Some(saved)) {
-                Ok(_) => {
-                    tracing::info!(source = self.shared.name, "connected again");
-                    self.shared.state("streaming");
-                    return Ok(());
-                }
-                Err(error) if error.kind() == Kind::Link => {
-                    tracing::warn!(source = self.shared.name, hint = error.hint_text(), "{error}");
-                    self.shared.figures.error(error.kind());
-                    self.shared.figures.life.wait_for("reconnecting", error.to_string());
-                }
-                Err(error) => return Err(error),
-            }
-        }
+            saved.clone()
+        };
+        let of = (shared.name.as_str(), &*shared.figures);
+        reconnect(&mut *self.source, of, error, || shared.stopping(), newest).map(drop)
     }
 }

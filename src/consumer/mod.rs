@@ -25,11 +25,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::config::{self, Config};
-use crate::control::Control;
-use crate::error::Kind;
+use crate::control::{Control, Part};
 use crate::glob::Glob;
 use crate::kafka::{Event, Member, Settings, Topics, watermarks};
 use crate::metrics::SinkFigures;
+use crate::supervisor::{Job, supervise};
 use crate::{Error, Result, assembly, threads};
 use desk::Desk;
 use held::Held;
@@ -44,7 +44,7 @@ use turn::Turn;
 
 /// How long a member waits for the next message before it writes what it has.
 const WAIT: Duration = Duration::from_millis(100);
-/// Pause before a member that lost the group joins again.
+/// The longest pause before a member that lost the group joins again.
 const PAUSE: Duration = Duration::from_secs(1);
 /// With `once`: how often the group's offsets are compared with the end.
 const LOOK: Duration = Duration::from_millis(500);
@@ -95,7 +95,7 @@ pub(crate) fn run_beside(
     std::thread::scope(|scope| {
         let running: Vec<_> = members
             .into_iter()
-            .map(|mut member| threads::spawn_scoped(scope, move || member.supervise()))
+            .map(|mut member| threads::spawn_scoped(scope, move || run_supervised(&mut member)))
             .collect();
         let ended = running
             .into_iter()
@@ -114,7 +114,13 @@ pub fn relay(config: &Config, receiver: Box<dyn Receiver>, control: &Control) ->
     let common = Common::new(settings, topics, control, None)?;
     let mut member = Attendance::new(sinks[0], (1, None), &common)?;
     member.desk().relay = Some(Relay::new(receiver));
-    member.supervise()
+    run_supervised(&mut member)
+}
+
+/// One member, over all the times it joins.
+fn run_supervised(member: &mut Attendance<'_>) -> Result<()> {
+    let (control, figures) = (member.control.clone(), Arc::clone(&member.figures));
+    supervise(member, &control, &figures.life)
 }
 
 /// What distinguishes the files of the members of one process: the sink's id, the member's number, or both.
@@ -155,6 +161,8 @@ impl<'a> Common<'a> {
 struct Attendance<'a> {
     sink: &'a config::Sink,
     common: &'a Common<'a>,
+    /// That of its sink.
+    control: Control,
     figures: Arc<SinkFigures>,
     patterns: Vec<Glob>,
     desk: Arc<Mutex<Desk>>,
@@ -162,6 +170,42 @@ struct Attendance<'a> {
     ends: Option<BTreeMap<(String, u32), i64>>,
     quiet: Quiet,
     held: Held,
+}
+
+impl Job for Attendance<'_> {
+    fn run(&mut self) -> Result<()> {
+        self.attend()
+    }
+
+    /// A group that cannot be joined yet is as one that was left.
+    fn has_begun(&self) -> bool {
+        true
+    }
+
+    fn name(&self) -> String {
+        format!("sink {:?}", self.sink.name)
+    }
+
+    fn is_done(&self) -> bool {
+        self.desk().has_ended()
+    }
+
+    fn failed(&mut self, error: &Error) {
+        self.desk().failed(error.kind());
+    }
+
+    fn restarted(&mut self) {
+        self.figures.restarts.inc();
+    }
+
+    /// The other members would take over and meet the same.
+    fn ends_all(&self) -> bool {
+        true
+    }
+
+    fn longest_pause(&self) -> Duration {
+        PAUSE
+    }
 }
 
 impl<'a> Attendance<'a> {
@@ -174,7 +218,8 @@ impl<'a> Attendance<'a> {
         let rejected = Rejected::new(&sink.path, id.as_deref(), &sink.name);
         let owned = sink.clone();
         let make_sink = Box::new(move || assembly::sink(&owned, id.as_deref()));
-        let figures = common.control.progress.sink(&sink.name);
+        let control = common.control.of(Part::Sink(sink.name.clone()));
+        let figures = control.progress.sink(&sink.name);
         let told = Told::new(Arc::clone(&figures), number);
         let desk = Arc::new(Mutex::new(Desk::new(
             make_sink,
@@ -183,37 +228,23 @@ impl<'a> Attendance<'a> {
             Arc::clone(&common.shapes),
             LongTexts::new(&sink.path, &sink.group),
         )?));
-        Ok(Self { sink, common, figures, patterns, desk, ends: None, quiet: Quiet::new(), held: Held::new() })
-    }
-
-    fn supervise(&mut self) -> Result<()> {
-        loop {
-            let error = match self.attend() {
-                Ok(()) => return Ok(()),
-                Err(error) => error.context(format!("sink {:?}", self.sink.name)),
-            };
-            self.desk().failed(error.kind());
-            if error.kind() != Kind::Link {
-                self.figures.life.fail(error.to_string());
-                tracing::error!(sink = self.sink.name, hint = error.hint_text(), "stopped: {error}");
-                // The other members would take over and meet the same; a person is needed.
-                self.common.control.request_stop();
-                return Err(error);
-            }
-            tracing::warn!(sink = self.sink.name, hint = error.hint_text(), "{error}; joining again");
-            if self.common.control.is_stopping() {
-                return Err(error);
-            }
-            self.figures.restarts.inc();
-            self.figures.life.set_state("joining again");
-            std::thread::sleep(PAUSE);
-        }
+        Ok(Self {
+            sink,
+            common,
+            control,
+            figures,
+            patterns,
+            desk,
+            ends: None,
+            quiet: Quiet::new(),
+            held: Held::new(),
+        })
     }
 
     /// From joining the group to leaving it. Whatever fails: nothing that was not committed counts.
     fn attend(&mut self) -> Result<()> {
         self.desk().spoil();
-        if self.common.control.once && self.ends.is_none() && !self.is_producing() {
+        if self.control.once && self.ends.is_none() && !self.is_producing() {
             self.ends = Some(self.ends_now()?);
         }
         if self.figures.life.state().is_empty() {
@@ -221,13 +252,15 @@ impl<'a> Attendance<'a> {
                 self.common.topics.names().is_ok_and(|names| names.iter().any(|name| self.sink.takes(name)));
             self.figures.life.set_state(if is_there { "joining" } else { SinkFigures::WAITING });
         }
+        let control = self.control.clone();
+        let stopping = Arc::new(move || control.is_stopping());
         let member = Member::join(
             &self.common.settings,
             &self.sink.group,
             &self.sink.topics,
             self.common.is_far,
             Arc::clone(&self.desk),
-            &self.common.control.stop,
+            stopping,
         )?;
         let served = self.serve(&member);
         if served.is_err() {
@@ -244,7 +277,7 @@ impl<'a> Attendance<'a> {
         let relays = self.desk().relay.is_some();
         // With `once`: the end was reached and has been looked at.
         let mut has_seen_end = false;
-        while !self.common.control.is_stopping() {
+        while !self.control.is_stopping() {
             let event = member.poll(WAIT)?;
             let come = matches!(event, Event::Messages(_));
             if let Some(stopped) = self.desk().stopped.take() {
@@ -291,11 +324,11 @@ impl<'a> Attendance<'a> {
                 self.commit(member)?;
                 commits.done(now, Instant::now());
             }
-            let is_at_end = self.common.control.once
+            let is_at_end = self.control.once
                 && !has_seen_end
                 && self.ends.as_ref().is_some_and(|ends| self.desk().has_read_to(ends));
             has_seen_end |= is_at_end;
-            if self.common.control.once && (is_at_end || looks.is_due(now, come)) {
+            if self.control.once && (is_at_end || looks.is_due(now, come)) {
                 // What the commit took has nothing to do with it.
                 let began = Instant::now();
                 if self.has_caught_up(member)? {

@@ -8,16 +8,18 @@ mod state;
 mod told;
 
 use std::collections::BTreeMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::change::{Batch, Checkpoint, Position, Restart};
 use crate::config::{self, Config};
-use crate::control::{Control, Pauses};
+use crate::control::{Control, Part};
 use crate::error::Kind;
+use crate::metrics::SourceFigures;
 use crate::sink::{Marks, Sink};
 use crate::source::{self, Dialect, Source};
+use crate::supervisor::{Job, reconnect, supervise};
 use crate::{Error, Result, assembly, threads};
 pub use feed::Feed;
 use state::{State, StateFile};
@@ -37,7 +39,8 @@ pub fn run(config: &Config, control: &Control) -> Result<()> {
     config.need_sources(&[])?;
     config.need_sinks(&[])?;
     std::thread::scope(|scope| {
-        let work = |source| threads::spawn_scoped(scope, move || supervise(source, &config.sinks, control));
+        let work =
+            |source| threads::spawn_scoped(scope, move || run_supervised(source, &config.sinks, control));
         let running: Vec<_> = config.sources.iter().map(work).collect();
         let ended = running
             .into_iter()
@@ -46,33 +49,51 @@ pub fn run(config: &Config, control: &Control) -> Result<()> {
     })
 }
 
-/// Runs one source.
-fn supervise(source: &config::Source, sinks: &[config::Sink], control: &Control) -> Result<()> {
-    let figures = control.progress.source(&source.name);
-    let mut has_begun = false;
-    let all = || {
-        let begun = control.begin(
-            || Direct::open(source, sinks, control),
-            |error| {
-                tracing::warn!(source = source.name, hint = error.hint_text(), "{error}; trying again");
-                figures.error(error.kind());
-                figures.life.wait_for("waiting to start", error.to_string());
-            },
-        )?;
-        has_begun = begun.is_some();
-        begun.map_or(Ok(()), Direct::run)
-    };
-    let died = |_| Err(Error::stop(format!("the thread of source {:?} died", source.name)));
-    catch_unwind(AssertUnwindSafe(all)).unwrap_or_else(died).inspect_err(|error| {
-        figures.error(error.kind());
-        figures.up.set(0);
-        figures.life.fail(error.to_string());
-        if control.once || !has_begun && !control.waits_at_start {
-            control.request_stop();
-        } else {
-            tracing::error!(source = source.name, hint = error.hint_text(), "stopped: {error}");
+/// One source, over all its lives.
+struct Running<'a> {
+    source: &'a config::Source,
+    sinks: &'a [config::Sink],
+    control: Control,
+    figures: Arc<SourceFigures>,
+    has_begun: bool,
+    /// With `once`: where the log ended when the source had begun.
+    end: Option<Position>,
+}
+
+impl Job for Running<'_> {
+    fn run(&mut self) -> Result<()> {
+        let mut direct = Direct::open(self.source, self.sinks, &self.control)?;
+        self.has_begun = true;
+        if self.control.once && self.end.is_none() {
+            self.end = Some(direct.source.head()?);
         }
-    })
+        direct.run(self.end)
+    }
+
+    fn has_begun(&self) -> bool {
+        self.has_begun
+    }
+
+    fn name(&self) -> String {
+        format!("source {:?}", self.source.name)
+    }
+
+    fn failed(&mut self, error: &Error) {
+        self.figures.error(error.kind());
+        self.figures.up.set(0);
+    }
+
+    fn restarted(&mut self) {
+        self.figures.restarts.inc();
+    }
+}
+
+fn run_supervised(source: &config::Source, sinks: &[config::Sink], control: &Control) -> Result<()> {
+    let control = control.of(Part::Source(source.name.clone()));
+    let figures = control.progress.source(&source.name);
+    let own = (control.clone(), Arc::clone(&figures));
+    let mut job = Running { source, sinks, control: own.0, figures: own.1, has_begun: false, end: None };
+    supervise(&mut job, &control, &figures.life)
 }
 
 /// The saved place of a source.
@@ -152,15 +173,14 @@ struct Direct<'a> {
 
 impl<'a> Direct<'a> {
     fn open(config: &'a config::Source, sinks: &'a [config::Sink], control: &'a Control) -> Result<Self> {
-        let context = |error: Error| error.context(format!("source {:?}", config.name));
         let keeps = sinks.iter().any(|sink| sink.kind.keeps);
         let file = keeps.then(|| StateFile::beside(&sinks[0].path, &config.name));
-        let saved = file.as_ref().map_or(Ok(None), StateFile::load).map_err(context)?;
+        let saved = file.as_ref().map_or(Ok(None), StateFile::load)?;
         if let (None, Some(file)) = (&saved, &file) {
             refuse_the_slot_of_others(config, file)?;
         }
         let mut source = assembly::source(config, file.is_none());
-        let began = source.start(saved.as_ref().map(|saved| &saved.checkpoint)).map_err(context)?;
+        let began = source.start(saved.as_ref().map(|saved| &saved.checkpoint))?;
         let is_new = saved.is_none();
         let state = saved.unwrap_or_else(|| State::new(began));
         if let (true, Some(file)) = (is_new, &file) {
@@ -190,33 +210,25 @@ impl<'a> Direct<'a> {
         })
     }
 
-    fn run(mut self) -> Result<()> {
-        let end = if self.control.once { Some(self.source.head()?) } else { None };
+    fn run(&mut self, end: Option<Position>) -> Result<()> {
         let mut batch = Batch::default();
         let mut caught_up = false;
-        while !self.control.is_stopping() {
+        while !self.control.is_stopping() && !caught_up {
             batch.clear();
             match self.source.read(&mut batch, WAIT) {
                 Ok(()) => {
-                    self.take(&mut batch)
-                        .map_err(|error| error.context(format!("source {:?}", self.config.name)))?;
+                    self.take(&mut batch)?;
                     caught_up = end.is_some_and(|end| batch.read_to >= end);
                 }
-                Err(error) if error.kind() == Kind::Link && self.file.is_some() => self.start_again(&error)?,
-                Err(error) if error.kind() == Kind::Link => {
-                    return Err(self.cannot_go_on(error));
-                }
+                Err(error) if error.kind() == Kind::Link => self.start_again(error)?,
                 Err(error) => {
                     // What came before it is good.
                     self.save()?;
-                    return Err(error.context(format!("source {:?}", self.config.name)));
+                    return Err(error);
                 }
             }
             if self.saved_at.elapsed() >= self.outputs[0].settings.commit_interval {
                 self.save()?;
-            }
-            if caught_up {
-                break;
             }
         }
         self.save()
@@ -348,39 +360,16 @@ impl<'a> Direct<'a> {
         })
     }
 
-    /// The server has forgotten the reader, so what was changed meanwhile cannot be had.
-    fn cannot_go_on(&self, error: Error) -> Error {
-        let hint = "start again: the stream begins then, and the changes in between are left out; to lose none, \
-            write files, or go through Kafka";
-        error.context(format!("source {:?}", self.config.name)).definite().hint(hint)
-    }
-
-    fn start_again(&mut self, error: &Error) -> Result<()> {
-        let figures = &self.told.source;
-        tracing::warn!(source = self.config.name, "{error}; connecting again");
-        figures.error(error.kind());
-        figures.restarts.inc();
-        figures.up.set(0);
-        figures.life.wait_for("reconnecting", error.to_string());
-        let mut pauses = Pauses::default();
-        loop {
-            pauses.wait(|| self.control.is_stopping());
-            if self.control.is_stopping() {
-                return Ok(());
-            }
-            match self.source.start(Some(&self.state.checkpoint)) {
-                Ok(_) => {
-                    figures.life.set_state("streaming");
-                    figures.up.set(1);
-                    return Ok(());
-                }
-                Err(error) if error.kind() == Kind::Link => {
-                    tracing::warn!(source = self.config.name, hint = error.hint_text(), "{error}");
-                    figures.error(error.kind());
-                    figures.life.wait_for("reconnecting", error.to_string());
-                }
-                Err(error) => return Err(error),
-            }
+    fn start_again(&mut self, error: Error) -> Result<()> {
+        if self.file.is_none() {
+            // The server has forgotten the reader, so what was changed meanwhile cannot be had.
+            let hint = "start again: the stream begins then, and the changes in between are left out; to \
+                lose none, write files, or go through Kafka";
+            return Err(error.definite().hint(hint));
         }
+        let Self { config, source, state, control, told, .. } = self;
+        let of = (config.name.as_str(), &*told.source);
+        let saved = || state.checkpoint.clone();
+        reconnect(&mut **source, of, &error, || control.is_stopping(), saved).map(drop)
     }
 }

@@ -2,7 +2,6 @@
 //! in the group's log, so they hold or fail together.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rdkafka::TopicPartitionList;
@@ -38,8 +37,11 @@ impl Claim {
     pub const TEXT_MAX: usize = 4096;
 }
 
+/// Whether a member is to end.
+pub type Stopping = Arc<dyn Fn() -> bool + Send + Sync>;
+
 /// Who the member is, for what goes wrong.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Seat {
     /// Where Kafka is.
     pub settings: Settings,
@@ -49,8 +51,8 @@ pub struct Seat {
     pub group: String,
     /// The sink's patterns, with `*` and `?`.
     pub topics: Vec<String>,
-    /// From when on it is set, commits that nobody answers are given up.
-    pub stop: Arc<AtomicBool>,
+    /// From when on it says so, commits that nobody answers are given up.
+    pub is_stopping: Stopping,
 }
 
 impl Seat {
@@ -110,7 +112,7 @@ pub fn commit<C: ConsumerContext>(seat: &Seat, consumer: &BaseConsumer<C>, claim
     // Without an end, as long as the program runs: brokers that are away come back.
     let mut stopping = None;
     let goes_on = || {
-        let is_stopping = seat.stop.load(Ordering::SeqCst);
+        let is_stopping = (seat.is_stopping)();
         !is_stopping || stopping.get_or_insert_with(Instant::now).elapsed() < LAST_ANSWER
     };
     match commit::commit(consumer.client(), &seat.settings, &list, goes_on) {

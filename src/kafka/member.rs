@@ -5,7 +5,6 @@
 //! are one record in the group's log, so they hold or fail together.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -20,7 +19,7 @@ use super::assignment::assigned;
 use super::client::Settings;
 use super::complaints::Complaints;
 use super::failure::refused_for_good;
-use super::group_commit::{Claim, Seat, commit};
+use super::group_commit::{Claim, Seat, Stopping, commit};
 use super::inbox::{Fetched, Inbox};
 use super::librdkafka::{first_offset, waiting};
 use super::lock;
@@ -142,7 +141,7 @@ impl<H: Holder> Drop for Member<H> {
 }
 
 impl<H: Holder> Member<H> {
-    /// Joins `group` for `topics` (names, or patterns with `*` and `?`). From when on `stop` is set, commits
+    /// Joins `group` for `topics` (names, or patterns with `*` and `?`). From when on `is_stopping`, commits
     /// that nobody answers are given up.
     pub fn join(
         settings: &Settings,
@@ -150,7 +149,7 @@ impl<H: Holder> Member<H> {
         topics: &[String],
         is_far: bool,
         holder: Arc<Mutex<H>>,
-        stop: &Arc<AtomicBool>,
+        is_stopping: Stopping,
     ) -> Result<Self> {
         let (complaints, given, inbox) = (Complaints::default(), Arc::default(), Arc::<Inbox>::default());
         let seat = Seat {
@@ -158,7 +157,7 @@ impl<H: Holder> Member<H> {
             complaints,
             group: group.to_owned(),
             topics: topics.to_vec(),
-            stop: Arc::clone(stop),
+            is_stopping,
         };
         let context =
             Context { seat: seat.clone(), holder, given: Arc::clone(&given), inbox: Arc::clone(&inbox) };
@@ -380,7 +379,7 @@ mod tests {
         Topics::connect(&settings).unwrap().ensure(&name, false).unwrap();
         let join = || {
             let holder = Arc::new(Mutex::new(Nothing));
-            Member::join(&settings, &name, std::slice::from_ref(&name), false, holder, &Arc::default())
+            Member::join(&settings, &name, std::slice::from_ref(&name), false, holder, Arc::new(|| false))
                 .unwrap()
         };
         let first = join();

@@ -13,8 +13,8 @@ pub use failure::file_failure;
 pub use kinds::{Folded, KINDS, Kind, NAMES, To, UNBUILT};
 pub use mark::{Mark, Marks};
 pub use nothing::Nothing;
-pub use stdout::Stdout;
 pub use room::{fixed_folder, inspect};
+pub use stdout::Stdout;
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,8 @@
-//! What a running stage is told (stop, once), and where it tells what it did (progress, see `metrics`).
+//! What a running stage is asked (stop, pause), and where it says what it did (progress, see `metrics`).
+
+mod board;
+
+pub use board::{Board, Command, Handle, Part};
 
 use std::io::{self, Read as _};
 use std::os::unix::net::UnixStream;
@@ -31,6 +35,10 @@ pub struct Control {
     pub stop: Arc<AtomicBool>,
     /// What the stages have done so far.
     pub progress: Arc<Progress>,
+    /// By which each source and sink is asked alone.
+    pub board: Arc<Board>,
+    /// Of the source or sink that this clone is for.
+    own: Option<Arc<Handle>>,
 }
 
 impl Control {
@@ -91,39 +99,57 @@ impl Control {
         }
     }
 
-    /// Asks the stages to finish and end.
+    /// For one source or sink, which is also paused and stopped alone.
+    #[must_use]
+    pub fn of(&self, part: Part) -> Self {
+        Self { own: Some(self.board.handle(part)), ..self.clone() }
+    }
+
+    /// Asks all stages to finish and end.
     pub fn request_stop(&self) {
         self.stop.store(true, Ordering::SeqCst);
     }
 
-    /// Whether the stages have to finish and end.
+    /// Whether the stage has to finish what is in flight: to end, or to pause.
     pub fn is_stopping(&self) -> bool {
-        self.stop.load(Ordering::SeqCst)
+        self.stop.load(Ordering::SeqCst) || self.own.as_ref().is_some_and(|own| own.finishes())
+    }
+
+    /// Whether it has to wait once that is done.
+    pub fn is_paused(&self) -> bool {
+        !self.stop.load(Ordering::SeqCst) && self.own.as_ref().is_some_and(|own| own.is_paused())
     }
 }
 
-/// Growing pauses between attempts, from a fifth of a second to ten.
+/// Growing pauses between attempts, from a fifth of a second to ten seconds or another limit.
 #[derive(Debug, Clone)]
 pub struct Pauses {
     next: Duration,
+    longest: Duration,
 }
 
 impl Default for Pauses {
     fn default() -> Self {
-        Self { next: Self::FIRST }
+        Self::up_to(Self::LONGEST)
     }
 }
 
 impl Pauses {
     const FIRST: Duration = Duration::from_millis(200);
-    const LONGEST: Duration = Duration::from_secs(10);
+    /// Where nothing else is said.
+    pub const LONGEST: Duration = Duration::from_secs(10);
     /// How long a stop may go unseen.
     const NAP: Duration = Duration::from_millis(50);
+
+    /// None is longer than `longest`.
+    pub fn up_to(longest: Duration) -> Self {
+        Self { next: Self::FIRST.min(longest), longest }
+    }
 
     /// Waits, each time for longer, unless `is_stopping` says that nothing is to be tried any more.
     pub fn wait(&mut self, is_stopping: impl Fn() -> bool) {
         let until = Instant::now() + self.next;
-        self.next = (self.next * 2).min(Self::LONGEST);
+        self.next = (self.next * 2).min(self.longest);
         loop {
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() || is_stopping() {
