@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use list_sync::Result;
-use list_sync::change::{Batch, Column, Kind, Operation, Position, RowHead, Table, Transaction};
+use list_sync::change::{Batch, CellKind, Column, Operation, Position, RowHead, Table, Transaction};
 use list_sync::format::{Decoder, Encoder, Encoding, Options, Records};
 use list_sync::sink::Sink;
 use list_sync::sink::csv::{CsvSink, Settings};
@@ -151,10 +151,10 @@ fn batches() -> Vec<Batch> {
 fn row(batch: &mut Batch, number: usize, version: u64) {
     let chance = (number as u64 * 2 + version + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 20;
     let (second, micros) = (chance % 86_400, chance % 999_983);
-    batch.add_cell(Kind::Literal, number.to_string().as_bytes());
-    batch.add_cell(Kind::Text, format!("category-{}", chance % 100).as_bytes());
-    batch.add_cell(Kind::Text, format!("{:x}.example.org", chance % 0xff_ffff_ffff).as_bytes());
+    batch.add_cell(CellKind::Literal, number.to_string().as_bytes());
+    batch.add_cell(CellKind::Text, format!("category-{}", chance % 100).as_bytes());
+    batch.add_cell(CellKind::Text, format!("{:x}.example.org", chance % 0xff_ffff_ffff).as_bytes());
     let time =
         format!("2026-11-23 {:02}:{:02}:{:02}.{micros:06}", second / 3600, second / 60 % 60, second % 60);
-    batch.add_cell(Kind::Text, time.as_bytes());
+    batch.add_cell(CellKind::Text, time.as_bytes());
 }

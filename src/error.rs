@@ -1,4 +1,4 @@
-//! One error type. Its [`Kind`] says what must happen next; its hint says what a person can do.
+//! One error type. Its [`ErrorKind`] says what must happen next; its hint says what a person can do.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use std::fmt;
 /// | `Link` | the same step again, on a new connection, with growing pauses (at the first start: stop, since the address may be wrong) | 1 |
 /// | `Stop` | stop this source or sink and say why: only a person can mend it (privilege, setting, purged log, full disk, unknown event) | 1 |
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Kind {
+pub enum ErrorKind {
     /// The command line or the configuration is wrong.
     Usage,
     /// A connection broke, timed out or was refused: trying again may help.
@@ -19,7 +19,7 @@ pub enum Kind {
     Stop,
 }
 
-impl Kind {
+impl ErrorKind {
     /// The name it has in metrics.
     pub fn word(self) -> &'static str {
         match self {
@@ -34,7 +34,7 @@ impl Kind {
 /// caused it. Never a row's values, never a secret.
 #[derive(Debug)]
 pub struct Error {
-    kind: Kind,
+    kind: ErrorKind,
     fact: String,
     hint: Option<String>,
     statements: Vec<String>,
@@ -46,23 +46,23 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
     /// A failure of the given kind.
-    pub fn new(kind: Kind, fact: impl Into<String>) -> Self {
+    pub fn new(kind: ErrorKind, fact: impl Into<String>) -> Self {
         Self { kind, fact: fact.into(), hint: None, statements: Vec::new(), cause: None }
     }
 
     /// The command line or the configuration is wrong.
     pub fn usage(fact: impl Into<String>) -> Self {
-        Self::new(Kind::Usage, fact)
+        Self::new(ErrorKind::Usage, fact)
     }
 
     /// A connection failed.
     pub fn link(fact: impl Into<String>) -> Self {
-        Self::new(Kind::Link, fact)
+        Self::new(ErrorKind::Link, fact)
     }
 
     /// Only a person can mend it.
     pub fn stop(fact: impl Into<String>) -> Self {
-        Self::new(Kind::Stop, fact)
+        Self::new(ErrorKind::Stop, fact)
     }
 
     /// With what a person can do, as an instruction.
@@ -96,12 +96,12 @@ impl Error {
     /// The same failure, but not worth another try.
     #[must_use]
     pub fn definite(mut self) -> Self {
-        self.kind = Kind::Stop;
+        self.kind = ErrorKind::Stop;
         self
     }
 
     /// What must happen next.
-    pub fn kind(&self) -> Kind {
+    pub fn kind(&self) -> ErrorKind {
         self.kind
     }
 
@@ -117,7 +117,7 @@ impl Error {
 
     /// The exit code of a process that ends with this failure: 2 for usage, else 1.
     pub fn exit_code(&self) -> u8 {
-        if self.kind == Kind::Usage { 2 } else { 1 }
+        if self.kind == ErrorKind::Usage { 2 } else { 1 }
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::change::Checkpoint;
 use crate::control::{Control, Pauses};
-use crate::error::Kind;
+use crate::error::ErrorKind;
 use crate::metrics::{Life, SourceFigures};
 use crate::source::Source;
 use crate::{Error, Result};
@@ -78,7 +78,7 @@ pub fn supervise(job: &mut dyn Job, control: &Control, life: &Life) -> Result<()
         };
         job.failed(&error);
         let waits = job.has_begun() || control.waits_at_start && !control.once;
-        let may_pass = error.kind() == Kind::Link && waits;
+        let may_pass = error.kind() == ErrorKind::Link && waits;
         if may_pass && control.is_stopping() && !job.has_begun() {
             return Ok(());
         }
@@ -87,7 +87,7 @@ pub fn supervise(job: &mut dyn Job, control: &Control, life: &Life) -> Result<()
             if waits {
                 tracing::error!(hint = error.hint_text(), "stopped: {error}");
             }
-            if !waits || job.ends_all() && error.kind() != Kind::Link {
+            if !waits || job.ends_all() && error.kind() != ErrorKind::Link {
                 control.request_stop();
             }
             return Err(error);
@@ -147,7 +147,7 @@ pub fn reconnect(
                 figures.up.set(1);
                 return Ok(true);
             }
-            Err(error) if error.kind() == Kind::Link => {
+            Err(error) if error.kind() == ErrorKind::Link => {
                 tracing::warn!(source = name, hint = error.hint_text(), "{error}");
                 figures.error(error.kind());
                 figures.life.wait_for("reconnecting", error.to_string());

@@ -15,7 +15,7 @@ use list_sync::change::{Batch, Checkpoint, Position};
 use list_sync::config::Config;
 use list_sync::control::{Control, Pauses};
 use list_sync::direct::Feed;
-use list_sync::error::Kind;
+use list_sync::error::ErrorKind;
 use list_sync::source::KEEP_ALIVE;
 use list_sync::{Error, Result, threads};
 use pyo3::prelude::*;
@@ -220,7 +220,7 @@ impl Reading {
         while !self.control.is_stopping() {
             let mut batch = Batch::default();
             match self.feed.read(&mut batch, WAIT) {
-                Err(error) if error.kind() == Kind::Link => {
+                Err(error) if error.kind() == ErrorKind::Link => {
                     tracing::warn!("{error}; trying again");
                     self.acknowledge()?;
                     pauses.wait(|| self.control.is_stopping());

@@ -1,7 +1,7 @@
 //! The one place where a failure becomes an exception of `list_sync.errors`.
 
 use list_sync::Error;
-use list_sync::error::Kind;
+use list_sync::error::ErrorKind;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyType;
@@ -15,9 +15,9 @@ use pyo3::types::PyType;
 /// | `Stop` | `StoppedError` (a `RuntimeError`) |
 pub fn exception(py: Python<'_>, error: &Error) -> PyErr {
     let class = match error.kind() {
-        Kind::Usage => "ConfigurationError",
-        Kind::Link => "LinkError",
-        Kind::Stop => "StoppedError",
+        ErrorKind::Usage => "ConfigurationError",
+        ErrorKind::Link => "LinkError",
+        ErrorKind::Stop => "StoppedError",
     };
     named(py, class, &error.to_string(), error.hint_text())
 }

@@ -4,7 +4,7 @@
 //! `columns` and `identity` are dicts from column to value, without the columns that the database did not
 //! send; `types` has the database's type of each column of the table.
 
-use list_sync::change::{Batch, Cell, Kind, Operation, Row, Table};
+use list_sync::change::{Batch, Cell, CellKind, Operation, Row, Table};
 use pyo3::IntoPyObjectExt as _;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString, PyTuple};
@@ -111,10 +111,10 @@ fn cells<'py>(
     let dict = PyDict::new(py);
     for ((cell, name), number) in cells.iter().zip(&names.columns).zip(&names.numbers) {
         match cell.kind {
-            Kind::Missing => {}
-            Kind::Null => dict.set_item(name, py.None())?,
-            Kind::Text => dict.set_item(name, text(batch.text(cell)))?,
-            Kind::Literal => dict.set_item(name, literal(py, &text(batch.text(cell)), *number)?)?,
+            CellKind::Missing => {}
+            CellKind::Null => dict.set_item(name, py.None())?,
+            CellKind::Text => dict.set_item(name, text(batch.text(cell)))?,
+            CellKind::Literal => dict.set_item(name, literal(py, &text(batch.text(cell)), *number)?)?,
         }
     }
     Ok(dict)

@@ -23,7 +23,7 @@ pub enum Operation {
 
 /// How a value is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Kind {
+pub enum CellKind {
     /// Not sent: an unchanged out-of-line value, or a column outside the identity.
     Missing,
     /// SQL NULL; also what JSON has no number for (NaN, infinities).
@@ -38,7 +38,7 @@ pub enum Kind {
 #[derive(Debug, Clone, Copy)]
 pub struct Cell {
     /// How the text is printed.
-    pub kind: Kind,
+    pub kind: CellKind,
     start: u32,
     end: u32,
 }
@@ -86,12 +86,12 @@ pub struct RowHead {
 
 /// Changes in stream order.
 ///
-/// A row's cells line up with its table's columns, one cell a column ([`Kind::Missing`] where nothing was
+/// A row's cells line up with its table's columns, one cell a column ([`CellKind::Missing`] where nothing was
 /// sent). To add a row: write the cells of the new row, the cells of the old one, then [`Batch::push`].
 ///
 /// ```
 /// use std::sync::Arc;
-/// use list_sync::change::{Batch, Column, Kind, Operation, Position, RowHead, Table, Transaction};
+/// use list_sync::change::{Batch, Column, CellKind, Operation, Position, RowHead, Table, Transaction};
 ///
 /// let id = Column { name: "id".into(), type_name: "bigint".into(), identity: true };
 /// let table = Table { schema: "public".into(), name: "test".into(), columns: vec![id], key: vec![0] };
@@ -100,7 +100,7 @@ pub struct RowHead {
 /// let transaction = batch.add_transaction(Transaction::default());
 /// let mut position = Position::first_of(0, 77);
 /// let columns = batch.mark();
-/// batch.add_cell(Kind::Literal, b"1");
+/// batch.add_cell(CellKind::Literal, b"1");
 /// let identity = batch.mark();
 /// let head = RowHead { operation: Operation::Insert, table, transaction, lsn: 76 };
 /// batch.push(head, columns, identity, &mut position);
@@ -216,14 +216,17 @@ impl Batch {
     }
 
     /// Adds a cell with its text.
-    pub fn add_cell(&mut self, kind: Kind, text: &[u8]) {
+    pub fn add_cell(&mut self, kind: CellKind, text: &[u8]) {
         let start = self.bytes.len() as u32;
         self.bytes.extend_from_slice(text);
         self.cells.push(Cell { kind, start, end: self.bytes.len() as u32 });
     }
 
     /// Adds a cell whose text `write` appends to the arena (it must only append); `write` answers the kind.
-    pub fn add_cell_with<E>(&mut self, write: impl FnOnce(&mut Vec<u8>) -> Result<Kind, E>) -> Result<(), E> {
+    pub fn add_cell_with<E>(
+        &mut self,
+        write: impl FnOnce(&mut Vec<u8>) -> Result<CellKind, E>,
+    ) -> Result<(), E> {
         let start = self.bytes.len() as u32;
         let kind = write(&mut self.bytes)?;
         self.cells.push(Cell { kind, start, end: self.bytes.len() as u32 });
@@ -235,9 +238,9 @@ impl Batch {
         self.cells.push(self.cells[place as usize]);
     }
 
-    /// Turns the cell at `place` into [`Kind::Missing`].
+    /// Turns the cell at `place` into [`CellKind::Missing`].
     pub fn drop_cell(&mut self, place: u32) {
-        self.cells[place as usize].kind = Kind::Missing;
+        self.cells[place as usize].kind = CellKind::Missing;
     }
 
     /// Cuts what is known of old rows to the primary key, in tables that have one.
@@ -258,7 +261,7 @@ impl Batch {
                 .zip(&table.columns)
                 .filter(|(_, column)| !table.key.is_empty() && !column.identity)
             {
-                cell.kind = Kind::Missing;
+                cell.kind = CellKind::Missing;
             }
         }
     }
@@ -298,7 +301,7 @@ impl Batch {
         let end = self.check_width(&head, columns, identity);
         if head.operation == Operation::Update && self.key_differs(head.table, columns, identity) {
             for (new, old) in (columns..identity).zip(identity..end) {
-                if self.cells[new as usize].kind == Kind::Missing {
+                if self.cells[new as usize].kind == CellKind::Missing {
                     self.cells[new as usize] = self.cells[old as usize];
                 }
             }
@@ -365,7 +368,7 @@ impl Batch {
         self.tables[table as usize].key.iter().any(|&place| {
             let new = &self.cells[columns as usize + place];
             let old = &self.cells[identity as usize + place];
-            new.kind != Kind::Missing && old.kind != Kind::Missing && self.text(new) != self.text(old)
+            new.kind != CellKind::Missing && old.kind != CellKind::Missing && self.text(new) != self.text(old)
         })
     }
 }

@@ -5,6 +5,6 @@ mod batch;
 mod position;
 mod table;
 
-pub use batch::{Batch, Cell, Kind, Operation, Row, RowHead, Transaction};
+pub use batch::{Batch, Cell, CellKind, Operation, Row, RowHead, Transaction};
 pub use position::{Checkpoint, Identity, Landmark, Position, Restart};
 pub use table::{Column, Table};

@@ -15,7 +15,7 @@ impl Faults {
         self.0.push((span.start, what.into()));
     }
 
-    /// One [`crate::error::Kind::Usage`] error whose fact has a line `place: what` for each fault: the file's
+    /// One [`crate::error::ErrorKind::Usage`] error whose fact has a line `place: what` for each fault: the file's
     /// in its order, then the variables', then the flags'.
     pub fn into_error(mut self, places: &Places<'_>) -> Option<Error> {
         self.0.sort();

@@ -21,7 +21,7 @@ fn parse(text: &str) -> Result<Config> {
 
 fn faults(text: &str) -> Vec<String> {
     let error = parse(text).expect_err(text);
-    assert_eq!((error.kind(), error.exit_code()), (error::Kind::Usage, 2));
+    assert_eq!((error.kind(), error.exit_code()), (error::ErrorKind::Usage, 2));
     error.to_string().lines().map(str::to_owned).collect()
 }
 

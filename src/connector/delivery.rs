@@ -2,8 +2,8 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use super::flight::Flight;
 use super::in_flight::InFlight;
+use super::queue_figures::QueueFigures;
 use crate::Error;
 use crate::change::Checkpoint;
 use crate::kafka::Delivery;
@@ -23,7 +23,7 @@ pub struct State {
     /// The position that is finished.
     pub in_flight: InFlight,
     /// How much is on its way, and since when.
-    pub flight: Flight,
+    pub queue: QueueFigures,
     /// What is being saved.
     pub saving: Option<Checkpoint>,
     /// What was saved, until the dispatcher reports it.
@@ -50,7 +50,7 @@ impl Delivery for Acknowledgements {
                 state.shapes = state.shapes.saturating_sub(1);
             } else if state.failed.is_none() {
                 state.in_flight.delivered(tag, offset);
-                state.flight.delivered(tag, state.in_flight.end(tag).delivered, bytes);
+                state.queue.delivered(tag, state.in_flight.end(tag).delivered, bytes);
             }
         });
     }

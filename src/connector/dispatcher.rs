@@ -150,7 +150,7 @@ impl<'a> Dispatcher<'a> {
         loop {
             match handed.recv_timeout(Duration::from_millis(100)) {
                 Ok(parcel) => {
-                    let is_first = self.acknowledgements.with(|state| state.flight.bytes == 0);
+                    let is_first = self.acknowledgements.with(|state| state.queue.bytes == 0);
                     self.dispatch(&parcel)?;
                     // A single change need not wait for more of its kind; what follows meanwhile goes
                     // together.
@@ -203,7 +203,7 @@ impl<'a> Dispatcher<'a> {
                 last_sent = Some((lane, row.position));
                 self.acknowledgements.with(|state| {
                     state.in_flight.sending(lane, row.position);
-                    state.flight.sending(key.len() + records.value(record).len());
+                    state.queue.sending(key.len() + records.value(record).len());
                 });
                 let timestamp_ms = batch.transaction(row).committed_us / 1000;
                 self.send(
@@ -223,10 +223,10 @@ impl<'a> Dispatcher<'a> {
         figures.bytes.inc_by(records.bytes.len() as u64);
         self.acknowledgements.with(|state| {
             if let Some((lane, position)) = last_sent {
-                state.flight.time(lane, position, state.in_flight.end(lane).delivered);
+                state.queue.time(lane, position, state.in_flight.end(lane).delivered);
             }
             if let Some(checkpoint) = &batch.checkpoint {
-                state.flight.reached(checkpoint.position, as_of_us(batch));
+                state.queue.reached(checkpoint.position, as_of_us(batch));
                 state.in_flight.reached(checkpoint.clone());
             }
         });
@@ -363,14 +363,14 @@ impl<'a> Dispatcher<'a> {
     fn tell(&self) {
         let figures = &self.shared.figures;
         let (bytes, messages, measured) = self.acknowledgements.with(|state| {
-            let State { in_flight, flight, .. } = state;
+            let State { in_flight, queue, .. } = state;
             if let Some(finished) = in_flight.finished()
-                && let Some(as_of_us) = flight.finished(finished.position)
+                && let Some(as_of_us) = queue.finished(finished.position)
             {
                 figures.finish(finished, as_of_us);
             }
-            figures.acknowledged.inc_by(flight.take_acknowledged());
-            (flight.bytes, flight.messages, flight.take_measured())
+            figures.acknowledged.inc_by(queue.take_acknowledged());
+            (queue.bytes, queue.messages, queue.take_measured())
         });
         figures.queue_bytes.set(bytes as i64);
         figures.queue_messages.set(messages as i64);

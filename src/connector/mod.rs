@@ -12,11 +12,11 @@
 
 mod delivery;
 mod dispatcher;
-mod flight;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzz;
 mod headers;
 mod in_flight;
+mod queue_figures;
 mod reader;
 mod saved;
 mod shapes;

@@ -7,7 +7,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, SendTimeoutError, Sender};
 
 use super::Shared;
 use crate::change::{Batch, Checkpoint, Position};
-use crate::error::Kind;
+use crate::error::ErrorKind;
 use crate::format::{Encoder, Records};
 use crate::source::Source;
 use crate::supervisor::reconnect;
@@ -50,7 +50,7 @@ impl Reader<'_> {
             match self.step(&mut saved, end) {
                 Ok(false) => {}
                 Ok(true) => return self.linger(&mut saved),
-                Err(error) if error.kind() == Kind::Link => self.start_again(&mut saved, &error)?,
+                Err(error) if error.kind() == ErrorKind::Link => self.start_again(&mut saved, &error)?,
                 Err(error) => return Err(error),
             }
         }
@@ -111,7 +111,7 @@ impl Reader<'_> {
                 match self.confirm(saved).and_then(|()| if ended { Ok(()) } else { self.source.keep_alive() })
                 {
                     // Everything is saved; the database hears of it after the next start.
-                    Err(error) if error.kind() == Kind::Link => {
+                    Err(error) if error.kind() == ErrorKind::Link => {
                         tracing::debug!(source = self.shared.name, "{error}");
                         linked = false;
                     }

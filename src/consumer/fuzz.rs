@@ -1,7 +1,7 @@
 //! What fuzzing calls of the consumer: the texts of commits, the lists in `.list_sync/`, and headers of
 //! messages.
 
-use super::claims::{Text, position_of};
+use super::commit_text::{CommitText, position_of};
 use super::long_texts::LongTexts;
 use crate::sink::Sink as _;
 use crate::sink::csv::{CsvSink, Settings};
@@ -10,11 +10,11 @@ use crate::sink::csv::{CsvSink, Settings};
 /// folder of lists.
 pub(crate) fn commit_text(text: &str) {
     let texts = LongTexts::new("no_such_folder/{table}", "files");
-    let Ok(read) = Text::from_json("t", text, &texts) else { return };
+    let Ok(read) = CommitText::from_json("t", text, &texts) else { return };
     if let Ok(written) = read.to_json().as_deref()
-        && read != Text::default()
+        && read != CommitText::default()
     {
-        assert_eq!(Text::from_json("t", written, &texts).ok().as_ref(), Some(&read));
+        assert_eq!(CommitText::from_json("t", written, &texts).ok().as_ref(), Some(&read));
     }
     let some = read.files.iter().take(2).map(|(file, mark)| (file.clone(), mark.clone())).collect();
     let Ok(sink) = CsvSink::new(Settings::default()) else { return };

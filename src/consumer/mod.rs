@@ -1,23 +1,23 @@
 //! Kafka -> files. Runs kafka -> format -> sink, and is the only place that commits an offset.
 //!
-//! Each member is one thread with its own client, desk and files. Exactly once comes from three things
+//! Each member is one thread with its own client, writer and files. Exactly once comes from three things
 //! together: the `position` header (what was read before is dropped), the commit's text (offset and file
 //! lengths hold or fail as one), and the cut at each new assignment (what no commit vouches for is removed).
-//! See `claims`.
+//! See `commit_text`.
 
-mod claims;
-mod desk;
+mod commit_text;
+mod figures;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzz;
-mod held;
-mod lane;
 mod long_texts;
-mod quiet;
+mod partition;
 mod rejected;
 mod relay;
 mod shapes;
-mod told;
-mod turn;
+mod stall;
+mod timer;
+mod unassigned;
+mod writer;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -31,16 +31,16 @@ use crate::kafka::{Event, Member, Settings, Topics, watermarks};
 use crate::metrics::SinkFigures;
 use crate::supervisor::{Job, supervise};
 use crate::{Error, Result, assembly, threads};
-use desk::Desk;
-use held::Held;
+use figures::MemberFigures;
 use long_texts::LongTexts;
-use quiet::Quiet;
 use rejected::Rejected;
 use relay::Relay;
 pub use relay::{Messages, Receiver};
 use shapes::Shapes;
-use told::Told;
-use turn::Turn;
+use stall::StallCheck;
+use timer::Timer;
+use unassigned::Unassigned;
+use writer::Writer;
 
 /// How long a member waits for the next message before it writes what it has.
 const WAIT: Duration = Duration::from_millis(100);
@@ -49,7 +49,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// With `once`: how often the group's offsets are compared with the end.
 const LOOK: Duration = Duration::from_millis(500);
 
-/// Runs `instances` members for each of the sinks of these names, or all, until they are told to stop or,
+/// Runs `instances` members for each of the sinks of these names, or all, until they are stopped or,
 /// with `once`, have caught up.
 pub fn run(config: &Config, names: &[String], instances: u32, control: &Control) -> Result<()> {
     run_beside(config, names, instances, control, None)
@@ -87,10 +87,10 @@ pub(crate) fn run_beside(
     for sink in &sinks {
         control.progress.sink(&sink.name).life.set_state("");
     }
-    let members: Vec<Attendance<'_>> = sinks
+    let members: Vec<Membership<'_>> = sinks
         .into_iter()
         .flat_map(|sink| (1..=instances).map(move |number| (sink, number)))
-        .map(|(sink, number)| Attendance::new(sink, (number, member_id(sink, number, instances)), &common))
+        .map(|(sink, number)| Membership::new(sink, (number, member_id(sink, number, instances)), &common))
         .collect::<Result<_>>()?;
     std::thread::scope(|scope| {
         let running: Vec<_> = members
@@ -105,20 +105,20 @@ pub(crate) fn run_beside(
 }
 
 /// Runs one member of the only sink's group, whose messages go to `receiver` instead of files, until it is
-/// told to stop, the receiver wants no more or, with `once`, it has caught up. Calls the receiver on this
+/// stopped, the receiver wants no more or, with `once`, it has caught up. Calls the receiver on this
 /// thread.
 pub fn relay(config: &Config, receiver: Box<dyn Receiver>, control: &Control) -> Result<()> {
     let settings = assembly::kafka(config)?;
     let sinks = config.need_sinks(&[])?;
     let topics = Arc::new(Topics::connect(&settings)?);
     let common = Common::new(settings, topics, control, None)?;
-    let mut member = Attendance::new(sinks[0], (1, None), &common)?;
-    member.desk().relay = Some(Relay::new(receiver));
+    let mut member = Membership::new(sinks[0], (1, None), &common)?;
+    member.writer().relay = Some(Relay::new(receiver));
     run_supervised(&mut member)
 }
 
 /// One member, over all the times it joins.
-fn run_supervised(member: &mut Attendance<'_>) -> Result<()> {
+fn run_supervised(member: &mut Membership<'_>) -> Result<()> {
     let (control, figures) = (member.control.clone(), Arc::clone(&member.figures));
     supervise(member, &control, &figures.life)
 }
@@ -158,21 +158,21 @@ impl<'a> Common<'a> {
 }
 
 /// One member's place in its group, over all the times it joins.
-struct Attendance<'a> {
+struct Membership<'a> {
     sink: &'a config::Sink,
     common: &'a Common<'a>,
     /// That of its sink.
     control: Control,
     figures: Arc<SinkFigures>,
     patterns: Vec<Glob>,
-    desk: Arc<Mutex<Desk>>,
+    writer: Arc<Mutex<Writer>>,
     /// With `once`: where each partition ends that it is to read.
     ends: Option<BTreeMap<(String, u32), i64>>,
-    quiet: Quiet,
-    held: Held,
+    stall: StallCheck,
+    unassigned: Unassigned,
 }
 
-impl Job for Attendance<'_> {
+impl Job for Membership<'_> {
     fn run(&mut self) -> Result<()> {
         self.attend()
     }
@@ -187,11 +187,11 @@ impl Job for Attendance<'_> {
     }
 
     fn is_done(&self) -> bool {
-        self.desk().has_ended()
+        self.writer().has_ended()
     }
 
     fn failed(&mut self, error: &Error) {
-        self.desk().failed(error.kind());
+        self.writer().failed(error.kind());
     }
 
     fn restarted(&mut self) {
@@ -208,7 +208,7 @@ impl Job for Attendance<'_> {
     }
 }
 
-impl<'a> Attendance<'a> {
+impl<'a> Membership<'a> {
     fn new(
         sink: &'a config::Sink,
         (number, id): (u32, Option<String>),
@@ -220,11 +220,11 @@ impl<'a> Attendance<'a> {
         let make_sink = Box::new(move || assembly::sink(&owned, id.as_deref()));
         let control = common.control.of(Part::Sink(sink.name.clone()));
         let figures = control.progress.sink(&sink.name);
-        let told = Told::new(Arc::clone(&figures), number);
-        let desk = Arc::new(Mutex::new(Desk::new(
+        let own_figures = MemberFigures::new(Arc::clone(&figures), number);
+        let writer = Arc::new(Mutex::new(Writer::new(
             make_sink,
             rejected,
-            told,
+            own_figures,
             Arc::clone(&common.shapes),
             LongTexts::new(&sink.path, &sink.group),
         )?));
@@ -234,16 +234,16 @@ impl<'a> Attendance<'a> {
             control,
             figures,
             patterns,
-            desk,
+            writer,
             ends: None,
-            quiet: Quiet::new(),
-            held: Held::new(),
+            stall: StallCheck::new(),
+            unassigned: Unassigned::new(),
         })
     }
 
     /// From joining the group to leaving it. Whatever fails: nothing that was not committed counts.
     fn attend(&mut self) -> Result<()> {
-        self.desk().spoil();
+        self.writer().spoil();
         if self.control.once && self.ends.is_none() && !self.is_producing() {
             self.ends = Some(self.ends_now()?);
         }
@@ -259,63 +259,63 @@ impl<'a> Attendance<'a> {
             &self.sink.group,
             &self.sink.topics,
             self.common.is_far,
-            Arc::clone(&self.desk),
+            Arc::clone(&self.writer),
             stopping,
         )?;
         let served = self.serve(&member);
         if served.is_err() {
-            self.desk().spoil();
+            self.writer().spoil();
         }
         drop(member);
-        let stopped = self.desk().stopped.take();
-        let stopped = stopped.or_else(|| self.desk().take_unreadable());
+        let stopped = self.writer().stopped.take();
+        let stopped = stopped.or_else(|| self.writer().take_unreadable());
         served.and(stopped.map_or(Ok(()), Err))
     }
 
-    fn serve(&mut self, member: &Member<Desk>) -> Result<()> {
-        let (mut commits, mut looks) = (Turn::every(self.sink.commit_interval), Turn::every(LOOK));
-        let relays = self.desk().relay.is_some();
+    fn serve(&mut self, member: &Member<Writer>) -> Result<()> {
+        let (mut commits, mut looks) = (Timer::every(self.sink.commit_interval), Timer::every(LOOK));
+        let relays = self.writer().relay.is_some();
         // With `once`: the end was reached and has been looked at.
         let mut has_seen_end = false;
         while !self.control.is_stopping() {
             let event = member.poll(WAIT)?;
             let come = matches!(event, Event::Messages(_));
-            if let Some(stopped) = self.desk().stopped.take() {
+            if let Some(stopped) = self.writer().stopped.take() {
                 return Err(stopped);
             }
             match event {
                 Event::Given(partitions) => {
                     self.begin(member, &partitions)?;
-                    commits = Turn::every(self.sink.commit_interval);
+                    commits = Timer::every(self.sink.commit_interval);
                     has_seen_end = false;
                 }
                 Event::Messages(mut fetched) => {
-                    self.quiet.broken();
-                    let mut desk = self.desk();
+                    self.stall.broken();
+                    let mut writer = self.writer();
                     while let Some(message) = fetched.read() {
-                        if !desk.fits(message.topic()) {
-                            desk.write(|claims| member.commit(claims))?;
+                        if !writer.fits(message.topic()) {
+                            writer.write(|commits| member.commit(commits))?;
                         }
-                        if desk.take(&message, |topic, partition| member.first_kept(topic, partition))? {
-                            desk.write(|claims| member.commit(claims))?;
+                        if writer.take(&message, |topic, partition| member.first_kept(topic, partition))? {
+                            writer.write(|commits| member.commit(commits))?;
                         }
                     }
                     for (topic, partition, end) in std::mem::take(&mut fetched.ends) {
-                        desk.reached(&topic, partition, end, |topic, partition| {
+                        writer.reached(&topic, partition, end, |topic, partition| {
                             member.first_kept(topic, partition)
                         });
                     }
                     // A program gets what is here rather than wait for a full batch.
                     if relays && !fetched.is_full {
-                        desk.write(|claims| member.commit(claims))?;
+                        writer.write(|commits| member.commit(commits))?;
                     }
                 }
                 Event::Nothing => {
-                    self.desk().write(|claims| member.commit(claims))?;
-                    self.quiet.go_on(member)?;
+                    self.writer().write(|commits| member.commit(commits))?;
+                    self.stall.go_on(member)?;
                 }
             }
-            if relays && self.desk().has_ended() {
+            if relays && self.writer().has_ended() {
                 break;
             }
             let now = Instant::now();
@@ -326,7 +326,7 @@ impl<'a> Attendance<'a> {
             }
             let is_at_end = self.control.once
                 && !has_seen_end
-                && self.ends.as_ref().is_some_and(|ends| self.desk().has_read_to(ends));
+                && self.ends.as_ref().is_some_and(|ends| self.writer().has_read_to(ends));
             has_seen_end |= is_at_end;
             if self.control.once && (is_at_end || looks.is_due(now, come)) {
                 // What the commit took has nothing to do with it.
@@ -341,9 +341,9 @@ impl<'a> Attendance<'a> {
     }
 
     /// Whether the group gives all partitions to somebody. A `Link` if it does not, for too long.
-    fn look_for_unheld(&mut self, member: &Member<Desk>, now: Instant) -> Result<()> {
-        let has_some = !self.desk().holds_nothing();
-        if !self.held.is_due(now, has_some) {
+    fn look_for_unheld(&mut self, member: &Member<Writer>, now: Instant) -> Result<()> {
+        let has_some = !self.writer().holds_nothing();
+        if !self.unassigned.is_due(now, has_some) {
             return Ok(());
         }
         let all = self.common.topics.sizes().map(|sizes| self.matching(sizes));
@@ -351,7 +351,7 @@ impl<'a> Attendance<'a> {
         let unheld =
             unheld.inspect_err(|error| tracing::debug!(sink = self.sink.name, "{error}")).ok().flatten();
         self.figures.set_unheld(unheld.as_ref().map_or(0, BTreeSet::len));
-        self.held.looked(Instant::now(), unheld)
+        self.unassigned.looked(Instant::now(), unheld)
     }
 
     /// Whether a connector in this process may still send.
@@ -359,11 +359,11 @@ impl<'a> Attendance<'a> {
         self.common.producing.is_some_and(|producing| producing.load(Ordering::SeqCst))
     }
 
-    fn desk(&self) -> MutexGuard<'_, Desk> {
-        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
+    fn writer(&self) -> MutexGuard<'_, Writer> {
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn begin(&self, member: &Member<Desk>, given: &[(String, u32)]) -> Result<()> {
+    fn begin(&self, member: &Member<Writer>, given: &[(String, u32)]) -> Result<()> {
         let mut all = self.partitions()?;
         all.extend(given.iter().filter(|partition| !all.contains(partition)).cloned().collect::<Vec<_>>());
         let own = member.committed(given)?;
@@ -372,21 +372,21 @@ impl<'a> Attendance<'a> {
         if let Err(error) = member.commit(&own) {
             tracing::debug!(sink = self.sink.name, "{error}");
         }
-        let claims = member.committed(&all)?;
-        self.desk().begin(&own, &claims)?;
+        let commits = member.committed(&all)?;
+        self.writer().begin(&own, &commits)?;
         self.figures.life.set_state("consuming");
         tracing::info!(sink = self.sink.name, partitions = given.len(), "partitions assigned");
         Ok(())
     }
 
-    fn commit(&self, member: &Member<Desk>) -> Result<()> {
-        let mut desk = self.desk();
-        if desk.is_spoilt() {
+    fn commit(&self, member: &Member<Writer>) -> Result<()> {
+        let mut writer = self.writer();
+        if writer.is_spoilt() {
             return Ok(());
         }
-        desk.write(|claims| member.commit(claims))?;
-        if desk.is_ahead() {
-            desk.commit(|claims| member.commit(claims))?;
+        writer.write(|commits| member.commit(commits))?;
+        if writer.is_ahead() {
+            writer.commit(|commits| member.commit(commits))?;
         }
         Ok(())
     }
@@ -408,7 +408,7 @@ impl<'a> Attendance<'a> {
     }
 
     /// Whether the group has committed all that was there when the run began.
-    fn has_caught_up(&mut self, member: &Member<Desk>) -> Result<bool> {
+    fn has_caught_up(&mut self, member: &Member<Writer>) -> Result<bool> {
         if self.is_producing() {
             return Ok(false);
         }
@@ -418,10 +418,10 @@ impl<'a> Attendance<'a> {
         };
         self.commit(member)?;
         let asked: Vec<(String, u32)> = ends.keys().cloned().collect();
-        let claims = member.committed(&asked)?;
-        let behind = claims.iter().any(|claim| {
-            let end = ends.get(&(claim.topic.clone(), claim.partition)).copied().unwrap_or(0);
-            claim.offset.unwrap_or(0) < end
+        let commits = member.committed(&asked)?;
+        let behind = commits.iter().any(|entry| {
+            let end = ends.get(&(entry.topic.clone(), entry.partition)).copied().unwrap_or(0);
+            entry.offset.unwrap_or(0) < end
         });
         self.ends = Some(ends);
         Ok(!behind)

@@ -1,9 +1,9 @@
 //! Messages for a program instead of files: handed over as they lie in the topics, in batches.
 //!
-//! The desk keeps its promises: repeats are left out by their position, and offsets are committed only for
+//! The writer keeps its promises: repeats are left out by their position, and offsets are committed only for
 //! what the receiver is done with.
 
-use super::lane::Lane;
+use super::partition::Partition;
 use crate::change::Position;
 use crate::{Error, Result};
 
@@ -73,7 +73,7 @@ impl Messages {
     }
 }
 
-/// What a desk has in place of a batch of rows and a sink.
+/// What a writer has in place of a batch of rows and a sink.
 pub(super) struct Relay {
     receiver: Box<dyn Receiver>,
     messages: Messages,
@@ -122,7 +122,7 @@ impl Relay {
     }
 
     /// Hands over what was gathered, notes in the lanes what is done with, and tells its number by topic.
-    pub fn hand_over(&mut self, lanes: &mut [Lane], tell: &mut dyn FnMut(&str, usize)) -> Result<()> {
+    pub fn hand_over(&mut self, lanes: &mut [Partition], tell: &mut dyn FnMut(&str, usize)) -> Result<()> {
         if self.ended {
             return Ok(());
         }
@@ -134,7 +134,7 @@ impl Relay {
             self.unreadable = None;
         }
         if done == count && self.unreadable.is_none() {
-            lanes.iter_mut().for_each(Lane::wrote);
+            lanes.iter_mut().for_each(Partition::wrote);
         } else {
             self.ended = true;
             for place in &self.messages.places[..done] {
@@ -164,7 +164,7 @@ impl Relay {
 mod tests {
     use super::*;
     use crate::consumer::long_texts::LongTexts;
-    use crate::kafka::Claim;
+    use crate::kafka::OffsetCommit;
     use std::sync::{Arc, Mutex};
 
     struct First(usize, Arc<Mutex<Vec<Vec<u8>>>>);
@@ -176,15 +176,15 @@ mod tests {
         }
     }
 
-    fn lane(partition: u32) -> Lane {
-        Lane::new(
-            &Claim { topic: "t".to_owned(), partition, offset: Some(5), text: String::new() },
+    fn lane(partition: u32) -> Partition {
+        Partition::new(
+            &OffsetCommit { topic: "t".to_owned(), partition, offset: Some(5), text: String::new() },
             &LongTexts::new("t", "g"),
         )
         .unwrap()
     }
 
-    fn filled(relay: &mut Relay, lanes: &mut [Lane]) {
+    fn filled(relay: &mut Relay, lanes: &mut [Partition]) {
         for (place, offset, value) in [(0, 5, "a"), (1, 5, ""), (0, 6, "bc")] {
             lanes[place].took(offset);
             let position = Position::first_of(0, offset as u64);
@@ -193,27 +193,28 @@ mod tests {
         }
     }
 
-    fn handed(relay: &mut Relay, lanes: &mut [Lane]) -> usize {
-        let mut told = 0;
-        relay.hand_over(lanes, &mut |_, messages| told += messages).unwrap();
-        told
+    fn handed(relay: &mut Relay, lanes: &mut [Partition]) -> usize {
+        let mut own_figures = 0;
+        relay.hand_over(lanes, &mut |_, messages| own_figures += messages).unwrap();
+        own_figures
     }
 
-    fn committed(lanes: &[Lane]) -> Vec<(Option<i64>, String)> {
+    fn committed(lanes: &[Partition]) -> Vec<(Option<i64>, String)> {
         lanes
             .iter()
-            .map(|lane| lane.claim(None, &mut LongTexts::new("t", "g")).unwrap().unwrap())
-            .map(|claim| (claim.offset, claim.text))
+            .map(|lane| lane.entry(None, &mut LongTexts::new("t", "g")).unwrap().unwrap())
+            .map(|entry| (entry.offset, entry.text))
             .collect()
     }
 
     #[test]
     fn all_done_moves_every_lane() {
-        let told = Arc::default();
-        let (mut relay, mut lanes) = (Relay::new(Box::new(First(3, Arc::clone(&told)))), [lane(0), lane(1)]);
+        let own_figures = Arc::default();
+        let (mut relay, mut lanes) =
+            (Relay::new(Box::new(First(3, Arc::clone(&own_figures)))), [lane(0), lane(1)]);
         filled(&mut relay, &mut lanes);
         assert_eq!(handed(&mut relay, &mut lanes), 3);
-        assert_eq!(*told.lock().unwrap(), [b"a".to_vec(), b"".to_vec(), b"bc".to_vec()]);
+        assert_eq!(*own_figures.lock().unwrap(), [b"a".to_vec(), b"".to_vec(), b"bc".to_vec()]);
         let offsets: Vec<_> = committed(&lanes).into_iter().map(|(offset, _)| offset).collect();
         assert_eq!((offsets, relay.ended), (vec![Some(7), Some(6)], false));
     }

@@ -15,7 +15,7 @@ use signal_hook::consts::signal::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
 use signal_hook::low_level::pipe;
 
-use crate::error::Kind;
+use crate::error::ErrorKind;
 use crate::metrics::Progress;
 use crate::{Error, Result, threads};
 
@@ -87,7 +87,7 @@ impl Control {
         loop {
             match attempt() {
                 Ok(begun) => return Ok(Some(begun)),
-                Err(error) if error.kind() == Kind::Link && self.waits_at_start && !self.once => {
+                Err(error) if error.kind() == ErrorKind::Link && self.waits_at_start && !self.once => {
                     waiting(&error);
                 }
                 Err(error) => return Err(error),
@@ -162,7 +162,7 @@ impl Pauses {
 
 #[cfg(test)]
 mod tests {
-    use super::{Control, Error, Kind, Pauses};
+    use super::{Control, Error, ErrorKind, Pauses};
     use std::sync::atomic::{AtomicU32, Ordering};
     use std::time::{Duration, Instant};
 
@@ -183,7 +183,7 @@ mod tests {
 
     #[test]
     fn the_first_try_is_repeated_only_where_that_was_asked_for_and_can_help() {
-        let run = |once: bool, waits_at_start: bool, kind: Kind| {
+        let run = |once: bool, waits_at_start: bool, kind: ErrorKind| {
             let control = Control { once, waits_at_start, ..Control::default() };
             let tries = AtomicU32::new(0);
             let begun = control.begin(
@@ -198,10 +198,10 @@ mod tests {
             );
             (begun.is_ok(), tries.into_inner())
         };
-        assert_eq!(run(false, true, Kind::Link), (true, 3));
-        assert_eq!(run(false, false, Kind::Link), (false, 1));
-        assert_eq!(run(true, true, Kind::Link), (false, 1));
-        assert_eq!(run(false, true, Kind::Stop), (false, 1));
+        assert_eq!(run(false, true, ErrorKind::Link), (true, 3));
+        assert_eq!(run(false, false, ErrorKind::Link), (false, 1));
+        assert_eq!(run(true, true, ErrorKind::Link), (false, 1));
+        assert_eq!(run(false, true, ErrorKind::Stop), (false, 1));
         let stopped = Control { waits_at_start: true, ..Control::default() };
         stopped.request_stop();
         assert!(stopped.begin(|| Err::<(), _>(Error::link("down")), |_| ()).unwrap().is_none());

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::state::{State, StateFile};
 use crate::change::{Batch, Checkpoint, Position};
 use crate::config;
-use crate::error::Kind;
+use crate::error::ErrorKind;
 use crate::source::Source;
 use crate::{Error, Result};
 
@@ -118,7 +118,7 @@ impl Feed {
     /// an error.
     fn broke(&mut self, error: Error) -> Result<()> {
         let error = error.context(format!("source {:?}", self.name));
-        if error.kind() != Kind::Link {
+        if error.kind() != ErrorKind::Link {
             return Err(error);
         }
         if self.file.is_none() {

@@ -2,10 +2,10 @@
 //! of the state file.
 
 mod feed;
+mod figures;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzz;
 mod state;
-mod told;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -15,15 +15,15 @@ use std::time::{Duration, Instant};
 use crate::change::{Batch, Checkpoint, Position, Restart};
 use crate::config::{self, Config};
 use crate::control::{Control, Part};
-use crate::error::Kind;
+use crate::error::ErrorKind;
 use crate::metrics::SourceFigures;
 use crate::sink::{Marks, Sink};
 use crate::source::{self, Dialect, Source};
 use crate::supervisor::{Job, reconnect, supervise};
 use crate::{Error, Result, assembly, threads};
 pub use feed::Feed;
+use figures::DirectFigures;
 use state::{State, StateFile};
-use told::Told;
 
 /// The longest wait for rows.
 const WAIT: Duration = Duration::from_millis(200);
@@ -168,7 +168,7 @@ struct Direct<'a> {
     written: Position,
     saved_at: Instant,
     control: &'a Control,
-    told: Told,
+    figures: DirectFigures,
 }
 
 impl<'a> Direct<'a> {
@@ -193,9 +193,10 @@ impl<'a> Direct<'a> {
             outputs.push(Output { settings, sink });
         }
         let (reached, written) = (state.checkpoint.clone(), state.written);
-        let mut told = Told::new(control, &config.name, sinks.iter().map(|sink| sink.name.clone()));
-        told.streaming();
-        told.saved(&reached);
+        let mut figures =
+            DirectFigures::new(control, &config.name, sinks.iter().map(|sink| sink.name.clone()));
+        figures.streaming();
+        figures.saved(&reached);
         Ok(Self {
             config,
             source,
@@ -206,7 +207,7 @@ impl<'a> Direct<'a> {
             written,
             saved_at: Instant::now(),
             control,
-            told,
+            figures,
         })
     }
 
@@ -220,7 +221,7 @@ impl<'a> Direct<'a> {
                     self.take(&mut batch)?;
                     caught_up = end.is_some_and(|end| batch.read_to >= end);
                 }
-                Err(error) if error.kind() == Kind::Link => self.start_again(error)?,
+                Err(error) if error.kind() == ErrorKind::Link => self.start_again(error)?,
                 Err(error) => {
                     // What came before it is good.
                     self.save()?;
@@ -242,11 +243,11 @@ impl<'a> Direct<'a> {
     }
 
     fn write(&mut self, batch: &Batch) -> Result<()> {
-        self.told.read(batch);
+        self.figures.read(batch);
         let repeats = batch.rows().partition_point(|row| row.position <= self.written);
         let fresh: Batch;
         let batch = if repeats > 0 {
-            self.told.source.repeats.inc_by(repeats as u64);
+            self.figures.source.repeats.inc_by(repeats as u64);
             fresh = batch.without_first(repeats);
             &fresh
         } else {
@@ -275,11 +276,11 @@ impl<'a> Direct<'a> {
                     self.outputs.iter_mut().enumerate().filter(|(_, output)| output.settings.takes(channel))
                 {
                     output.sink.write(channel, part)?;
-                    self.told.wrote(place, channel, part.rows().len());
+                    self.figures.wrote(place, channel, part.rows().len());
                 }
             }
             self.written = last.position;
-            self.told.handed_on(batch);
+            self.figures.handed_on(batch);
         }
         if let Some(checkpoint) = &batch.checkpoint {
             self.reached = checkpoint.clone();
@@ -319,10 +320,10 @@ impl<'a> Direct<'a> {
         if let Some(file) = &self.file {
             file.save(&self.state)?;
         }
-        self.told.saved(&self.reached);
+        self.figures.saved(&self.reached);
         match self.source.confirm(&self.reached) {
             // The files hold it; the database hears of it after the next connection.
-            Err(error) if error.kind() == Kind::Link => {
+            Err(error) if error.kind() == ErrorKind::Link => {
                 tracing::warn!(source = self.config.name, "{error}");
                 Ok(())
             }
@@ -333,7 +334,7 @@ impl<'a> Direct<'a> {
     /// Flushes every sink, which a slow disk may take long for: the server is told meanwhile that its reader
     /// lives.
     fn flush(&mut self) -> Result<BTreeMap<String, BTreeMap<String, Marks>>> {
-        let Self { source, outputs, told, state, file, .. } = self;
+        let Self { source, outputs, figures, state, file, .. } = self;
         source::kept_alive(&mut **source, || {
             loop {
                 let (mut files, mut names) = (BTreeMap::new(), state.files.clone());
@@ -341,7 +342,7 @@ impl<'a> Direct<'a> {
                 for (place, output) in outputs.iter_mut().enumerate() {
                     let began = Instant::now();
                     let marks = output.sink.flush()?;
-                    told.flushed(place, began.elapsed(), output.sink.files());
+                    figures.flushed(place, began.elapsed(), output.sink.files());
                     if output.sink.holds_back() {
                         holds_back = true;
                         names.insert(output.settings.name.clone(), marks.clone());
@@ -367,8 +368,8 @@ impl<'a> Direct<'a> {
                 lose none, write files, or go through Kafka";
             return Err(error.definite().hint(hint));
         }
-        let Self { config, source, state, control, told, .. } = self;
-        let of = (config.name.as_str(), &*told.source);
+        let Self { config, source, state, control, figures, .. } = self;
+        let of = (config.name.as_str(), &*figures.source);
         let saved = || state.checkpoint.clone();
         reconnect(&mut **source, of, &error, || control.is_stopping(), saved).map(drop)
     }

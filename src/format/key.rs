@@ -1,7 +1,7 @@
 //! The key of a message, which decides its partition: all changes of one row stay in one partition, in order.
 
 use super::json::write_value;
-use crate::change::{Batch, Kind, Operation, Row, Table};
+use crate::change::{Batch, CellKind, Operation, Row, Table};
 
 /// How the rows of one table get their key: one key column: its text; several: a JSON array of their values,
 /// in the table's column order (the order that every source and wal2json can tell); no primary key, and every
@@ -31,8 +31,9 @@ impl KeyRule {
             Operation::Delete => (batch.identity(row), batch.columns(row)),
             _ => (batch.columns(row), batch.identity(row)),
         };
-        let cell =
-            |place: usize| first.get(place).filter(|cell| cell.kind != Kind::Missing).or(second.get(place));
+        let cell = |place: usize| {
+            first.get(place).filter(|cell| cell.kind != CellKind::Missing).or(second.get(place))
+        };
         if let [place] = self.columns[..] {
             out.extend_from_slice(cell(place).map_or(b"", |cell| batch.text(cell)));
             return;
@@ -51,7 +52,7 @@ impl KeyRule {
 #[cfg(test)]
 mod tests {
     use super::KeyRule;
-    use crate::change::{Batch, Column, Kind, Operation, Position, RowHead, Table, Transaction};
+    use crate::change::{Batch, CellKind, Column, Operation, Position, RowHead, Table, Transaction};
     use std::sync::Arc;
 
     fn keys(key: &[usize]) -> Vec<String> {
@@ -60,8 +61,8 @@ mod tests {
         let table = Arc::new(Table { schema: "s".into(), name: "t".into(), columns, key: key.to_vec() });
         let mut batch = Batch::default();
         let (index, transaction) = (batch.add_table(&table), batch.add_transaction(Transaction::default()));
-        let new = [(Kind::Literal, "1"), (Kind::Text, "x\"y"), (Kind::Null, "")];
-        let old = [(Kind::Literal, "2"), (Kind::Missing, ""), (Kind::Missing, "")];
+        let new = [(CellKind::Literal, "1"), (CellKind::Text, "x\"y"), (CellKind::Null, "")];
+        let old = [(CellKind::Literal, "2"), (CellKind::Missing, ""), (CellKind::Missing, "")];
         for operation in [Operation::Insert, Operation::Update, Operation::Delete, Operation::Truncate] {
             let columns = batch.mark();
             if matches!(operation, Operation::Insert | Operation::Update) {

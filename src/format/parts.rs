@@ -1,7 +1,7 @@
 //! What a message of any format consists of, without a copy: which of its bytes are names and which are
 //! values.
 
-use crate::change::Kind;
+use crate::change::CellKind;
 use crate::json_string::unescape;
 
 /// Where a text (in JSON: the inside of a string) or another value lies in a message.
@@ -46,7 +46,7 @@ pub(super) struct Field {
     /// Its type, if the message says it.
     pub type_name: Span,
     /// `Missing` if there is no value (`pk`).
-    pub kind: Kind,
+    pub kind: CellKind,
     /// The value.
     pub value: Span,
 }
@@ -56,7 +56,7 @@ impl Default for Field {
         Self {
             name: Span::default(),
             type_name: Span::default(),
-            kind: Kind::Missing,
+            kind: CellKind::Missing,
             value: Span::default(),
         }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::parts::{List, NO_TABLE, Parts, Reason};
 use super::shape::{Known, Origin, OriginId, Shape, Shapes};
-use crate::change::{Batch, Kind, Operation, Position, RowHead, Table, Transaction};
+use crate::change::{Batch, CellKind, Operation, Position, RowHead, Table, Transaction};
 
 /// Adds rows; keeps what it learned of tables.
 #[derive(Debug, Default)]
@@ -105,7 +105,7 @@ fn push(
 fn add_cells(batch: &mut Batch, message: &[u8], list: &List, places: &[Option<usize>]) {
     for place in places {
         match place.and_then(|place| list.fields.get(place)) {
-            None => batch.add_cell(Kind::Missing, b""),
+            None => batch.add_cell(CellKind::Missing, b""),
             Some(field) if field.value.escaped => {
                 let written = batch.add_cell_with(|out| {
                     // The parser checked the escapes.

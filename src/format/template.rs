@@ -6,7 +6,7 @@
 
 use super::parts::{Field, Parts, Span};
 use super::shape::Known;
-use crate::change::{Kind, Operation};
+use crate::change::{CellKind, Operation};
 
 /// What a value of a message is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,7 +16,7 @@ pub(super) enum Slot {
     /// Of the field at this place in `identity`.
     Identity(usize),
     /// Of what is not needed here. Protobuf: `Literal` is a number on the wire.
-    Skipped(Kind),
+    Skipped(CellKind),
 }
 
 /// A value of a message.
@@ -68,7 +68,7 @@ impl Template {
         &self,
         message: &[u8],
         parts: &mut Parts,
-        mut read: impl FnMut(&Field, Slot, usize) -> Option<(Kind, Span, usize)>,
+        mut read: impl FnMut(&Field, Slot, usize) -> Option<(CellKind, Span, usize)>,
     ) -> bool {
         for (list, fields) in [(&mut parts.columns, &self.columns), (&mut parts.identity, &self.identity)] {
             list.fields.clear();

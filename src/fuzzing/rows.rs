@@ -1,6 +1,6 @@
 //! What holds for every row that any bytes were read as: each carrier brings it over as it is.
 
-use crate::change::{Batch, Cell, Kind, Position, Row};
+use crate::change::{Batch, Cell, CellKind, Position, Row};
 use crate::format::{Decoder, Encoder, Encoding, Include, Options, Records, shape_of_text, shape_text};
 use std::sync::Arc;
 
@@ -37,9 +37,9 @@ pub(super) fn are_carried(batch: &Batch) {
 fn is_right(batch: &Batch, cell: &Cell) {
     let text = batch.text(cell);
     match cell.kind {
-        Kind::Missing | Kind::Null => {}
-        Kind::Text => assert!(std::str::from_utf8(text).is_ok(), "a text is UTF-8: {text:?}"),
-        Kind::Literal => {
+        CellKind::Missing | CellKind::Null => {}
+        CellKind::Text => assert!(std::str::from_utf8(text).is_ok(), "a text is UTF-8: {text:?}"),
+        CellKind::Literal => {
             let is_literal = serde_json::from_slice::<serde::de::IgnoredAny>(text).is_ok()
                 && !text.iter().any(|byte| b"\"[{ \n\r\tn".contains(byte));
             assert!(is_literal, "a literal is a number, true or false: {:?}", String::from_utf8_lossy(text));
@@ -86,9 +86,10 @@ pub(super) fn same(one: &Batch, row: &Row, other: &Batch, other_row: &Row) {
     assert_eq!(cells(one, one.identity(row)), cells(other, other.identity(other_row)));
 }
 
-fn cells<'a>(batch: &'a Batch, cells: &[Cell]) -> Vec<(Kind, &'a [u8])> {
-    let text =
-        |cell: &Cell| if matches!(cell.kind, Kind::Text | Kind::Literal) { batch.text(cell) } else { b"" };
+fn cells<'a>(batch: &'a Batch, cells: &[Cell]) -> Vec<(CellKind, &'a [u8])> {
+    let text = |cell: &Cell| {
+        if matches!(cell.kind, CellKind::Text | CellKind::Literal) { batch.text(cell) } else { b"" }
+    };
     cells.iter().map(|cell| (cell.kind, text(cell))).collect()
 }
 

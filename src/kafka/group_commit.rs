@@ -21,18 +21,18 @@ const LAST_ANSWER: Duration = Duration::from_secs(5);
 
 /// What the group knows, or is to know, of a partition.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Claim {
+pub struct OffsetCommit {
     /// Topic name.
     pub topic: String,
     /// Partition number.
     pub partition: u32,
     /// The next message to read; `None` if nothing was committed yet.
     pub offset: Option<i64>,
-    /// The caller's text, at most [`Claim::TEXT_MAX`] bytes.
+    /// The caller's text, at most [`OffsetCommit::TEXT_MAX`] bytes.
     pub text: String,
 }
 
-impl Claim {
+impl OffsetCommit {
     /// The broker's default limit for the text (`offset.metadata.max.bytes`), bytes.
     pub const TEXT_MAX: usize = 4096;
 }
@@ -42,7 +42,7 @@ pub type Stopping = Arc<dyn Fn() -> bool + Send + Sync>;
 
 /// Who the member is, for what goes wrong.
 #[derive(Clone)]
-pub struct Seat {
+pub struct MemberInfo {
     /// Where Kafka is.
     pub settings: Settings,
     /// What the client complained of.
@@ -55,7 +55,7 @@ pub struct Seat {
     pub is_stopping: Stopping,
 }
 
-impl Seat {
+impl MemberInfo {
     /// An error of the client. `topic`: the one that it is about, if that is known.
     pub fn failed(&self, what: &str, topic: Option<&str>, cause: &KafkaError) -> Error {
         let topic = topic.or_else(|| self.topics.first().map(String::as_str)).unwrap_or("*");
@@ -78,46 +78,50 @@ impl Seat {
             .hint(format!(
                 "set offset.metadata.max.bytes={} on all brokers (Kafka's default), or more, and \
                 restart them",
-                Claim::TEXT_MAX
+                OffsetCommit::TEXT_MAX
             )),
             _ => Error::link("the group refused the commit").cause(cause.to_string()),
         }
     }
 }
 
-/// Commits `claims`; on success the group holds every one, after an error possibly none.
-pub fn commit<C: ConsumerContext>(seat: &Seat, consumer: &BaseConsumer<C>, claims: &[Claim]) -> Result<()> {
-    let mut list = TopicPartitionList::with_capacity(claims.len());
-    for claim in claims {
-        let Some(offset) = claim.offset else { continue };
-        if claim.text.len() > Claim::TEXT_MAX {
-            let (bytes, topic) = (claim.text.len(), &claim.topic);
+/// Commits `commits`; on success the group holds every one, after an error possibly none.
+pub fn commit<C: ConsumerContext>(
+    info: &MemberInfo,
+    consumer: &BaseConsumer<C>,
+    commits: &[OffsetCommit],
+) -> Result<()> {
+    let mut list = TopicPartitionList::with_capacity(commits.len());
+    for entry in commits {
+        let Some(offset) = entry.offset else { continue };
+        if entry.text.len() > OffsetCommit::TEXT_MAX {
+            let (bytes, topic) = (entry.text.len(), &entry.topic);
             return Err(Error::stop(format!(
                 "the text of a commit of topic {topic:?} has {bytes} bytes, more than brokers take"
             )));
         }
         let refused = |cause: KafkaError| Error::stop("cannot prepare a commit").cause(cause.to_string());
-        list.add_partition_offset(&claim.topic, claim.partition as i32, Offset::Offset(offset))
+        list.add_partition_offset(&entry.topic, entry.partition as i32, Offset::Offset(offset))
             .map_err(refused)?;
     }
     if list.count() == 0 {
         return Ok(());
     }
     for mut element in list.elements() {
-        let claim = claims
+        let entry = commits
             .iter()
-            .find(|claim| claim.partition as i32 == element.partition() && claim.topic == element.topic());
-        element.set_metadata(claim.map_or("", |claim| claim.text.as_str()));
+            .find(|entry| entry.partition as i32 == element.partition() && entry.topic == element.topic());
+        element.set_metadata(entry.map_or("", |entry| entry.text.as_str()));
     }
     // Without an end, as long as the program runs: brokers that are away come back.
     let mut stopping = None;
     let goes_on = || {
-        let is_stopping = (seat.is_stopping)();
+        let is_stopping = (info.is_stopping)();
         !is_stopping || stopping.get_or_insert_with(Instant::now).elapsed() < LAST_ANSWER
     };
-    match commit::commit(consumer.client(), &seat.settings, &list, goes_on) {
+    match commit::commit(consumer.client(), &info.settings, &list, goes_on) {
         Outcome::Held => {
-            seat.complaints.went_well();
+            info.complaints.went_well();
             Ok(())
         }
         Outcome::Refused(place, cause) => {
@@ -125,7 +129,7 @@ pub fn commit<C: ConsumerContext>(seat: &Seat, consumer: &BaseConsumer<C>, claim
             let topic = place
                 .map_or_else(|| elements.first(), |place| elements.get(place))
                 .map(TopicPartitionListElem::topic);
-            Err(seat.refused(topic, &cause))
+            Err(info.refused(topic, &cause))
         }
         Outcome::GivenUp => Err(Error::link("Kafka did not answer the last commit in time")
             .hint("what it did not commit is read again at the next start")),

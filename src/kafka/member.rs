@@ -19,7 +19,7 @@ use super::assignment::assigned;
 use super::client::Settings;
 use super::complaints::Complaints;
 use super::failure::refused_for_good;
-use super::group_commit::{Claim, Seat, Stopping, commit};
+use super::group_commit::{MemberInfo, OffsetCommit, Stopping, commit};
 use super::inbox::{Fetched, Inbox};
 use super::librdkafka::{first_offset, waiting};
 use super::lock;
@@ -42,7 +42,7 @@ const ASKING: Duration = Duration::from_secs(3);
 pub trait Holder: Send + 'static {
     /// All partitions are about to be taken away: finish what was read and answer what is to be committed.
     /// After an error nothing is committed.
-    fn finish(&mut self) -> Result<Vec<Claim>>;
+    fn finish(&mut self) -> Result<Vec<OffsetCommit>>;
 
     /// The partitions are gone; `committed` tells whether the last commit held. Nothing more may be written
     /// for them.
@@ -56,14 +56,14 @@ pub type Partitions = Vec<(String, u32)>;
 pub enum Event<'a> {
     /// Nothing within the time.
     Nothing,
-    /// The group gave these partitions, and no others. The claims hold what is committed for them.
+    /// The group gave these partitions, and no others. The commits hold what is committed for them.
     Given(Partitions),
     /// Messages of the partitions, at least one.
     Messages(Fetched<'a>),
 }
 
 struct Context<H> {
-    seat: Seat,
+    info: MemberInfo,
     holder: Arc<Mutex<H>>,
     given: Arc<Mutex<Option<Partitions>>>,
     inbox: Arc<Inbox>,
@@ -71,11 +71,11 @@ struct Context<H> {
 
 impl<H: Holder> ClientContext for Context<H> {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        self.seat.complaints.log(level, facility, message);
+        self.info.complaints.log(level, facility, message);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        self.seat.complaints.error(error, reason);
+        self.info.complaints.error(error, reason);
     }
 }
 
@@ -97,7 +97,7 @@ impl<H: Holder> ConsumerContext for Context<H> {
                         "the group gave the partitions to another member: this one was silent for too long",
                     ))
                 } else {
-                    holder.finish().and_then(|claims| commit(&self.seat, consumer, &claims))
+                    holder.finish().and_then(|commits| commit(&self.info, consumer, &commits))
                 };
                 holder.release(committed);
             }
@@ -120,7 +120,7 @@ impl<H: Holder> ConsumerContext for Context<H> {
 /// A consumer in a group.
 pub struct Member<H: Holder> {
     consumer: BaseConsumer<Context<H>>,
-    seat: Seat,
+    info: MemberInfo,
     given: Arc<Mutex<Option<Partitions>>>,
     inbox: Arc<Inbox>,
 }
@@ -152,7 +152,7 @@ impl<H: Holder> Member<H> {
         is_stopping: Stopping,
     ) -> Result<Self> {
         let (complaints, given, inbox) = (Complaints::default(), Arc::default(), Arc::<Inbox>::default());
-        let seat = Seat {
+        let info = MemberInfo {
             settings: settings.clone(),
             complaints,
             group: group.to_owned(),
@@ -160,21 +160,21 @@ impl<H: Holder> Member<H> {
             is_stopping,
         };
         let context =
-            Context { seat: seat.clone(), holder, given: Arc::clone(&given), inbox: Arc::clone(&inbox) };
-        let fail = |cause| seat.failed(&format!("join group {group:?}"), None, &cause);
+            Context { info: info.clone(), holder, given: Arc::clone(&given), inbox: Arc::clone(&inbox) };
+        let fail = |cause| info.failed(&format!("join group {group:?}"), None, &cause);
         let config = if is_far { settings.consumer_far(group) } else { settings.consumer(group) };
         let consumer: BaseConsumer<Context<H>> = config.create_with_context(context).map_err(fail)?;
         inbox.open(consumer.client());
         let patterns: Vec<String> = topics.iter().map(|topic| Glob::new(topic).to_regex()).collect();
         consumer.subscribe(&patterns.iter().map(String::as_str).collect::<Vec<_>>()).map_err(fail)?;
-        Ok(Self { consumer, seat, given, inbox })
+        Ok(Self { consumer, info, given, inbox })
     }
 
     /// Waits for something to happen. Partitions are taken away within this call, through [`Holder`].
     pub fn poll(&self, wait: Duration) -> Result<Event<'_>> {
         let asks = || self.consumer.fetch_metadata(None, ASKING).is_ok();
-        refused_for_good(|| self.reading(), &self.seat.settings, &self.seat.complaints, asks)?;
-        revive(self.consumer.client(), &self.seat.settings, &self.seat.complaints);
+        refused_for_good(|| self.reading(), &self.info.settings, &self.info.complaints, asks)?;
+        revive(self.consumer.client(), &self.info.settings, &self.info.complaints);
         let told = self.consumer.poll(if self.inbox.is_fed() { Duration::ZERO } else { wait });
         if let Some(given) = lock(&self.given).take() {
             return Ok(Event::Given(given));
@@ -199,7 +199,7 @@ impl<H: Holder> Member<H> {
         if fetched.is_empty() {
             return Ok(Event::Nothing);
         }
-        self.seat.complaints.went_well();
+        self.info.complaints.went_well();
         Ok(Event::Messages(fetched))
     }
 
@@ -214,11 +214,11 @@ impl<H: Holder> Member<H> {
     }
 
     fn failed_to_read(&self, cause: &KafkaError) -> Error {
-        self.seat.failed(&self.reading(), self.only_topic().as_deref(), cause)
+        self.info.failed(&self.reading(), self.only_topic().as_deref(), cause)
     }
 
     fn reading(&self) -> String {
-        format!("read as a member of group {:?}", self.seat.group)
+        format!("read as a member of group {:?}", self.info.group)
     }
 
     /// The topic that is read, if it is a single one.
@@ -230,41 +230,41 @@ impl<H: Holder> Member<H> {
         if topics.len() == 1 { topics.pop() } else { None }
     }
 
-    /// Commits; on success the group holds every claim, after an error possibly none.
-    pub fn commit(&self, claims: &[Claim]) -> Result<()> {
-        commit(&self.seat, &self.consumer, claims)
+    /// Commits; on success the group holds every entry, after an error possibly none.
+    pub fn commit(&self, commits: &[OffsetCommit]) -> Result<()> {
+        commit(&self.info, &self.consumer, commits)
     }
 
     /// What the group has committed for these partitions.
-    pub fn committed(&self, partitions: &[(String, u32)]) -> Result<Vec<Claim>> {
+    pub fn committed(&self, partitions: &[(String, u32)]) -> Result<Vec<OffsetCommit>> {
         let mut list = TopicPartitionList::with_capacity(partitions.len());
         for (topic, partition) in partitions {
             list.add_partition(topic, *partition as i32);
         }
         let fail = |cause| {
-            self.seat.failed(&format!("ask group {:?} for its offsets", self.seat.group), None, &cause)
+            self.info.failed(&format!("ask group {:?} for its offsets", self.info.group), None, &cause)
         };
         let list = self.consumer.committed_offsets(list, ANSWER).map_err(fail)?;
-        let claim = |found: &TopicPartitionListElem<'_>| {
+        let entry = |found: &TopicPartitionListElem<'_>| {
             found.error()?;
             let offset = match found.offset() {
                 Offset::Offset(offset) => Some(offset),
                 _ => None,
             };
-            Ok(Claim {
+            Ok(OffsetCommit {
                 topic: found.topic().to_owned(),
                 partition: found.partition() as u32,
                 offset,
                 text: found.metadata().to_owned(),
             })
         };
-        list.elements().iter().map(claim).collect::<std::result::Result<_, _>>().map_err(fail)
+        list.elements().iter().map(entry).collect::<std::result::Result<_, _>>().map_err(fail)
     }
 
     /// Which of these partitions no member of the group holds; `None` while they are shared out.
     pub fn unheld(&self, all: &[(String, u32)]) -> Result<Option<BTreeSet<(String, u32)>>> {
-        let name = &self.seat.group;
-        let fail = |cause| self.seat.failed(&format!("ask group {name:?} for its members"), None, &cause);
+        let name = &self.info.group;
+        let fail = |cause| self.info.failed(&format!("ask group {name:?} for its members"), None, &cause);
         let groups = self.consumer.fetch_group_list(Some(name.as_str()), ASKING).map_err(fail)?;
         let mut unheld: BTreeSet<_> = all.iter().cloned().collect();
         let Some(group) = groups.groups().iter().find(|group| group.name() == name) else {
@@ -294,7 +294,7 @@ impl<H: Holder> Member<H> {
     /// Messages that the brokers hold for this member behind what it has read.
     pub fn unread(&self) -> Result<u64> {
         let fail =
-            |cause| self.seat.failed("ask how much is to be read", self.only_topic().as_deref(), &cause);
+            |cause| self.info.failed("ask how much is to be read", self.only_topic().as_deref(), &cause);
         let assigned = self.consumer.assignment().map_err(fail)?;
         let committed = self.consumer.committed_offsets(assigned, ANSWER).map_err(fail)?;
         let read = self.consumer.position().map_err(fail)?;
@@ -344,7 +344,7 @@ mod tests {
     struct Nothing;
 
     impl Holder for Nothing {
-        fn finish(&mut self) -> Result<Vec<Claim>> {
+        fn finish(&mut self) -> Result<Vec<OffsetCommit>> {
             Ok(Vec::new())
         }
 

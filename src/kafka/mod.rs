@@ -28,7 +28,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 pub use client::Settings;
 pub use compacted::{Checkpoints, Shapes};
 pub use ends::{Ends, Offsets};
-pub use group_commit::Claim;
+pub use group_commit::OffsetCommit;
 pub use inbox::{Fetched, Message};
 pub use inspect::{Wanted, inspect};
 pub use member::{Event, Holder, Member};

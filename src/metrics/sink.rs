@@ -9,7 +9,7 @@ use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge};
 
 use super::families::Families;
 use super::life::Life;
-use crate::error::Kind;
+use crate::error::ErrorKind;
 
 /// Topic and partition -> the next offset that the group would read.
 pub type Committed = BTreeMap<(String, u32), i64>;
@@ -57,7 +57,7 @@ impl SinkFigures {
     pub(super) fn new(name: &str, families: &Arc<Families>) -> Self {
         let labels = &[name];
         let errors = families.sink_errors.clone();
-        for kind in [Kind::Link, Kind::Stop] {
+        for kind in [ErrorKind::Link, ErrorKind::Stop] {
             errors.with_label_values(&[name, kind.word()]);
         }
         Self {
@@ -105,7 +105,7 @@ impl SinkFigures {
     }
 
     /// Counts a failure.
-    pub fn error(&self, kind: Kind) {
+    pub fn error(&self, kind: ErrorKind) {
         self.errors.with_label_values(&[self.name.as_str(), kind.word()]).inc();
     }
 

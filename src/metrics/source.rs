@@ -8,7 +8,7 @@ use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge};
 use super::families::Families;
 use super::life::Life;
 use crate::change::{Batch, Checkpoint, Operation};
-use crate::error::Kind;
+use crate::error::ErrorKind;
 
 /// The place before which everything is acknowledged, and the time that the changes before it were committed
 /// by.
@@ -71,7 +71,7 @@ impl SourceFigures {
         let labels = &[name];
         let counter = |family: &IntCounterVec| family.with_label_values(labels);
         let errors = families.source_errors.clone();
-        for kind in [Kind::Link, Kind::Stop] {
+        for kind in [ErrorKind::Link, ErrorKind::Stop] {
             errors.with_label_values(&[name, kind.word()]);
         }
         Self {
@@ -121,7 +121,7 @@ impl SourceFigures {
     }
 
     /// Counts a failure.
-    pub fn error(&self, kind: Kind) {
+    pub fn error(&self, kind: ErrorKind) {
         self.errors.with_label_values(&[self.name.as_str(), kind.word()]).inc();
     }
 

@@ -6,7 +6,7 @@ mod kept;
 
 use crate::change::{Checkpoint, Position, Restart};
 use crate::config::{self, Config};
-use crate::error::Kind;
+use crate::error::ErrorKind;
 use crate::kafka::Topics;
 use crate::monitor::live;
 use crate::source::{Dialect, Distance, Snapshot, measure, open};
@@ -42,7 +42,7 @@ impl<'a> Place<'a> {
         };
         let (saved, unreadable) = match saved {
             Ok(saved) => (saved, None),
-            Err(error) if error.kind() == Kind::Stop => (None, Some(error)),
+            Err(error) if error.kind() == ErrorKind::Stop => (None, Some(error)),
             Err(error) => return Err(error),
         };
         let kept = Kept::look(source).map_err(context)?;

@@ -28,7 +28,7 @@ use crate::finding::Finding;
 /// exactly once between two starts. **Repeats.** `start` goes back to the checkpoint it is given; what lies
 /// after it comes again with the same positions. **Promise.** A row that was handed out is never asked for
 /// again by the source itself: a log is released (`confirm`) only up to a checkpoint that the caller has
-/// saved. **Errors.** [`crate::error::Kind::Link`]: call `start` again with the last saved checkpoint.
+/// saved. **Errors.** [`crate::error::ErrorKind::Link`]: call `start` again with the last saved checkpoint.
 /// `Stop`: nothing was skipped; a person has to act. An event that the source does not understand is a
 /// `Stop`, never a gap. **Callers.** One thread; `keep_alive` at least every [`KEEP_ALIVE`] while it does not
 /// call `read`.

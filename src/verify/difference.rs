@@ -1,6 +1,6 @@
 //! In which column a row of the table and one of the files differ, in words.
 
-use crate::change::{Batch, Cell, Kind, Row};
+use crate::change::{Batch, Cell, CellKind, Row};
 use crate::sink::csv::{Field, FoldRow};
 
 /// Characters of a value that are shown.
@@ -9,8 +9,8 @@ const SHOWN: usize = 60;
 /// The first column of the table whose value is another one in the files.
 pub fn first<'a>(batch: &'a Batch, row: &Row, candidate: &FoldRow) -> Option<(&'a str, &'a Cell)> {
     let is_different = |name: &String, cell: &Cell| {
-        let expected = if cell.kind == Kind::Null { Field::Null } else { Field::Text(batch.text(cell)) };
-        let was_added = cell.kind == Kind::Null && !candidate.columns().contains(name);
+        let expected = if cell.kind == CellKind::Null { Field::Null } else { Field::Text(batch.text(cell)) };
+        let was_added = cell.kind == CellKind::Null && !candidate.columns().contains(name);
         !was_added && candidate.value(name) != expected
     };
     let pairs = batch.table(row).columns.iter().zip(batch.columns(row));
@@ -25,7 +25,7 @@ pub fn describe(key: &str, batch: &Batch, row: &Row, candidate: &FoldRow) -> Str
     let Some((column, cell)) = first(batch, row, candidate) else {
         return format!("key {key}: several rows of the files may be meant");
     };
-    let table = if cell.kind == Kind::Null { "NULL".to_owned() } else { shown(batch.text(cell)) };
+    let table = if cell.kind == CellKind::Null { "NULL".to_owned() } else { shown(batch.text(cell)) };
     let files = match candidate.value(column) {
         Field::Null => "NULL".to_owned(),
         Field::Text(text) => shown(text),

@@ -10,9 +10,9 @@ mod tests;
 
 use std::path::Path;
 
-use crate::change::{Batch, Kind, Row, Table};
+use crate::change::{Batch, CellKind, Row, Table};
 use crate::config::{Sink, Source};
-use crate::error::Kind as ErrorKind;
+use crate::error::ErrorKind;
 use crate::glob::is_pattern;
 use crate::sink::csv::{Field, Fold, FoldRow};
 use crate::sink::{Folded, files};
@@ -190,7 +190,7 @@ fn look_up(proof: &mut Proof, files: &mut Fold, batch: &Batch, row: &Row) -> Res
     let cells = batch.columns(row);
     let value = |place: &Option<usize>| {
         let cell = place.and_then(|place| cells.get(place));
-        cell.filter(|cell| cell.kind != Kind::Null).map(|cell| batch.text(cell))
+        cell.filter(|cell| cell.kind != CellKind::Null).map(|cell| batch.text(cell))
     };
     let key: Vec<_> = places.iter().map(value).collect();
     proof.rows += 1;

@@ -37,10 +37,10 @@ impl Database for Pretended {
             };
             let columns = batch.mark();
             batch.add_cell(
-                if name.is_some() { Kind::Text } else { Kind::Null },
+                if name.is_some() { CellKind::Text } else { CellKind::Null },
                 name.unwrap_or_default().as_bytes(),
             );
-            batch.add_cell(Kind::Literal, id.as_bytes());
+            batch.add_cell(CellKind::Literal, id.as_bytes());
             let identity = batch.mark();
             batch.push(head, columns, identity, &mut position);
             each(&batch)?;

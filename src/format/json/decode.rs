@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::parse::{Cursor, Skipped, check, parse};
 use crate::Error;
-use crate::change::{Batch, Kind, Operation, Position, Table};
+use crate::change::{Batch, CellKind, Operation, Position, Table};
 use crate::format::parts::{List, Parts, Reason, Span};
 use crate::format::rows::Rows;
 use crate::format::template::{Slot, Templates, Value};
@@ -82,7 +82,7 @@ impl Decoder {
 }
 
 #[inline]
-fn value_at(message: &[u8], at: usize) -> Option<(Kind, Span, usize)> {
+fn value_at(message: &[u8], at: usize) -> Option<(CellKind, Span, usize)> {
     let mut cursor = Cursor::new(message, at);
     let (kind, value) = cursor.scalar().ok()?;
     Some((kind, value, cursor.at()))
@@ -106,12 +106,12 @@ fn values(parts: &Parts, skipped: &Skipped) -> Vec<Value> {
 }
 
 /// Where a scalar begins and ends, quotes and all.
-fn whole(kind: Kind, value: Span) -> (usize, usize) {
+fn whole(kind: CellKind, value: Span) -> (usize, usize) {
     let (start, end) = (value.start as usize, value.end as usize);
     match kind {
-        Kind::Text => (start.saturating_sub(1), end + 1),
-        Kind::Null | Kind::Missing => (start, start + b"null".len()),
-        Kind::Literal => (start, end),
+        CellKind::Text => (start.saturating_sub(1), end + 1),
+        CellKind::Null | CellKind::Missing => (start, start + b"null".len()),
+        CellKind::Literal => (start, end),
     }
 }
 

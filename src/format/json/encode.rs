@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::text::write_value;
 use crate::calendar::{Date, date_of};
-use crate::change::{Batch, Cell, Kind, Operation, Row, Table, Transaction};
+use crate::change::{Batch, Cell, CellKind, Operation, Row, Table, Transaction};
 use crate::format::key::KeyRule;
 use crate::format::{Include, Options, Record, Records};
 use crate::json_string::write_string;
@@ -15,7 +15,7 @@ use crate::json_string::write_string;
 ///
 /// ```
 /// use std::sync::Arc;
-/// use list_sync::change::{Batch, Column, Kind, Operation, Position, RowHead, Table, Transaction};
+/// use list_sync::change::{Batch, Column, CellKind, Operation, Position, RowHead, Table, Transaction};
 /// use list_sync::format::{Records, json};
 ///
 /// let id = Column { name: "id".into(), type_name: "bigint".into(), identity: true };
@@ -24,7 +24,7 @@ use crate::json_string::write_string;
 /// let mut batch = Batch::default();
 /// let (table, transaction) = (batch.add_table(&table), batch.add_transaction(Transaction::default()));
 /// let columns = batch.mark();
-/// batch.add_cell(Kind::Literal, b"1");
+/// batch.add_cell(CellKind::Literal, b"1");
 /// let identity = batch.mark();
 /// let head = RowHead { operation: Operation::Insert, table, transaction, lsn: 76 };
 /// batch.push(head, columns, identity, &mut Position::first_of(0, 77));
@@ -109,7 +109,7 @@ impl Shape {
         out.push(b'[');
         let mut skip = 2;
         for (place, (cell, piece)) in cells.iter().zip(&self.columns).enumerate() {
-            if cell.kind != Kind::Missing && wanted(place) {
+            if cell.kind != CellKind::Missing && wanted(place) {
                 out.extend_from_slice(piece.get(skip..).unwrap_or_default());
                 write_value(batch, cell, out);
                 skip = 0;

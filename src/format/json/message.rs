@@ -2,7 +2,7 @@
 //! message itself names its columns.
 
 use super::encode::{opening, write_timestamp, write_xid};
-use crate::change::{Kind, Operation};
+use crate::change::{CellKind, Operation};
 use crate::format::parts::{Extras, Field, List, Parts, Span};
 use crate::json_string::write_string;
 
@@ -74,8 +74,8 @@ fn write_fields(message: &[u8], list: &List, with_types: bool, with_values: bool
 
 fn write_field(message: &[u8], field: &Field, out: &mut Vec<u8>) {
     match field.kind {
-        Kind::Missing | Kind::Null => out.extend_from_slice(b"null"),
-        Kind::Literal => out.extend_from_slice(field.value.raw(message)),
-        Kind::Text => write_string(field.value.raw(message), out),
+        CellKind::Missing | CellKind::Null => out.extend_from_slice(b"null"),
+        CellKind::Literal => out.extend_from_slice(field.value.raw(message)),
+        CellKind::Text => write_string(field.value.raw(message), out),
     }
 }

@@ -1,7 +1,7 @@
 //! One message taken apart, without a copy: which bytes are the action, the names and the values. Strict:
 //! what is accepted is valid JSON.
 
-use crate::change::Kind;
+use crate::change::CellKind;
 use crate::format::parts::{BYTES_MAX, Field, List, Parts, Reason, Span};
 use crate::json_string::{plain_length, unescape};
 
@@ -9,7 +9,7 @@ use crate::json_string::{plain_length, unescape};
 const DEPTH_MAX: u32 = 64;
 
 /// Scalar values of keys that are not needed.
-pub(super) type Skipped = Vec<(Kind, Span)>;
+pub(super) type Skipped = Vec<(CellKind, Span)>;
 
 /// Takes a message apart; answers its action.
 pub(super) fn parse(parts: &mut Parts, skipped: &mut Skipped, message: &[u8]) -> Result<Span, Reason> {
@@ -75,7 +75,7 @@ fn list(list: &mut List, cursor: &mut Cursor, valued: bool) -> Result<(), Reason
         let (kind, value) = match value {
             Some(value) => value,
             None if valued => return Err("a column has no value"),
-            None => (Kind::Missing, Span::default()),
+            None => (CellKind::Missing, Span::default()),
         };
         list.fields.push(Field { name, type_name, kind, value });
         Ok(())
@@ -237,19 +237,19 @@ impl<'a> Cursor<'a> {
 
     /// A value that is neither object nor array.
     #[inline]
-    pub fn scalar(&mut self) -> Result<(Kind, Span), Reason> {
+    pub fn scalar(&mut self) -> Result<(CellKind, Span), Reason> {
         self.space();
         let start = self.at;
         let kind = match self.peek() {
-            Some(b'"') => return Ok((Kind::Text, self.string()?)),
-            Some(b'n') => self.word(b"null").map(|()| Kind::Null)?,
-            Some(b't') => self.word(b"true").map(|()| Kind::Literal)?,
-            Some(b'f') => self.word(b"false").map(|()| Kind::Literal)?,
-            Some(b'-' | b'0'..=b'9') => self.number().map(|()| Kind::Literal)?,
+            Some(b'"') => return Ok((CellKind::Text, self.string()?)),
+            Some(b'n') => self.word(b"null").map(|()| CellKind::Null)?,
+            Some(b't') => self.word(b"true").map(|()| CellKind::Literal)?,
+            Some(b'f') => self.word(b"false").map(|()| CellKind::Literal)?,
+            Some(b'-' | b'0'..=b'9') => self.number().map(|()| CellKind::Literal)?,
             Some(b'{' | b'[') => return Err("a column's value is an object or array"),
             _ => return Err("a value is missing"),
         };
-        let end = if kind == Kind::Null { start } else { self.at };
+        let end = if kind == CellKind::Null { start } else { self.at };
         Ok((kind, Span { start: start as u32, end: end as u32, escaped: false }))
     }
 

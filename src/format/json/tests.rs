@@ -5,7 +5,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::{Decoder, Encoder, Include, Options};
-use crate::change::{Batch, Column, Kind, Operation, Position, RowHead, Table, Transaction};
+use crate::change::{Batch, CellKind, Column, Operation, Position, RowHead, Table, Transaction};
 use crate::format::Records;
 
 /// Messages that wal2json 2.6 on PostgreSQL 15 printed, with `include-pk` and without types and transactions.
@@ -59,11 +59,11 @@ fn one_row(transaction: Transaction, options: Options) -> String {
     let mut batch = Batch::default();
     let (table, transaction) = (batch.add_table(&table), batch.add_transaction(transaction));
     let columns = batch.mark();
-    batch.add_cell(Kind::Literal, b"1");
-    batch.add_cell(Kind::Missing, b"");
+    batch.add_cell(CellKind::Literal, b"1");
+    batch.add_cell(CellKind::Missing, b"");
     let identity = batch.mark();
-    batch.add_cell(Kind::Literal, b"1");
-    batch.add_cell(Kind::Null, b"");
+    batch.add_cell(CellKind::Literal, b"1");
+    batch.add_cell(CellKind::Null, b"");
     let head = RowHead { operation: Operation::Update, table, transaction, lsn: 0x1_0199_cba8 };
     batch.push(head, columns, identity, &mut Position::first_of(0, 77));
     encode(&batch, options).remove(0)
@@ -129,7 +129,7 @@ fn an_update_without_an_unchanged_value_keeps_the_tables_shape() {
     assert_eq!(widths, [2, 3, 3, 3, 4, 4, 3, 3]);
     let row = &batch.rows()[2];
     let kinds: Vec<_> = batch.columns(row).iter().map(|cell| cell.kind).collect();
-    assert_eq!(kinds, [Kind::Literal, Kind::Missing, Kind::Literal]);
+    assert_eq!(kinds, [CellKind::Literal, CellKind::Missing, CellKind::Literal]);
     assert_eq!(
         batch.table(row).columns.iter().map(|column| column.identity).collect::<Vec<_>>(),
         [true, false, false]
@@ -179,13 +179,14 @@ fn what_is_missing_is_said() {
     );
 }
 
-fn value() -> impl Strategy<Value = (Kind, String)> {
+fn value() -> impl Strategy<Value = (CellKind, String)> {
     prop_oneof![
-        Just((Kind::Null, String::new())),
-        Just((Kind::Missing, String::new())),
-        "-?(0|[1-9][0-9]{0,18})(\\.[0-9]{1,9})?([eE][+-]?[0-9]{1,2})?".prop_map(|text| (Kind::Literal, text)),
-        "(true|false)".prop_map(|text| (Kind::Literal, text)),
-        any::<String>().prop_map(|text| (Kind::Text, text)),
+        Just((CellKind::Null, String::new())),
+        Just((CellKind::Missing, String::new())),
+        "-?(0|[1-9][0-9]{0,18})(\\.[0-9]{1,9})?([eE][+-]?[0-9]{1,2})?"
+            .prop_map(|text| (CellKind::Literal, text)),
+        "(true|false)".prop_map(|text| (CellKind::Literal, text)),
+        any::<String>().prop_map(|text| (CellKind::Text, text)),
     ]
 }
 
@@ -271,11 +272,11 @@ fn a_shape_says_which_table_a_message_is_of() {
         decoder.decode(update, Position::START, &mut batch).unwrap();
         let row = batch.rows().last().unwrap();
         assert!(Arc::ptr_eq(batch.table(row), table));
-        let kinds: Vec<Kind> = batch.columns(row).iter().map(|cell| cell.kind).collect();
-        let expected: &[Kind] = if Arc::ptr_eq(table, &wide) {
-            &[Kind::Literal, Kind::Missing, Kind::Literal]
+        let kinds: Vec<CellKind> = batch.columns(row).iter().map(|cell| cell.kind).collect();
+        let expected: &[CellKind] = if Arc::ptr_eq(table, &wide) {
+            &[CellKind::Literal, CellKind::Missing, CellKind::Literal]
         } else {
-            &[Kind::Literal, Kind::Literal]
+            &[CellKind::Literal, CellKind::Literal]
         };
         assert_eq!(kinds, expected);
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::wire::{BYTES, Reader, VARINT, change, kind, unzigzag};
 use crate::Error;
-use crate::change::{Batch, Kind, Operation, Position, Table};
+use crate::change::{Batch, CellKind, Operation, Position, Table};
 use crate::format::json::{is_literal, write_message};
 use crate::format::parts::{BYTES_MAX, Extras, Field, List, NO_TABLE, Parts, Reason, Span};
 use crate::format::rows::Rows;
@@ -22,7 +22,7 @@ pub struct Decoder {
     columns: Values,
     identity: Values,
     /// Values of what rows do not need, with where they begin and end.
-    skipped: Vec<(Kind, (usize, usize))>,
+    skipped: Vec<(CellKind, (usize, usize))>,
     templates: Templates,
 }
 
@@ -137,8 +137,8 @@ impl Decoder {
                 _ => reader.skip(wire_type)?,
             }
             match field {
-                change::XID | change::LSN => self.skipped.push((Kind::Text, (start, reader.place().0))),
-                change::COMMITTED_US => self.skipped.push((Kind::Literal, (start, reader.place().0))),
+                change::XID | change::LSN => self.skipped.push((CellKind::Text, (start, reader.place().0))),
+                change::COMMITTED_US => self.skipped.push((CellKind::Literal, (start, reader.place().0))),
                 _ => {}
             }
         }
@@ -172,7 +172,7 @@ impl Decoder {
         for place in key {
             let (name, type_name) =
                 usize::try_from(*place).ok().and_then(name_of).ok_or("its key is in no column")?;
-            parts.pk.fields.push(Field { name, type_name, kind: Kind::Missing, value: Span::default() });
+            parts.pk.fields.push(Field { name, type_name, kind: CellKind::Missing, value: Span::default() });
         }
         Ok(())
     }
@@ -199,8 +199,11 @@ fn operation_of(action: u64) -> Result<Operation, Reason> {
 
 /// The texts that may be others in another message of the same table. A kind is part of what must be equal.
 fn values(list: &List, values: &Values, slot: fn(usize) -> Slot) -> impl Iterator<Item = Value> {
-    let have_text =
-        list.fields.iter().enumerate().filter(|(_, field)| matches!(field.kind, Kind::Literal | Kind::Text));
+    let have_text = list
+        .fields
+        .iter()
+        .enumerate()
+        .filter(|(_, field)| matches!(field.kind, CellKind::Literal | CellKind::Text));
     let starts = have_text.zip(&values.starts);
     starts.map(move |((place, field), start)| Value {
         slot: slot(place),
@@ -210,14 +213,14 @@ fn values(list: &List, values: &Values, slot: fn(usize) -> Slot) -> impl Iterato
 
 /// The value at a place, if it is one of this kind.
 #[inline]
-fn value_at(message: &[u8], kind: Kind, slot: Slot, at: usize) -> Option<(Kind, Span, usize)> {
+fn value_at(message: &[u8], kind: CellKind, slot: Slot, at: usize) -> Option<(CellKind, Span, usize)> {
     let mut reader = Reader::at(message, at);
-    if slot == Slot::Skipped(Kind::Literal) {
+    if slot == Slot::Skipped(CellKind::Literal) {
         reader.varint().ok()?;
         return Some((kind, Span::default(), reader.place().0));
     }
     let value = text(reader.part().ok()?).ok()?;
-    if kind == Kind::Literal && !is_literal(value.raw(message)) {
+    if kind == CellKind::Literal && !is_literal(value.raw(message)) {
         return None;
     }
     Some((kind, value, reader.place().0))
@@ -240,9 +243,9 @@ fn fill(
         let (name, type_name) = name_of(place).ok_or("it has more values than names")?;
         let (kind, has_text) = match u8::try_from(*number) {
             Ok(kind::NOT_SENT) => continue,
-            Ok(kind::NULL) => (Kind::Null, false),
-            Ok(kind::LITERAL) => (Kind::Literal, true),
-            Ok(kind::TEXT) => (Kind::Text, true),
+            Ok(kind::NULL) => (CellKind::Null, false),
+            Ok(kind::LITERAL) => (CellKind::Literal, true),
+            Ok(kind::TEXT) => (CellKind::Text, true),
             _ => return Err("the kind of a value is unknown"),
         };
         let value = if has_text {
@@ -250,7 +253,7 @@ fn fill(
         } else {
             Span::default()
         };
-        if kind == Kind::Literal && !is_literal(value.raw(message)) {
+        if kind == CellKind::Literal && !is_literal(value.raw(message)) {
             return Err("a literal is no number, true or false");
         }
         list.fields.push(Field { name, type_name, kind, value });

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::wire::{BYTES, VARINT, change, kind, write_bytes, write_tag, write_varint, zigzag};
-use crate::change::{Batch, Cell, Kind, Operation, Row, Table};
+use crate::change::{Batch, Cell, CellKind, Operation, Row, Table};
 use crate::format::json::write_lsn;
 use crate::format::key::KeyRule;
 use crate::format::{Include, Options, Record, Records};
@@ -90,7 +90,7 @@ impl Shape {
 
     /// Whether `identity` holds this cell of the old row.
     fn names_old(&self, place: usize, cell: &Cell) -> bool {
-        cell.kind != Kind::Missing && self.identity.get(place) == Some(&true)
+        cell.kind != CellKind::Missing && self.identity.get(place) == Some(&true)
     }
 
     /// Appends `name`, `type` and `pk`, for the first `count` columns.
@@ -166,7 +166,8 @@ impl Encoder {
             .rev()
             .find(|(place, cell)| shape.names_old(*place, cell))
             .map_or(0, |(place, _)| place + 1);
-        let new = columns.iter().rposition(|cell| cell.kind != Kind::Missing).map_or(0, |place| place + 1);
+        let new =
+            columns.iter().rposition(|cell| cell.kind != CellKind::Missing).map_or(0, |place| place + 1);
         shape.write_names(new.max(old).max(shape.named_min), out);
         // Kinds are alike from row to row: behind the names they are one long repeat to a compressor.
         write_kinds(change::COLUMN_KINDS, columns.iter().take(new).map(kind_of), new, out);
@@ -206,16 +207,16 @@ impl Encoder {
 
 #[inline]
 fn has_text(cell: &Cell) -> bool {
-    matches!(cell.kind, Kind::Literal | Kind::Text)
+    matches!(cell.kind, CellKind::Literal | CellKind::Text)
 }
 
 #[inline]
 fn kind_of(cell: &Cell) -> u8 {
     match cell.kind {
-        Kind::Missing => kind::NOT_SENT,
-        Kind::Null => kind::NULL,
-        Kind::Literal => kind::LITERAL,
-        Kind::Text => kind::TEXT,
+        CellKind::Missing => kind::NOT_SENT,
+        CellKind::Null => kind::NULL,
+        CellKind::Literal => kind::LITERAL,
+        CellKind::Text => kind::TEXT,
     }
 }
 

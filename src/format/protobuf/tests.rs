@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use serde::de::IgnoredAny;
 
 use super::{Decoder, Encoder};
-use crate::change::{Batch, Column, Kind, Operation, Position, RowHead, Table, Transaction};
+use crate::change::{Batch, CellKind, Column, Operation, Position, RowHead, Table, Transaction};
 use crate::format::json::tests::batch;
 use crate::format::{Include, Options, Records, json};
 
@@ -42,15 +42,15 @@ fn sample() -> Batch {
     let transaction = Transaction { xid: "743".into(), log_file: String::new(), committed_us: 1_000_000 };
     let (table, transaction) = (batch.add_table(&table), batch.add_transaction(transaction));
     let columns = batch.mark();
-    batch.add_cell(Kind::Literal, b"1");
-    batch.add_cell(Kind::Missing, b"");
-    batch.add_cell(Kind::Literal, b"1.50");
-    batch.add_cell(Kind::Literal, b"true");
+    batch.add_cell(CellKind::Literal, b"1");
+    batch.add_cell(CellKind::Missing, b"");
+    batch.add_cell(CellKind::Literal, b"1.50");
+    batch.add_cell(CellKind::Literal, b"true");
     let identity = batch.mark();
-    batch.add_cell(Kind::Literal, b"1");
-    batch.add_cell(Kind::Text, "é".as_bytes());
-    batch.add_cell(Kind::Null, b"");
-    batch.add_cell(Kind::Missing, b"");
+    batch.add_cell(CellKind::Literal, b"1");
+    batch.add_cell(CellKind::Text, "é".as_bytes());
+    batch.add_cell(CellKind::Null, b"");
+    batch.add_cell(CellKind::Missing, b"");
     let head = RowHead { operation: Operation::Update, table, transaction, lsn: 0x1_0199_cba8 };
     batch.push(head, columns, identity, &mut Position::first_of(0, 77));
     batch
@@ -135,8 +135,8 @@ fn a_delete_is_short() {
     let mut batch = Batch::default();
     let (table, transaction) = (batch.add_table(&table), batch.add_transaction(Transaction::default()));
     let mark = batch.mark();
-    batch.add_cell(Kind::Literal, b"7");
-    batch.add_cell(Kind::Missing, b"");
+    batch.add_cell(CellKind::Literal, b"7");
+    batch.add_cell(CellKind::Missing, b"");
     batch.push(
         RowHead { operation: Operation::Delete, table, transaction, lsn: 0 },
         mark,

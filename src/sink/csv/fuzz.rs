@@ -3,7 +3,7 @@
 use super::UNCHANGED;
 use super::read::Record;
 use super::row::{RowStyle, truncate_position, write_field};
-use crate::change::{Batch, Cell, Kind, Operation, Row};
+use crate::change::{Batch, Cell, CellKind, Operation, Row};
 use crate::sink::files::TableRows as _;
 
 /// Each row of the batch is one record that reads back as it was written.
@@ -15,11 +15,11 @@ pub(crate) fn rows_come_back(batch: &Batch) {
         let style = RowStyle { table: name, unchanged: UNCHANGED.as_bytes().to_vec(), position: true };
         let (columns, identity) = (batch.columns(row), batch.identity(row));
         if matches!(row.operation, Operation::Insert | Operation::Update) {
-            let old = |place: usize| identity.get(place).filter(|old| old.kind != Kind::Missing);
+            let old = |place: usize| identity.get(place).filter(|old| old.kind != CellKind::Missing);
             let sent = columns
                 .iter()
                 .enumerate()
-                .map(|(place, cell)| if cell.kind == Kind::Missing { old(place) } else { Some(cell) });
+                .map(|(place, cell)| if cell.kind == CellKind::Missing { old(place) } else { Some(cell) });
             check(batch, row, &style, b"I", sent, |out| style.write_insert(batch, row, out));
         }
         if matches!(row.operation, Operation::Update | Operation::Delete) {
@@ -50,7 +50,7 @@ fn check<'a>(
     for cell in sent {
         let expected = match cell {
             None => Some(&style.unchanged[..]),
-            Some(cell) if matches!(cell.kind, Kind::Missing | Kind::Null) => None,
+            Some(cell) if matches!(cell.kind, CellKind::Missing | CellKind::Null) => None,
             Some(cell) => Some(batch.text(cell)),
         };
         assert_eq!(record.field(place), expected, "field {place}");

@@ -1,7 +1,7 @@
 //! Rows as CSV: RFC 4180 with `\n`, NULL an empty unquoted field, an empty string `""`, as PostgreSQL's `COPY
 //! … CSV` reads and writes it.
 
-use crate::change::{Batch, Cell, Kind, Position, Row};
+use crate::change::{Batch, Cell, CellKind, Position, Row};
 use crate::sink::files::TableRows;
 
 /// Appends a text as a field: in quotes if it is empty or holds a comma, quote or line end. Spaces are part
@@ -78,9 +78,9 @@ impl TableRows for RowStyle {
         let identity = batch.identity(row);
         for (place, cell) in batch.columns(row).iter().enumerate() {
             out.push(b',');
-            if cell.kind == Kind::Missing {
+            if cell.kind == CellKind::Missing {
                 match identity.get(place) {
-                    Some(old) if old.kind != Kind::Missing => self.write_cell(batch, old, out),
+                    Some(old) if old.kind != CellKind::Missing => self.write_cell(batch, old, out),
                     _ => out.extend_from_slice(&self.unchanged),
                 }
             } else {
@@ -121,22 +121,22 @@ impl RowStyle {
     fn write_cell(&self, batch: &Batch, cell: &Cell, out: &mut Vec<u8>) {
         let text = batch.text(cell);
         match cell.kind {
-            Kind::Missing | Kind::Null => {}
-            Kind::Literal | Kind::Text if text.len() == self.unchanged.len() => {
+            CellKind::Missing | CellKind::Null => {}
+            CellKind::Literal | CellKind::Text if text.len() == self.unchanged.len() => {
                 self.write_same_length(text, cell.kind, out);
             }
             // Digits, `true` or `false`: nothing to quote.
-            Kind::Literal => out.extend_from_slice(text),
-            Kind::Text => write_field(text, out),
+            CellKind::Literal => out.extend_from_slice(text),
+            CellKind::Text => write_field(text, out),
         }
     }
 
     /// A value that may be the text which stands for an unknown one; quotes tell it apart.
     #[cold]
-    fn write_same_length(&self, text: &[u8], kind: Kind, out: &mut Vec<u8>) {
+    fn write_same_length(&self, text: &[u8], kind: CellKind, out: &mut Vec<u8>) {
         if text == self.unchanged {
             write_quoted(text, out);
-        } else if kind == Kind::Literal {
+        } else if kind == CellKind::Literal {
             out.extend_from_slice(text);
         } else {
             write_field(text, out);

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::file::foreign;
 use super::generation::{Chain, Generation, Place, names_old, sides};
 use super::{FilesSink, RowWriter};
-use crate::change::{Batch, Kind, Operation, Position, Row, Table};
+use crate::change::{Batch, CellKind, Operation, Position, Row, Table};
 use crate::{Error, Result};
 
 /// Where rows of one table and operation go.
@@ -64,7 +64,7 @@ impl Plan {
 /// Whether the old row holds values at these places.
 fn says(batch: &Batch, row: &Row, places: &[usize]) -> bool {
     let identity = batch.identity(row);
-    places.iter().any(|&place| identity.get(place).is_some_and(|cell| cell.kind != Kind::Missing))
+    places.iter().any(|&place| identity.get(place).is_some_and(|cell| cell.kind != CellKind::Missing))
 }
 
 impl<W: RowWriter> FilesSink<W> {
@@ -211,7 +211,7 @@ impl<W: RowWriter> FilesSink<W> {
     fn plan_files(&mut self, chain: usize, generation: usize, batch: &Batch, row: &Row) -> Result<()> {
         let table = batch.table(row);
         let sent =
-            table.columns.iter().zip(batch.identity(row)).filter(|(_, cell)| cell.kind != Kind::Missing);
+            table.columns.iter().zip(batch.identity(row)).filter(|(_, cell)| cell.kind != CellKind::Missing);
         let old = sent.map(|(column, _)| column.name.clone()).collect();
         let chain = &mut self.chains[chain];
         let before = chain.generations[generation].slots().count();

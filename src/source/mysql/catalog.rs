@@ -43,7 +43,7 @@ impl Catalog {
         let address = self.address.clone();
         let was_open = self.conn.is_some();
         match query(self.conn()?, &address, statement) {
-            Err(error) if was_open && error.kind() == crate::error::Kind::Link => {
+            Err(error) if was_open && error.kind() == crate::error::ErrorKind::Link => {
                 self.conn = None;
                 query(self.conn()?, &address, statement)
             }

@@ -7,7 +7,7 @@ use super::catalog::Catalog;
 use super::connection::{privileges, quote, quote_name};
 use super::shape::metadata_hint;
 use crate::change::Identity;
-use crate::error::Kind;
+use crate::error::ErrorKind;
 use crate::{Error, Result};
 
 /// The server's settings that matter here, by lower-case name.
@@ -153,7 +153,7 @@ pub(super) fn log_end(catalog: &mut Catalog) -> Result<End> {
         catalog.query("SHOW MASTER STATUS")?
     } else {
         match catalog.query("SHOW BINARY LOG STATUS") {
-            Err(error) if error.kind() == Kind::Stop => {
+            Err(error) if error.kind() == ErrorKind::Stop => {
                 catalog.query("SHOW MASTER STATUS").map_err(|_| error)?
             }
             answer => answer?,

@@ -347,7 +347,7 @@ mod tests {
         let error = connect(&address, SQL_TIMEOUT).unwrap_err();
         assert!(began.elapsed() < SQL_TIMEOUT / 10, "{error}");
         assert!(
-            error.kind() == crate::error::Kind::Link && error.to_string().contains("does not answer"),
+            error.kind() == crate::error::ErrorKind::Link && error.to_string().contains("does not answer"),
             "{error}"
         );
     }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::super::{Address, Database, Dialect, Snapshot, Source, Tables};
 use super::{MysqlDatabase, MysqlSource, Settings, open};
 use crate::Error;
-use crate::change::{Batch, Cell, Checkpoint, Kind, Position};
+use crate::change::{Batch, Cell, CellKind, Checkpoint, Position};
 
 fn address(variable: &str) -> Address {
     Address::parse(&crate::live::variable(variable)).unwrap()
@@ -128,10 +128,10 @@ fn read_failure(source: &mut MysqlSource) -> (Vec<String>, Error) {
 
 fn print_cells(batch: &Batch, cells: &[Cell]) -> String {
     let texts = cells.iter().map(|cell| match cell.kind {
-        Kind::Missing => "-".to_owned(),
-        Kind::Null => "NULL".to_owned(),
-        Kind::Literal => String::from_utf8(batch.text(cell).to_vec()).unwrap(),
-        Kind::Text => format!("{:?}", String::from_utf8(batch.text(cell).to_vec()).unwrap()),
+        CellKind::Missing => "-".to_owned(),
+        CellKind::Null => "NULL".to_owned(),
+        CellKind::Literal => String::from_utf8(batch.text(cell).to_vec()).unwrap(),
+        CellKind::Text => format!("{:?}", String::from_utf8(batch.text(cell).to_vec()).unwrap()),
     });
     texts.collect::<Vec<_>>().join("|")
 }

@@ -16,7 +16,7 @@ use super::place::{self, Reached, file_number, position};
 use super::reader::Reader;
 use super::{MysqlSource, checks, parse_gtids, stream};
 use crate::change::{Checkpoint, Position, Restart};
-use crate::error::Kind;
+use crate::error::ErrorKind;
 use crate::{Error, Result};
 
 impl MysqlSource {
@@ -119,11 +119,11 @@ impl MysqlSource {
     /// A server that resets its log while it is read ends the stream with any of several errors: the log
     /// itself tells the cause.
     pub(super) fn cause_of(&self, error: Error, reader: &mut Reader) -> Error {
-        if error.kind() != Kind::Stop {
+        if error.kind() != ErrorKind::Stop {
             return error;
         }
         match self.check_log(&mut reader.captured.catalog, &reader.reached, reader.gtids.as_ref()) {
-            Err(cause) if cause.kind() == Kind::Stop => cause.cause(error.to_string()),
+            Err(cause) if cause.kind() == ErrorKind::Stop => cause.cause(error.to_string()),
             _ => error,
         }
     }

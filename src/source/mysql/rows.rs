@@ -9,7 +9,7 @@ use super::event::{Event, kind};
 use super::hidden::Hidden;
 use super::shape::Shape;
 use super::values::Fault;
-use crate::change::{Batch, Kind, Operation, Position, RowHead};
+use crate::change::{Batch, CellKind, Operation, Position, RowHead};
 use crate::{Error, Result};
 
 /// The form of a row event, by its number.
@@ -142,7 +142,7 @@ fn read_row(shape: &Shape, cursor: &mut Cursor, batch: &mut Batch) -> Result<()>
         cursor.take(shape.encodings.len().div_ceil(8)).map_err(|_| explain(shape, 0, Fault::Malformed))?;
     for (place, encoding) in shape.encodings.iter().enumerate() {
         if nulls[place / 8] >> (place % 8) & 1 == 1 {
-            batch.add_cell(Kind::Null, b"");
+            batch.add_cell(CellKind::Null, b"");
         } else {
             batch
                 .add_cell_with(|out| encoding.decode(cursor, out))
@@ -202,7 +202,7 @@ fn read_visible(shape: &Shape, hidden: &Hidden, cursor: &mut Cursor, batch: &mut
                 encoding.decode(cursor, &mut unseen).map_err(|fault| explain(shape, place, fault))?;
             }
         } else if is_null {
-            batch.add_cell(Kind::Null, b"");
+            batch.add_cell(CellKind::Null, b"");
         } else {
             batch
                 .add_cell_with(|out| encoding.decode(cursor, out))

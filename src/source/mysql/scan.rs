@@ -5,13 +5,13 @@ use mysql::{Column, Value};
 
 use super::charsets::BINARY;
 use super::values::{number, special, time};
-use crate::change::Kind;
+use crate::change::CellKind;
 use crate::{Error, Result, hex};
 
 /// Appends the text of one value that came by the binary protocol.
-pub(super) fn write(column: &Column, value: &Value, out: &mut Vec<u8>) -> Result<Kind> {
+pub(super) fn write(column: &Column, value: &Value, out: &mut Vec<u8>) -> Result<CellKind> {
     match value {
-        Value::NULL => return Ok(Kind::Null),
+        Value::NULL => return Ok(CellKind::Null),
         Value::Int(integer) => number::write_signed(*integer, out),
         Value::UInt(integer) => number::write_unsigned(*integer, out),
         Value::Float(float) => number::write_float(*float, out),
@@ -22,7 +22,7 @@ pub(super) fn write(column: &Column, value: &Value, out: &mut Vec<u8>) -> Result
                 out.push(b' ');
                 time::write_clock(u32::from(*hour), u32::from(*minute), u32::from(*second), *micros, out);
             }
-            return Ok(Kind::Text);
+            return Ok(CellKind::Text);
         }
         Value::Time(negative, days, hours, minutes, seconds, micros) => {
             time::write_time(
@@ -33,19 +33,19 @@ pub(super) fn write(column: &Column, value: &Value, out: &mut Vec<u8>) -> Result
                 *micros,
                 out,
             );
-            return Ok(Kind::Text);
+            return Ok(CellKind::Text);
         }
         Value::Bytes(bytes) => return write_bytes(column, bytes, out),
     }
-    Ok(Kind::Literal)
+    Ok(CellKind::Literal)
 }
 
-fn write_bytes(column: &Column, bytes: &[u8], out: &mut Vec<u8>) -> Result<Kind> {
+fn write_bytes(column: &Column, bytes: &[u8], out: &mut Vec<u8>) -> Result<CellKind> {
     let malformed = |_| Error::stop(format!("a value of column {:?} cannot be read", column.name_str()));
     match column.column_type() {
         ColumnType::MYSQL_TYPE_NEWDECIMAL | ColumnType::MYSQL_TYPE_DECIMAL => {
             out.extend_from_slice(without_zerofill(bytes));
-            return Ok(Kind::Literal);
+            return Ok(CellKind::Literal);
         }
         ColumnType::MYSQL_TYPE_BIT => special::write_bits(bytes, column.column_length() as u16, out),
         ColumnType::MYSQL_TYPE_GEOMETRY => special::write_geometry(bytes, out).map_err(malformed)?,
@@ -58,7 +58,7 @@ fn write_bytes(column: &Column, bytes: &[u8], out: &mut Vec<u8>) -> Result<Kind>
         }
         _ => out.extend_from_slice(bytes),
     }
-    Ok(Kind::Text)
+    Ok(CellKind::Text)
 }
 
 /// DECIMAL … ZEROFILL is printed with zeros in front; the stream knows of none.

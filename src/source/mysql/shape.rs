@@ -10,7 +10,7 @@ use super::table_map::{MappedColumn, TableMap, TableName, column_type as t};
 use super::values::Encoding;
 use super::values::charset::Charset;
 use crate::change::{Column, Table};
-use crate::error::Kind;
+use crate::error::ErrorKind;
 use crate::{Error, Result};
 
 /// A table's form at one place of the log.
@@ -122,7 +122,7 @@ fn no_names(table: &str, dialect: Dialect) -> Error {
 fn leave_out(error: Error, column: &str, table: &str) -> Error {
     let leave_out = format!("leave the table out with \"!{table}\", and the source goes on with the others");
     let hint = match error.hint_text() {
-        Some(prevention) if error.kind() == Kind::Stop => {
+        Some(prevention) if error.kind() == ErrorKind::Stop => {
             format!("{leave_out}. To take it in again, before its next changes: {prevention}")
         }
         Some(hint) => hint.to_owned(),

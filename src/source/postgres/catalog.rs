@@ -96,7 +96,7 @@ impl Catalog {
     /// new one.
     pub fn ask(&mut self, query: &str) -> Result<Rows> {
         match self.connection()?.query(query) {
-            Err(error) if error.kind() == error::Kind::Link => {
+            Err(error) if error.kind() == error::ErrorKind::Link => {
                 self.connection = None;
                 self.connection()?.query(query)
             }

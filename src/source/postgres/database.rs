@@ -5,7 +5,7 @@ use super::catalog::{Catalog, Shape};
 use super::connection::{Connection, Purpose};
 use super::failure::quote_identifier;
 use super::message::Malformed;
-use crate::change::{Batch, Kind, Operation, Position, RowHead, Transaction};
+use crate::change::{Batch, CellKind, Operation, Position, RowHead, Transaction};
 use crate::{Error, Result};
 
 /// A database that statements are run on.
@@ -110,7 +110,7 @@ impl Scan {
                 let field = fields.next().ok_or(Malformed)?;
                 let printed = match field {
                     b"\\N" => {
-                        batch.add_cell(Kind::Null, b"");
+                        batch.add_cell(CellKind::Null, b"");
                         continue;
                     }
                     field if memchr::memchr(b'\\', field).is_none() => field,

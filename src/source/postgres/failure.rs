@@ -106,8 +106,8 @@ impl ServerError {
         }
     }
 
-    fn meaning(&self, address: &Address) -> (error::Kind, Option<String>) {
-        use error::Kind::{Link, Stop};
+    fn meaning(&self, address: &Address) -> (error::ErrorKind, Option<String>) {
+        use error::ErrorKind::{Link, Stop};
         let (role, database) = (quote_identifier(&address.user), quote_identifier(&address.database));
         match self.code.as_str() {
             "28P01" | "28000" => (Stop, Some(self.login_hint(address, &role))),

@@ -10,7 +10,7 @@ use super::keys::Keys;
 use super::message::{Fields, Malformed};
 use super::progress::{EPOCH_2000_US, Progress};
 use super::values::Encoding;
-use crate::change::{Batch, Column, Kind, Operation, Table};
+use crate::change::{Batch, CellKind, Column, Operation, Table};
 use crate::{Error, Result};
 
 /// Remembers the tables that the server described.
@@ -295,8 +295,8 @@ impl Relation {
             let (Some(encoding), Some(column)) = (encoding, column) else { continue };
             match kind {
                 b't' => encoding.add(batch, printed).map_err(|_| self.unreadable(column))?,
-                b'n' if column.identity || !key_only => batch.add_cell(Kind::Null, b""),
-                _ => batch.add_cell(Kind::Missing, b""),
+                b'n' if column.identity || !key_only => batch.add_cell(CellKind::Null, b""),
+                _ => batch.add_cell(CellKind::Missing, b""),
             }
         }
         Ok(())
@@ -308,7 +308,7 @@ impl Relation {
             if column.identity {
                 batch.repeat_cell(place);
             } else {
-                batch.add_cell(Kind::Missing, b"");
+                batch.add_cell(CellKind::Missing, b"");
             }
         }
     }

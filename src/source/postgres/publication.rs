@@ -308,7 +308,7 @@ fn locked(table: &Captured, error: Error) -> Error {
 fn run(catalog: &mut Catalog, statement: &str) -> Result<()> {
     let answer = catalog.connection()?.execute(statement);
     answer.map(|_| ()).map_err(|error| match error.kind() {
-        error::Kind::Stop => error.hint(format!("run as the owner of the tables: {statement}")),
+        error::ErrorKind::Stop => error.hint(format!("run as the owner of the tables: {statement}")),
         _ => error,
     })
 }

@@ -100,7 +100,7 @@ pub(super) fn create(wire: &mut Connection, settings: &Settings, on_standby: boo
         .map_err(|error| {
             let error = error.context(format!("slot {:?} cannot be made", settings.slot));
             match (error.kind(), settings.plugin) {
-                (error::Kind::Link, _) => error.hint(
+                (error::ErrorKind::Link, _) => error.hint(
                     "it waits for every open transaction to end: SELECT pid, xact_start, query FROM \
                  pg_stat_activity WHERE backend_xid IS NOT NULL",
                 ),

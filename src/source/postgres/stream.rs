@@ -66,7 +66,7 @@ impl PostgresSource {
             }
             Ok(Look { pending: Some(error), .. }) | Err(error) => error,
         };
-        if pending.kind() == error::Kind::Link && !is_lock_time_out(&pending) {
+        if pending.kind() == error::ErrorKind::Link && !is_lock_time_out(&pending) {
             tracing::debug!(source = settings.name, "the catalog was not looked at: {pending}");
             return Ok(());
         }
@@ -112,7 +112,7 @@ impl PostgresSource {
             return Err(lost);
         }
         match look.pending {
-            Some(error) if error.kind() == error::Kind::Stop || !has_begun => return Err(error),
+            Some(error) if error.kind() == error::ErrorKind::Stop || !has_begun => return Err(error),
             Some(error) => tracing::error!(source = self.settings.name, hint = error.hint_text(), "{error}"),
             None => {}
         }
@@ -160,7 +160,7 @@ impl PostgresSource {
                 Err(error) => error,
             };
             let pid = slot::find(catalog, &self.settings)?.and_then(|slot| slot.active_pid);
-            if error.kind() != error::Kind::Link || since.elapsed() > SLOT_BUSY_MAX {
+            if error.kind() != error::ErrorKind::Link || since.elapsed() > SLOT_BUSY_MAX {
                 let error = error.context(format!("slot {:?} cannot be read", self.settings.slot));
                 return Err(match pid {
                     Some(pid) => {

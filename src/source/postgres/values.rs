@@ -4,7 +4,7 @@
 //! The server prints (session settings are in `login.rs`); here only the kind is chosen, and bytes lose their
 //! `\x`. A domain is text whatever it is made of, as wal2json has it.
 
-use crate::change::{Batch, Kind};
+use crate::change::{Batch, CellKind};
 
 /// How the values of a column are carried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,17 +47,17 @@ impl Encoding {
         let (kind, text) = match self {
             Self::Number => number(printed)?,
             Self::KeyNumber => match number(printed)? {
-                (Kind::Null, _) => (Kind::Text, printed),
+                (CellKind::Null, _) => (CellKind::Text, printed),
                 number => number,
             },
-            Self::Boolean if printed == b"t" => (Kind::Literal, &b"true"[..]),
-            Self::Boolean if printed == b"f" => (Kind::Literal, &b"false"[..]),
+            Self::Boolean if printed == b"t" => (CellKind::Literal, &b"true"[..]),
+            Self::Boolean if printed == b"f" => (CellKind::Literal, &b"false"[..]),
             Self::Boolean => return Err(Unreadable),
             Self::Bytes => (
-                Kind::Text,
+                CellKind::Text,
                 printed.strip_prefix(b"\\x").filter(|digits| digits.is_ascii()).ok_or(Unreadable)?,
             ),
-            Self::Text => (Kind::Text, printed),
+            Self::Text => (CellKind::Text, printed),
         };
         // A database in SQL_ASCII sends whatever was put in.
         if self == Self::Text && std::str::from_utf8(text).is_err() {
@@ -68,12 +68,12 @@ impl Encoding {
     }
 }
 
-fn number(printed: &[u8]) -> Result<(Kind, &[u8]), Unreadable> {
+fn number(printed: &[u8]) -> Result<(CellKind, &[u8]), Unreadable> {
     if is_number(printed) {
-        return Ok((Kind::Literal, printed));
+        return Ok((CellKind::Literal, printed));
     }
     match printed {
-        b"NaN" | b"Infinity" | b"-Infinity" => Ok((Kind::Null, b"")),
+        b"NaN" | b"Infinity" | b"-Infinity" => Ok((CellKind::Null, b"")),
         _ => Err(Unreadable),
     }
 }
@@ -106,14 +106,14 @@ pub(super) fn is_number(text: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::{Encoding, Unreadable};
-    use crate::change::{Batch, Kind, Operation, Position, RowHead, Table, Transaction};
+    use crate::change::{Batch, CellKind, Operation, Position, RowHead, Table, Transaction};
     use proptest::prelude::*;
 
-    fn carried(type_oid: u32, printed: &[u8]) -> Result<(Kind, Vec<u8>), Unreadable> {
+    fn carried(type_oid: u32, printed: &[u8]) -> Result<(CellKind, Vec<u8>), Unreadable> {
         carried_by(Encoding::of(type_oid), printed)
     }
 
-    fn carried_by(encoding: Encoding, printed: &[u8]) -> Result<(Kind, Vec<u8>), Unreadable> {
+    fn carried_by(encoding: Encoding, printed: &[u8]) -> Result<(CellKind, Vec<u8>), Unreadable> {
         let mut batch = Batch::default();
         let column = crate::change::Column { name: "v".into(), type_name: String::new(), identity: false };
         let table =
@@ -128,7 +128,9 @@ mod tests {
 
     #[test]
     fn numbers_in_keys() {
-        for (printed, kind) in [("NaN", Kind::Text), ("-Infinity", Kind::Text), ("1.5", Kind::Literal)] {
+        for (printed, kind) in
+            [("NaN", CellKind::Text), ("-Infinity", CellKind::Text), ("1.5", CellKind::Literal)]
+        {
             assert_eq!(
                 carried_by(Encoding::of(701).of_key(), printed.as_bytes()),
                 Ok((kind, printed.as_bytes().to_vec()))
@@ -140,18 +142,18 @@ mod tests {
     #[test]
     fn kinds_and_texts() {
         for (type_oid, printed, kind, text) in [
-            (23, "-7", Kind::Literal, "-7"),
-            (1700, "1.500", Kind::Literal, "1.500"),
-            (1700, "NaN", Kind::Null, ""),
-            (701, "-Infinity", Kind::Null, ""),
-            (701, "1e+20", Kind::Literal, "1e+20"),
-            (26, "4294967295", Kind::Literal, "4294967295"),
-            (16, "t", Kind::Literal, "true"),
-            (16, "f", Kind::Literal, "false"),
-            (17, "\\x00ff", Kind::Text, "00ff"),
-            (25, "NaN", Kind::Text, "NaN"),
-            (790, "$1.50", Kind::Text, "$1.50"),
-            (1114, "2020-01-01 00:00:00.5", Kind::Text, "2020-01-01 00:00:00.5"),
+            (23, "-7", CellKind::Literal, "-7"),
+            (1700, "1.500", CellKind::Literal, "1.500"),
+            (1700, "NaN", CellKind::Null, ""),
+            (701, "-Infinity", CellKind::Null, ""),
+            (701, "1e+20", CellKind::Literal, "1e+20"),
+            (26, "4294967295", CellKind::Literal, "4294967295"),
+            (16, "t", CellKind::Literal, "true"),
+            (16, "f", CellKind::Literal, "false"),
+            (17, "\\x00ff", CellKind::Text, "00ff"),
+            (25, "NaN", CellKind::Text, "NaN"),
+            (790, "$1.50", CellKind::Text, "$1.50"),
+            (1114, "2020-01-01 00:00:00.5", CellKind::Text, "2020-01-01 00:00:00.5"),
         ] {
             assert_eq!(
                 carried(type_oid, printed.as_bytes()),

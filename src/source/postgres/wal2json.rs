@@ -15,7 +15,7 @@ use super::failure;
 use super::json::{Scalar, Text};
 use super::message::Malformed;
 use super::progress::Progress;
-use crate::change::{Batch, Kind, Operation, Table};
+use crate::change::{Batch, CellKind, Operation, Table};
 use crate::json_string::unescape;
 use crate::{Error, Result, hex};
 pub(super) use rows::Entry;
@@ -333,14 +333,14 @@ fn cells(
 ) -> Result<(), Malformed> {
     for place in places {
         match place.and_then(|place| items.get(place)).map(|item| &item.value) {
-            None => batch.add_cell(Kind::Missing, b""),
-            Some(Scalar::Null) => batch.add_cell(Kind::Null, b""),
-            Some(Scalar::Literal(place)) => batch.add_cell(Kind::Literal, &message[place.clone()]),
+            None => batch.add_cell(CellKind::Missing, b""),
+            Some(Scalar::Null) => batch.add_cell(CellKind::Null, b""),
+            Some(Scalar::Literal(place)) => batch.add_cell(CellKind::Literal, &message[place.clone()]),
             Some(Scalar::Text(text)) if text.escaped => {
                 let raw = &message[text.place.clone()];
-                batch.add_cell_with(|out| unescape(raw, out).map(|()| Kind::Text).ok_or(Malformed))?;
+                batch.add_cell_with(|out| unescape(raw, out).map(|()| CellKind::Text).ok_or(Malformed))?;
             }
-            Some(Scalar::Text(text)) => batch.add_cell(Kind::Text, &message[text.place.clone()]),
+            Some(Scalar::Text(text)) => batch.add_cell(CellKind::Text, &message[text.place.clone()]),
         }
     }
     Ok(())

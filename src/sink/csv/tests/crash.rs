@@ -117,7 +117,7 @@ fn a_full_disk_stops_and_goes_on_when_there_is_room() {
     sink.write("c", &change(0)).unwrap();
     std::os::unix::fs::symlink("/dev/full", folder.path("test_insert.csv")).unwrap();
     let error = sink.flush().unwrap_err();
-    assert_eq!(error.kind(), crate::error::Kind::Stop, "{error}");
+    assert_eq!(error.kind(), crate::error::ErrorKind::Stop, "{error}");
     drop(sink);
     std::fs::remove_file(folder.path("test_insert.csv")).unwrap();
     let mut sink = start(&settings, &saved).unwrap();

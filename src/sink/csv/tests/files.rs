@@ -1,7 +1,7 @@
 //! Which files there are and what stands in them.
 
 use super::*;
-use crate::error::Kind as ErrorKind;
+use crate::error::ErrorKind;
 
 const ID: &[&str] = &["id*", "v"];
 

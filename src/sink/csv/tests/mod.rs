@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::{CsvSink, Settings};
 use crate::Result;
-use crate::change::{Batch, Column, Kind, Operation, Position, RowHead, Table, Transaction};
+use crate::change::{Batch, CellKind, Column, Operation, Position, RowHead, Table, Transaction};
 use crate::sink::{Marks, Sink};
 
 /// A folder that goes when it is dropped.
@@ -65,12 +65,12 @@ impl Drop for Folder {
 /// A value in short: `-` is missing, `~` NULL, a number itself, else text.
 pub fn cell(batch: &mut Batch, text: &str) {
     match text {
-        "-" => batch.add_cell(Kind::Missing, b""),
-        "~" => batch.add_cell(Kind::Null, b""),
+        "-" => batch.add_cell(CellKind::Missing, b""),
+        "~" => batch.add_cell(CellKind::Null, b""),
         _ if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) => {
-            batch.add_cell(Kind::Literal, text.as_bytes());
+            batch.add_cell(CellKind::Literal, text.as_bytes());
         }
-        _ => batch.add_cell(Kind::Text, text.as_bytes()),
+        _ => batch.add_cell(CellKind::Text, text.as_bytes()),
     }
 }
 

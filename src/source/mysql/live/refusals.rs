@@ -6,7 +6,7 @@ use super::super::super::relay::Relay;
 use super::super::super::{Snapshot, Source as _};
 use super::{Bench, both, is_mariadb, read_all, read_failure};
 use crate::change::Batch;
-use crate::error::Kind;
+use crate::error::ErrorKind;
 
 /// The one that comes later ends the stream of the other. MariaDB may do so without a word: that it was this
 /// is then a guess in a hint.
@@ -24,9 +24,9 @@ fn live_two_readers_of_one_number() {
         second.start(None).unwrap();
         let (_, error) = read_failure(&mut first);
         assert!(error.hint_text().unwrap_or_default().contains("its own name or server_id"), "{error}");
-        let is_named =
-            error.kind() == Kind::Stop && error.to_string().contains("another reader has the same server id");
-        assert!(is_named || is_mariadb(&address) && error.kind() == Kind::Link, "{error}");
+        let is_named = error.kind() == ErrorKind::Stop
+            && error.to_string().contains("another reader has the same server id");
+        assert!(is_named || is_mariadb(&address) && error.kind() == ErrorKind::Link, "{error}");
         // As the hint says.
         first.settings.server_id = Some(1_234_568);
         first.start(None).unwrap();
@@ -52,7 +52,7 @@ fn live_a_damaged_record_is_a_broken_link() {
         relay.damage();
         bench.run("INSERT INTO {t} VALUES (2)");
         let (_, error) = read_failure(&mut source);
-        assert!(error.kind() == Kind::Link && error.to_string().contains("TLS connection"), "{error}");
+        assert!(error.kind() == ErrorKind::Link && error.to_string().contains("TLS connection"), "{error}");
         relay.heal();
         source.start(Some(&start)).unwrap();
         assert_eq!(read_all(&mut source).0.len(), 2);
@@ -74,7 +74,7 @@ fn live_a_label_outside_its_character_set() {
         other.run("INSERT INTO {t} VALUES (3)");
         let (rows, error) = read_failure(&mut source);
         assert_eq!(rows, ["Insert 1|\"1\""], "{error}");
-        assert!(error.kind() == Kind::Stop && error.to_string().contains("column \"e\""), "{error}");
+        assert!(error.kind() == ErrorKind::Stop && error.to_string().contains("column \"e\""), "{error}");
         let leave_out = "\"!exampledb.my_live_label\"";
         assert!(error.hint_text().unwrap().contains(leave_out), "{:?}", error.hint_text());
         let mut source = bench.source_of(&["my_live_label*", leave_out.trim_matches('"')]);
@@ -100,7 +100,7 @@ fn live_versions_by_transaction_number() {
     let first = source.start(None).unwrap_err();
     for error in [error, first] {
         assert!(
-            error.kind() == Kind::Stop && error.to_string().contains("versioned by transaction numbers"),
+            error.kind() == ErrorKind::Stop && error.to_string().contains("versioned by transaction numbers"),
             "{error}"
         );
         let hint = error.hint_text().unwrap();

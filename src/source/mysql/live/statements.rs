@@ -3,7 +3,7 @@
 
 use super::super::super::{Database as _, Snapshot, Source as _};
 use super::{Bench, both, is_mariadb, read_all, read_failure};
-use crate::error::Kind;
+use crate::error::ErrorKind;
 
 const COLUMNS: &str = "id INT PRIMARY KEY, v VARCHAR(200)";
 const PARTITIONED: &str = "id INT PRIMARY KEY) PARTITION BY RANGE (id) (PARTITION p0 VALUES LESS THAN (10), \
@@ -22,7 +22,7 @@ fn check_refused(name: &str, columns: &str, before: &[&str], statement: &str, sa
         bench.run(statement);
         let (_, error) = read_failure(&mut source);
         assert!(
-            error.kind() == Kind::Stop && error.to_string().contains(said),
+            error.kind() == ErrorKind::Stop && error.to_string().contains(said),
             "{} {error}",
             address.dialect.product()
         );

@@ -6,7 +6,7 @@ use super::super::super::{Address, Database as _, Snapshot, Source as _, Tables}
 use super::super::connection::quote;
 use super::{Bench, both, is_mariadb, print_cells, read_all, read_failure};
 use crate::change::{Batch, Checkpoint, Operation, Position, Restart};
-use crate::error::Kind;
+use crate::error::ErrorKind;
 
 const COLUMNS: &str = "id INT PRIMARY KEY, v VARCHAR(200), w INT UNSIGNED";
 
@@ -262,7 +262,7 @@ fn live_refusals_say_the_way_out() {
         };
         let error = super::MysqlSource::new(wrong.clone()).start(None).unwrap_err();
         assert!(error.hint_text().unwrap().contains("my_live_refused"), "{error} {:?}", error.hint_text());
-        assert_eq!(error.kind(), Kind::Stop);
+        assert_eq!(error.kind(), ErrorKind::Stop);
 
         let url = |change: &dyn Fn(&mut Address)| {
             let mut address = address.clone();
@@ -270,12 +270,16 @@ fn live_refusals_say_the_way_out() {
             address
         };
         for (changed, kind, word) in [
-            (url(&|address| address.password = crate::secret::Secret::new("wrong")), Kind::Stop, "password"),
-            (url(&|address| address.database = "no_such".into()), Kind::Stop, "does not exist"),
-            (url(&|address| address.port = 1), Kind::Link, "cannot be reached"),
+            (
+                url(&|address| address.password = crate::secret::Secret::new("wrong")),
+                ErrorKind::Stop,
+                "password",
+            ),
+            (url(&|address| address.database = "no_such".into()), ErrorKind::Stop, "does not exist"),
+            (url(&|address| address.port = 1), ErrorKind::Link, "cannot be reached"),
             (
                 url(&|address| _ = address.options.insert("ssl-mode".into(), "sometimes".into())),
-                Kind::Usage,
+                ErrorKind::Usage,
                 "unknown ssl-mode",
             ),
         ] {
@@ -299,7 +303,7 @@ fn live_refusals_say_the_way_out() {
         let unknown =
             if is_mariadb(&address) { "0-9-999999999" } else { "00000000-0000-0000-0000-000000000001:1-7" };
         let error = ahead(unknown);
-        assert_eq!(error.kind(), Kind::Stop);
+        assert_eq!(error.kind(), ErrorKind::Stop);
         assert!(error.to_string().contains("reset or restored"), "{error}");
         let mut gone = start.clone();
         gone.restart = Restart::Binlog { gtid: None, file: "binlog.999999".into(), offset: 4, begun: None };
@@ -320,7 +324,7 @@ fn live_what_was_finished_before_a_failure_is_handed_out() {
         bench.run("INSERT INTO {t} VALUES (3, 'c', 1)");
         let (rows, error) = read_failure(&mut source);
         assert_eq!(rows, ["Insert 1|\"a\"|1", "Insert 2|\"b\"|1"], "{error}");
-        assert_eq!(error.kind(), Kind::Stop);
+        assert_eq!(error.kind(), ErrorKind::Stop);
     }
 }
 
@@ -345,7 +349,7 @@ fn live_another_file_of_the_same_name_is_refused() {
             }
             let error = source.start(Some(&other)).unwrap_err();
             assert!(
-                error.kind() == Kind::Stop
+                error.kind() == ErrorKind::Stop
                     && error.to_string().contains("is not the one that was read before"),
                 "{error}"
             );
@@ -402,7 +406,7 @@ fn live_accounts_that_cannot_log_in_say_why() {
             address.password = crate::secret::Secret::new("secret");
             let error =
                 super::open(&address).and_then(|mut database| database.query("SELECT 1")).unwrap_err();
-            assert!(error.kind() == Kind::Stop && error.to_string().contains(said), "{user}: {error}");
+            assert!(error.kind() == ErrorKind::Stop && error.to_string().contains(said), "{user}: {error}");
             assert!(error.hint_text().unwrap().contains(way_out), "{user}: {:?}", error.hint_text());
         }
         admin.execute("DROP USER my_live_locked, my_live_expired").unwrap();

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::super::super::{Database as _, Snapshot, Source as _};
 use super::super::values::number::{write_double, write_float};
 use super::{Bench, both, is_mariadb, print_cells, read_all};
-use crate::change::{Batch, Kind};
+use crate::change::{Batch, CellKind};
 use std::time::{Duration, Instant};
 
 /// Type, and values as SQL writes them.
@@ -241,7 +241,7 @@ fn compare_with_printing(
         for (place, ((kind, text), printed)) in row.iter().zip(expected).enumerate().skip(1) {
             let type_name = &types[place - 1].0;
             let Some(printed) = printed else {
-                assert_eq!(*kind, Kind::Null, "{type_name}");
+                assert_eq!(*kind, CellKind::Null, "{type_name}");
                 continue;
             };
             let own_text = [

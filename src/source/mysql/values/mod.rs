@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use self::charset::Charset;
 use super::cursor::{Cursor, Malformed};
-use crate::change::Kind;
+use crate::change::CellKind;
 
 /// Why a value has no text. The caller adds table and column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,7 +101,7 @@ pub(super) enum Encoding {
 impl Encoding {
     /// Reads one value that is not NULL and appends its text.
     #[inline]
-    pub fn decode(&self, row: &mut Cursor, out: &mut Vec<u8>) -> Encoded<Kind> {
+    pub fn decode(&self, row: &mut Cursor, out: &mut Vec<u8>) -> Encoded<CellKind> {
         match self {
             Self::Integer { bytes, signed } => number::decode_integer(row, *bytes, *signed, out)?,
             Self::Float => number::write_float(number::finite(f32::from_bits(row.u32()?))?, out),
@@ -112,14 +112,14 @@ impl Encoding {
             Self::Year => number::write_year(row.u8()?, out),
             Self::Text { length_bytes, charset } => {
                 charset.write(row.sized_bytes(usize::from(*length_bytes))?, out)?;
-                return Ok(Kind::Text);
+                return Ok(CellKind::Text);
             }
             _ => return self.decode_text(row, out),
         }
-        Ok(Kind::Literal)
+        Ok(CellKind::Literal)
     }
 
-    fn decode_text(&self, row: &mut Cursor, out: &mut Vec<u8>) -> Encoded<Kind> {
+    fn decode_text(&self, row: &mut Cursor, out: &mut Vec<u8>) -> Encoded<CellKind> {
         match self {
             Self::Date => time::decode_date(row, out)?,
             Self::Time { decimals } => time::decode_time(row, *decimals, out)?,
@@ -146,7 +146,7 @@ impl Encoding {
             Self::Inet { bytes } => special::write_inet(row.sized_bytes(1)?, *bytes, out)?,
             _ => return Err(Fault::Malformed),
         }
-        Ok(Kind::Text)
+        Ok(CellKind::Text)
     }
 }
 

@@ -1,11 +1,11 @@
 //! What goes wrong is said in one line with the way out.
 
 use super::*;
-use crate::error::Kind;
+use crate::error::ErrorKind;
 use crate::secret::Secret;
 
 #[track_caller]
-pub(super) fn check(answer: crate::Result<impl Sized>, kind: Kind, fact: &str, hint: &str) {
+pub(super) fn check(answer: crate::Result<impl Sized>, kind: ErrorKind, fact: &str, hint: &str) {
     let error = answer.err().expect("must fail");
     assert_eq!(error.kind(), kind, "{error}");
     assert!(error.to_string().contains(fact), "{error}");
@@ -35,7 +35,7 @@ fn live_a_damaged_record_is_a_broken_link() {
             break error;
         }
     };
-    assert!(error.kind() == Kind::Link && error.to_string().contains("connection lost"), "{error}");
+    assert!(error.kind() == ErrorKind::Link && error.to_string().contains("connection lost"), "{error}");
     relay.heal();
     source.start(Some(&start)).unwrap();
     assert_eq!(read_to_head(&mut source).lines.len(), 2);
@@ -48,25 +48,25 @@ fn live_log_in_failures() {
     stage.run("CREATE ROLE pgsrc_role LOGIN PASSWORD 'right'");
     check(
         open(&Address { database: "no_such".into(), ..address() }),
-        Kind::Stop,
+        ErrorKind::Stop,
         "\"no_such\" does not exist",
         "CREATE DATABASE \"no_such\"",
     );
-    check(open(&Address { port: 1, ..address() }), Kind::Link, "cannot connect to", "listen");
-    check(open(&Address { user: "no_such".into(), ..address() }), Kind::Stop, "no_such", "");
+    check(open(&Address { port: 1, ..address() }), ErrorKind::Link, "cannot connect to", "listen");
+    check(open(&Address { user: "no_such".into(), ..address() }), ErrorKind::Stop, "no_such", "");
     let mut options = address().options;
     options.insert("sslmode".into(), "requires".into());
-    check(open(&Address { options, ..address() }), Kind::Usage, "unknown sslmode", "sslmode=require");
+    check(open(&Address { options, ..address() }), ErrorKind::Usage, "unknown sslmode", "sslmode=require");
     let wrong = Address { user: "pgsrc_role".into(), password: Secret::new("wrong"), ..address() };
     check(
         open(&wrong),
-        Kind::Stop,
+        ErrorKind::Stop,
         "password authentication failed for user \"pgsrc_role\"",
         "ALTER ROLE \"pgsrc_role\" PASSWORD",
     );
     check(
         open(&Address { password: Secret::default(), ..wrong }),
-        Kind::Stop,
+        ErrorKind::Stop,
         "asks for the password of role \"pgsrc_role\"",
         "password_file",
     );
@@ -74,7 +74,7 @@ fn live_log_in_failures() {
     let settings = Settings { address: rolled, ..stage.settings(Plugin::Pgoutput) };
     check(
         PostgresSource::new(settings).start(None),
-        Kind::Stop,
+        ErrorKind::Stop,
         "may not replicate",
         "ALTER ROLE \"pgsrc_role\" REPLICATION",
     );
@@ -89,7 +89,7 @@ fn live_tables_that_are_missing_or_full() {
     let settings = Settings { tables, ..stage.settings(Plugin::Pgoutput) };
     check(
         PostgresSource::new(settings).start(None),
-        Kind::Stop,
+        ErrorKind::Stop,
         "matches \"pgsrc_tables.order\"",
         "pgsrc_tables.orders",
     );
@@ -97,7 +97,7 @@ fn live_tables_that_are_missing_or_full() {
     let settings = Settings { snapshot: Snapshot::Initial, ..stage.settings(Plugin::Pgoutput) };
     check(
         PostgresSource::new(settings).start(None),
-        Kind::Stop,
+        ErrorKind::Stop,
         "table \"pgsrc_tables.orders\" already holds rows",
         "snapshot = \"never\"",
     );
@@ -107,7 +107,7 @@ fn live_tables_that_are_missing_or_full() {
         .unwrap();
     assert_eq!(slots.len(), 0, "nothing is left behind");
     let scan = stage.database.scan("pgsrc_tables", "no_such", &mut |_| Ok(()));
-    check(scan, Kind::Stop, "\"pgsrc_tables.no_such\" does not exist", "");
+    check(scan, ErrorKind::Stop, "\"pgsrc_tables.no_such\" does not exist", "");
 }
 
 #[test]
@@ -119,7 +119,7 @@ fn live_slots_that_cannot_be_read() {
     let start = source.start(None).unwrap();
     check(
         PostgresSource::new(stage.settings(Plugin::Pgoutput)).start(Some(&start)),
-        Kind::Link,
+        ErrorKind::Link,
         "is active for PID",
         "pg_terminate_backend(",
     );
@@ -127,14 +127,14 @@ fn live_slots_that_cannot_be_read() {
     other.identity.insert("system".into(), "1".into());
     check(
         PostgresSource::new(stage.settings(Plugin::Pgoutput)).start(Some(&other)),
-        Kind::Stop,
+        ErrorKind::Stop,
         "belongs to another server",
         "another name",
     );
     let wrong = Settings { plugin: Plugin::Wal2json, ..stage.settings(Plugin::Pgoutput) };
     check(
         PostgresSource::new(wrong).start(Some(&start)),
-        Kind::Stop,
+        ErrorKind::Stop,
         "was made for the plugin \"pgoutput\"",
         "plugin = \"pgoutput\"",
     );
@@ -142,7 +142,7 @@ fn live_slots_that_cannot_be_read() {
     stage.run("SELECT pg_drop_replication_slot('pgsrc_slots_pgoutput') FROM pg_sleep(0.5)");
     check(
         PostgresSource::new(stage.settings(Plugin::Pgoutput)).start(Some(&start)),
-        Kind::Stop,
+        ErrorKind::Stop,
         "is gone: changes since",
         "another name",
     );
@@ -161,7 +161,7 @@ fn live_a_server_that_goes_away_is_a_link_failure() {
     // What was read before is handed out first.
     let mut batch = Batch::default();
     let answers = (0..5).map(|_| source.read(&mut batch, Duration::from_secs(5)));
-    check(answers.collect::<crate::Result<Vec<_>>>(), Kind::Link, "", "");
+    check(answers.collect::<crate::Result<Vec<_>>>(), ErrorKind::Link, "", "");
 }
 
 #[test]
@@ -179,14 +179,14 @@ fn live_tls_modes() {
     assert!(!encrypted(with(&[("sslmode", "disable")]).unwrap()));
     let offered = open(&address()).unwrap().query("SHOW ssl").unwrap()[0][0].as_deref() == Some("on");
     if !offered {
-        check(with(&[("sslmode", "require")]), Kind::Stop, "offers no TLS", "ssl = on");
+        check(with(&[("sslmode", "require")]), ErrorKind::Stop, "offers no TLS", "ssl = on");
         return;
     }
     assert!(encrypted(with(&[]).unwrap()));
     assert!(encrypted(with(&[("sslmode", "require")]).unwrap()));
     check(
         with(&[("sslmode", "verify-ca"), ("sslrootcert", "system")]),
-        Kind::Stop,
+        ErrorKind::Stop,
         "signed by an authority that is not trusted",
         "sslrootcert",
     );

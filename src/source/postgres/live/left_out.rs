@@ -19,7 +19,7 @@ fn read_to_failure(source: &mut PostgresSource) -> (Vec<String>, Error) {
 
 #[track_caller]
 fn says(error: &Error, fact: &str, hint: &str) {
-    assert_eq!(error.kind(), crate::error::Kind::Stop, "{error}");
+    assert_eq!(error.kind(), crate::error::ErrorKind::Stop, "{error}");
     assert!(error.to_string().contains(fact), "{error}");
     assert!(error.hint_text().unwrap_or_default().contains(hint), "{error} hint: {:?}", error.hint_text());
 }

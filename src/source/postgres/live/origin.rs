@@ -6,7 +6,7 @@ use super::*;
 #[track_caller]
 fn refused(stage: &Stage, saved: &Checkpoint, fact: &str) {
     let error = PostgresSource::new(stage.settings(Plugin::Pgoutput)).start(Some(saved)).expect_err(fact);
-    assert_eq!(error.kind(), crate::error::Kind::Stop, "{error}");
+    assert_eq!(error.kind(), crate::error::ErrorKind::Stop, "{error}");
     assert!(error.to_string().contains(fact), "{error}");
     assert!(error.hint_text().unwrap_or_default().contains("another name"), "{:?}", error.hint_text());
 }

@@ -117,7 +117,7 @@ fn a_transaction_of_every_change() {
 fn what_was_not_asked_for_stops_the_source() {
     for message in [&b"S"[..], b"M", b"P", b"A", b"x", b""] {
         let answer = decoder().take(message, 0, &mut Batch::default(), &mut Progress::new(0, 0), &mut Known);
-        assert_eq!(answer.unwrap_err().kind(), crate::error::Kind::Stop);
+        assert_eq!(answer.unwrap_err().kind(), crate::error::ErrorKind::Stop);
     }
 }
 

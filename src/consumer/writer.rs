@@ -1,30 +1,30 @@
-//! What a member has on its desk: the partitions it holds, the batch it is filling, and the sink it writes
+//! What a member has on its writer: the partitions it holds, the batch it is filling, and the sink it writes
 //! to.
 //!
 //! The order of a commit is fixed: write the batch, flush the sink, commit offsets and file lengths as one.
-//! After a commit that failed nothing on the desk counts any more: the next assignment begins from what the
+//! After a commit that failed nothing on the writer counts any more: the next assignment begins from what the
 //! group has committed, and the sink cuts the rest.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::claims::Text;
-use super::lane::Lane;
+use super::commit_text::CommitText;
+use super::figures::MemberFigures;
 use super::long_texts::LongTexts;
+use super::partition::Partition;
 use super::rejected::Rejected;
 use super::relay::Relay;
 use super::shapes::Shapes;
-use super::told::Told;
 use crate::change::{Batch, Position, Table};
-use crate::error::Kind;
+use crate::error::ErrorKind;
 use crate::format::{Decoder, Encoding, ShapeId};
-use crate::kafka::{Claim, Holder, Message};
+use crate::kafka::{Holder, Message, OffsetCommit};
 use crate::sink::{Marks, Sink};
 use crate::{Error, Result};
 
 /// Partitions, batch and sink of one member.
-pub struct Desk {
+pub struct Writer {
     sink: Box<dyn Sink>,
     make_sink: Box<dyn Fn() -> Result<Box<dyn Sink>> + Send>,
     rejected: Rejected,
@@ -42,24 +42,24 @@ pub struct Desk {
     batch: Batch,
     /// The topic that the batch's rows came by.
     channel: String,
-    lanes: Vec<Lane>,
+    lanes: Vec<Partition>,
     by_topic: HashMap<String, Vec<usize>>,
     /// The lanes of the channel.
     mates: Vec<usize>,
     spoilt: bool,
-    told: Told,
+    own_figures: MemberFigures,
     /// Messages that were repeats.
     pub repeats: u64,
     /// Why the last hand-over failed, if only a person can mend it.
     pub stopped: Option<Error>,
 }
 
-impl Desk {
-    /// An empty desk.
+impl Writer {
+    /// An empty writer.
     pub fn new(
         make_sink: Box<dyn Fn() -> Result<Box<dyn Sink>> + Send>,
         rejected: Rejected,
-        told: Told,
+        own_figures: MemberFigures,
         shapes: Arc<Shapes>,
         texts: LongTexts,
     ) -> Result<Self> {
@@ -80,7 +80,7 @@ impl Desk {
             by_topic: HashMap::new(),
             mates: Vec::new(),
             spoilt: false,
-            told,
+            own_figures,
             repeats: 0,
             stopped: None,
         })
@@ -88,36 +88,36 @@ impl Desk {
 
     /// Begins with new partitions. `own` are their commits; `all` those of every partition of these topics,
     /// whose files may be cut.
-    pub fn begin(&mut self, own: &[Claim], all: &[Claim]) -> Result<()> {
+    pub fn begin(&mut self, own: &[OffsetCommit], all: &[OffsetCommit]) -> Result<()> {
         self.clear();
         let mut marks: BTreeMap<String, Vec<Marks>> = BTreeMap::new();
-        for claim in all {
-            let lane = Lane::new(claim, &self.texts)?;
+        for entry in all {
+            let lane = Partition::new(entry, &self.texts)?;
             if !lane.carried.is_empty() {
-                marks.entry(claim.topic.clone()).or_default().push(lane.carried);
+                marks.entry(entry.topic.clone()).or_default().push(lane.carried);
             }
         }
-        // The files of the old desk are closed before the new one opens them.
+        // The files of the old writer are closed before the new one opens them.
         self.renew_sink()?;
         let merged: BTreeMap<String, Marks> =
             marks.into_iter().map(|(topic, saved)| (topic, self.sink.merge(&saved))).collect();
         self.sink.recover(&merged)?;
-        for claim in own {
-            self.by_topic.entry(claim.topic.clone()).or_default().push(self.lanes.len());
-            let mut lane = Lane::new(claim, &self.texts)?;
+        for entry in own {
+            self.by_topic.entry(entry.topic.clone()).or_default().push(self.lanes.len());
+            let mut lane = Partition::new(entry, &self.texts)?;
             // Names that a newer commit has left behind are not carried on for ever.
-            let known = merged.get(&claim.topic);
+            let known = merged.get(&entry.topic);
             lane.carried.retain(|file, _| known.is_some_and(|known| known.contains_key(file)));
             self.lanes.push(lane);
         }
-        self.texts.begin(&all.iter().flat_map(|claim| Text::long_of(&claim.text)).collect());
-        self.told.began(&self.lanes);
+        self.texts.begin(&all.iter().flat_map(|entry| CommitText::long_of(&entry.text)).collect());
+        self.own_figures.began(&self.lanes);
         Ok(())
     }
 
     fn renew_sink(&mut self) -> Result<()> {
         self.sink = (self.make_sink)()?;
-        self.told.closed();
+        self.own_figures.closed();
         Ok(())
     }
 
@@ -156,11 +156,11 @@ impl Desk {
         if let Some(next) = self.lanes[place].gap_before(offset)
             && let Some(first) = first_kept(topic, partition).filter(|first| *first > next)
         {
-            self.told.unread(&self.lanes[place], next, first.min(offset));
+            self.own_figures.unread(&self.lanes[place], next, first.min(offset));
         }
         let [shape, named, format] = message.headers([ShapeId::HEADER, "position", Encoding::HEADER]);
         let named = named.map(|header| {
-            super::claims::position_of(header)
+            super::commit_text::position_of(header)
                 .filter(|(source, _)| self.lanes[place].knows(source) || std::str::from_utf8(source).is_ok())
         });
         let (source, position) = match named {
@@ -194,7 +194,7 @@ impl Desk {
             });
         }
         if self.batch.rows().is_empty() {
-            self.told.first_row(if source.is_empty() { 0 } else { message.timestamp_ms() });
+            self.own_figures.first_row(if source.is_empty() { 0 } else { message.timestamp_ms() });
         }
         match Encoding::of_header(format) {
             None => self.rejected.add(message, "its format header names no format that is known")?,
@@ -271,7 +271,7 @@ impl Desk {
         if let Some(next) = lane.gap_before(end)
             && let Some(first) = first_kept(topic, partition).filter(|first| *first > next)
         {
-            self.told.unread(lane, next, first.min(end));
+            self.own_figures.unread(lane, next, first.min(end));
         }
         lane.reached(end);
     }
@@ -282,10 +282,11 @@ impl Desk {
     }
 
     /// Writes the batch. `commit` is called first if it needs files that no commit names yet.
-    pub fn write(&mut self, commit: impl FnMut(&[Claim]) -> Result<()>) -> Result<()> {
+    pub fn write(&mut self, commit: impl FnMut(&[OffsetCommit]) -> Result<()>) -> Result<()> {
         if let Some(relay) = &mut self.relay {
-            relay.hand_over(&mut self.lanes, &mut |topic, messages| self.told.wrote(topic, messages))?;
-            self.told.count(self.repeats, self.rejected.count);
+            relay
+                .hand_over(&mut self.lanes, &mut |topic, messages| self.own_figures.wrote(topic, messages))?;
+            self.own_figures.count(self.repeats, self.rejected.count);
             return Ok(());
         }
         if !self.batch.rows().is_empty() {
@@ -293,19 +294,19 @@ impl Desk {
                 self.commit(commit)?;
             }
             self.sink.write(&self.channel, &self.batch)?;
-            self.told.wrote(&self.channel, self.batch.rows().len());
+            self.own_figures.wrote(&self.channel, self.batch.rows().len());
             self.batch.clear();
         }
         for lane in &mut self.lanes {
             lane.wrote();
         }
-        self.told.count(self.repeats, self.rejected.count);
+        self.own_figures.count(self.repeats, self.rejected.count);
         Ok(())
     }
 
     /// Whether all that its partitions held before these ends has been read.
     pub fn has_read_to(&self, ends: &BTreeMap<(String, u32), i64>) -> bool {
-        let end = |lane: &Lane| ends.get(&(lane.topic.clone(), lane.partition)).copied().unwrap_or(0);
+        let end = |lane: &Partition| ends.get(&(lane.topic.clone(), lane.partition)).copied().unwrap_or(0);
         !self.lanes.is_empty() && self.lanes.iter().all(|lane| lane.has_read_to(end(lane)))
     }
 
@@ -316,15 +317,15 @@ impl Desk {
 
     /// Whether a commit would say anything new.
     pub fn is_ahead(&self) -> bool {
-        self.lanes.iter().any(Lane::is_ahead)
+        self.lanes.iter().any(Partition::is_ahead)
     }
 
     /// Flushes the sink and commits what was written: offsets and lengths as one.
-    pub fn commit(&mut self, mut commit: impl FnMut(&[Claim]) -> Result<()>) -> Result<()> {
+    pub fn commit(&mut self, mut commit: impl FnMut(&[OffsetCommit]) -> Result<()>) -> Result<()> {
         let mut marks = self.flush()?;
         loop {
-            let claims = self.claims(&marks)?;
-            if let Err(error) = commit(&claims) {
+            let commits = self.commits(&marks)?;
+            if let Err(error) = commit(&commits) {
                 self.spoilt = true;
                 return Err(error);
             }
@@ -340,19 +341,19 @@ impl Desk {
     fn flush(&mut self) -> Result<BTreeMap<String, Marks>> {
         let began = Instant::now();
         let marks = self.sink.flush()?;
-        self.told.flushed(began.elapsed(), self.sink.files());
+        self.own_figures.flushed(began.elapsed(), self.sink.files());
         Ok(marks)
     }
 
-    fn claims(&mut self, marks: &BTreeMap<String, Marks>) -> Result<Vec<Claim>> {
+    fn commits(&mut self, marks: &BTreeMap<String, Marks>) -> Result<Vec<OffsetCommit>> {
         self.rejected.flush()?;
         let again = self.sink.holds_back();
         let Self { lanes, texts, .. } = self;
-        let claim = |lane: &Lane| {
+        let entry = |lane: &Partition| {
             let own = marks.get(&lane.topic);
-            if again { lane.claim_again(own, texts) } else { lane.claim(own, texts) }.transpose()
+            if again { lane.entry_again(own, texts) } else { lane.entry(own, texts) }.transpose()
         };
-        lanes.iter().filter_map(claim).collect()
+        lanes.iter().filter_map(entry).collect()
     }
 
     fn committed(&mut self, marks: &BTreeMap<String, Marks>) {
@@ -360,15 +361,15 @@ impl Desk {
             lane.committed(marks.get(&lane.topic));
         }
         self.texts.committed();
-        self.told.committed(&self.lanes);
+        self.own_figures.committed(&self.lanes);
     }
 
     /// The member failed, for the figures.
-    pub fn failed(&self, kind: Kind) {
-        self.told.failed(kind);
+    pub fn failed(&self, kind: ErrorKind) {
+        self.own_figures.failed(kind);
     }
 
-    /// A failure left the desk in an unknown state: nothing of it may be committed.
+    /// A failure left the writer in an unknown state: nothing of it may be committed.
     pub fn spoil(&mut self) {
         self.spoilt = true;
     }
@@ -380,12 +381,12 @@ impl Desk {
         self.by_topic.clear();
         self.channel.clear();
         self.spoilt = false;
-        self.told.released();
+        self.own_figures.released();
     }
 }
 
-impl Holder for Desk {
-    fn finish(&mut self) -> Result<Vec<Claim>> {
+impl Holder for Writer {
+    fn finish(&mut self) -> Result<Vec<OffsetCommit>> {
         if self.spoilt {
             return Ok(Vec::new());
         }
@@ -402,19 +403,19 @@ impl Holder for Desk {
             }
         }
         let marks = self.flush()?;
-        self.claims(&marks)
+        self.commits(&marks)
     }
 
     fn release(&mut self, committed: Result<()>) {
         match committed {
             Ok(()) => {
-                // Told before they are gone, since their last rows are safe now.
-                self.told.committed(&[]);
+                // MemberFigures before they are gone, since their last rows are safe now.
+                self.own_figures.committed(&[]);
                 tracing::debug!("partitions revoked");
             }
             Err(error) => {
                 tracing::warn!("{error}; what was not committed is read again");
-                if error.kind() == Kind::Stop {
+                if error.kind() == ErrorKind::Stop {
                     self.stopped = Some(error);
                 }
             }

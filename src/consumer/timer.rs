@@ -15,7 +15,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(5);
 
 /// One thing that is done again and again.
 #[derive(Debug)]
-pub struct Turn {
+pub struct Timer {
     interval: Duration,
     /// When it was done last.
     done: Instant,
@@ -23,7 +23,7 @@ pub struct Turn {
     pause: Duration,
 }
 
-impl Turn {
+impl Timer {
     /// Due after `interval`.
     pub fn every(interval: Duration) -> Self {
         Self { interval, done: Instant::now(), pause: interval }
@@ -47,7 +47,7 @@ mod tests {
 
     /// How long after an answer that took so long it is due: while messages come, and while none do.
     fn due_after(took_ms: u64, interval: Duration) -> [u128; 2] {
-        let mut turn = Turn::every(interval);
+        let mut turn = Timer::every(interval);
         let (began, took) = (Instant::now(), Duration::from_millis(took_ms));
         turn.done(began, began + took);
         [true, false].map(|come| {

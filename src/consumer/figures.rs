@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::lane::Lane;
-use crate::error::Kind;
+use super::partition::Partition;
+use crate::error::ErrorKind;
 use crate::metrics::{SinkFigures, now_us};
 use crate::sink::Files;
 
@@ -12,7 +12,7 @@ use crate::sink::Files;
 const TIMED_MAX: usize = 1024;
 
 /// One member's hand on the figures of its sink.
-pub struct Told {
+pub struct MemberFigures {
     figures: Arc<SinkFigures>,
     /// The member's number in this process.
     member: u32,
@@ -25,7 +25,7 @@ pub struct Told {
     repeats: u64,
 }
 
-impl Told {
+impl MemberFigures {
     /// A member that has no place in its group yet.
     pub fn new(figures: Arc<SinkFigures>, member: u32) -> Self {
         figures.member(member, None);
@@ -69,7 +69,7 @@ impl Told {
     }
 
     /// The commit held.
-    pub fn committed(&mut self, lanes: &[Lane]) {
+    pub fn committed(&mut self, lanes: &[Partition]) {
         let now_ms = now_us() / 1000;
         for written_ms in self.written_ms.drain(..) {
             self.figures.latency(Duration::from_millis((now_ms - written_ms).max(0) as u64));
@@ -77,7 +77,7 @@ impl Told {
         self.figures.committed(self.member, offsets(lanes));
     }
 
-    /// Messages that were dropped as repeats and put aside, both since the desk was made.
+    /// Messages that were dropped as repeats and put aside, both since the writer was made.
     pub fn count(&mut self, repeats: u64, rejected: u64) {
         self.figures.repeats.inc_by(repeats - self.repeats);
         self.figures.rejected.inc_by(rejected - self.rejected);
@@ -85,7 +85,7 @@ impl Told {
     }
 
     /// The offsets from `next` up to `first` were deleted before they were read.
-    pub fn unread(&self, lane: &Lane, next: i64, first: i64) {
+    pub fn unread(&self, lane: &Partition, next: i64, first: i64) {
         self.figures.unread.inc_by((first - next).max(0) as u64);
         tracing::error!(
             topic = lane.topic,
@@ -98,7 +98,7 @@ impl Told {
     }
 
     /// The group gave these partitions.
-    pub fn began(&mut self, lanes: &[Lane]) {
+    pub fn began(&mut self, lanes: &[Partition]) {
         self.figures.member(self.member, Some(offsets(lanes)));
     }
 
@@ -110,11 +110,11 @@ impl Told {
     }
 
     /// The member failed.
-    pub fn failed(&self, kind: Kind) {
+    pub fn failed(&self, kind: ErrorKind) {
         self.figures.error(kind);
     }
 }
 
-fn offsets(lanes: &[Lane]) -> crate::metrics::Committed {
+fn offsets(lanes: &[Partition]) -> crate::metrics::Committed {
     lanes.iter().map(|lane| ((lane.topic.clone(), lane.partition), lane.committed_offset())).collect()
 }

@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::claims::Text;
+use super::commit_text::CommitText;
 use super::long_texts::LongTexts;
 use crate::change::Position;
-use crate::kafka::Claim;
+use crate::kafka::OffsetCommit;
 use crate::sink::Marks;
 use crate::{Error, Result};
 
@@ -20,7 +20,7 @@ struct Reach {
 
 /// One partition.
 #[derive(Debug)]
-pub struct Lane {
+pub struct Partition {
     /// Topic name.
     pub topic: String,
     /// Partition number.
@@ -34,14 +34,14 @@ pub struct Lane {
     committed: Reach,
 }
 
-impl Lane {
+impl Partition {
     /// From what the group has committed for it.
-    pub fn new(claim: &Claim, texts: &LongTexts) -> Result<Self> {
-        let text = Text::from_json(&claim.topic, &claim.text, texts)?;
-        let reach = Reach { offset: claim.offset, positions: text.positions.into_iter().collect() };
+    pub fn new(entry: &OffsetCommit, texts: &LongTexts) -> Result<Self> {
+        let text = CommitText::from_json(&entry.topic, &entry.text, texts)?;
+        let reach = Reach { offset: entry.offset, positions: text.positions.into_iter().collect() };
         Ok(Self {
-            topic: claim.topic.clone(),
-            partition: claim.partition,
+            topic: entry.topic.clone(),
+            partition: entry.partition,
             carried: text.files,
             long: text.long,
             read: reach.clone(),
@@ -127,28 +127,38 @@ impl Lane {
 
     /// What a commit says of it, given the sink's own files for its topic. `None`: there is nothing to say
     /// yet.
-    pub fn claim(&self, own: Option<&Marks>, texts: &mut LongTexts) -> Result<Option<Claim>> {
-        self.claim_of(&self.written, own, texts)
+    pub fn entry(&self, own: Option<&Marks>, texts: &mut LongTexts) -> Result<Option<OffsetCommit>> {
+        self.entry_of(&self.written, own, texts)
     }
 
     /// What the last commit said, with these files.
-    pub fn claim_again(&self, own: Option<&Marks>, texts: &mut LongTexts) -> Result<Option<Claim>> {
-        self.claim_of(&self.committed, own, texts)
+    pub fn entry_again(&self, own: Option<&Marks>, texts: &mut LongTexts) -> Result<Option<OffsetCommit>> {
+        self.entry_of(&self.committed, own, texts)
     }
 
-    fn claim_of(&self, reach: &Reach, own: Option<&Marks>, texts: &mut LongTexts) -> Result<Option<Claim>> {
+    fn entry_of(
+        &self,
+        reach: &Reach,
+        own: Option<&Marks>,
+        texts: &mut LongTexts,
+    ) -> Result<Option<OffsetCommit>> {
         let Some(offset) = reach.offset else { return Ok(None) };
         let positions: BTreeMap<String, Position> = reach.positions.iter().cloned().collect();
         let sources = positions.len();
-        let text = Text::fit(positions, own, &self.carried, &self.long, texts)?;
-        if text.len() > Claim::TEXT_MAX {
+        let text = CommitText::fit(positions, own, &self.carried, &self.long, texts)?;
+        if text.len() > OffsetCommit::TEXT_MAX {
             let fact = format!(
                 "one commit cannot name the positions of all {sources} sources of topic {:?}",
                 self.topic
             );
             return Err(Error::stop(fact).hint("give the sources topics of their own: topic = \"{source}\""));
         }
-        Ok(Some(Claim { topic: self.topic.clone(), partition: self.partition, offset: Some(offset), text }))
+        Ok(Some(OffsetCommit {
+            topic: self.topic.clone(),
+            partition: self.partition,
+            offset: Some(offset),
+            text,
+        }))
     }
 
     /// The commit held.

@@ -12,13 +12,13 @@ use serde::{Deserialize, Serialize};
 
 use super::long_texts::LongTexts;
 use crate::change::Position;
-use crate::kafka::Claim;
+use crate::kafka::OffsetCommit;
 use crate::sink::{Mark, Marks};
 use crate::{Error, Result};
 
 /// The text of one partition's commit.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Text {
+pub struct CommitText {
     /// Layout of this text: 1, or 2 if it names long texts.
     #[serde(rename = "v")]
     version: u32,
@@ -33,8 +33,8 @@ pub struct Text {
     pub long: BTreeSet<String>,
 }
 
-impl Text {
-    /// JSON of at most [`Claim::TEXT_MAX`] bytes: `own` files are those of this member, `carried` those of
+impl CommitText {
+    /// JSON of at most [`OffsetCommit::TEXT_MAX`] bytes: `own` files are those of this member, `carried` those of
     /// others, `long` texts on their disks.
     pub fn fit(
         positions: BTreeMap<String, Position>,
@@ -49,7 +49,7 @@ impl Text {
         let mut text =
             Self { version: if long.is_empty() { 1 } else { 2 }, positions, files: all, long: long.clone() };
         let mut json = text.to_json()?;
-        if json.len() > Claim::TEXT_MAX && !text.files.is_empty() {
+        if json.len() > OffsetCommit::TEXT_MAX && !text.files.is_empty() {
             // Its own names are the same in all its partitions of a topic, so they make a file of their own.
             text.version = 2;
             text.files = others().map(copy).collect();
@@ -57,7 +57,7 @@ impl Text {
                 text.long.insert(texts.store(own)?);
             }
             json = text.to_json()?;
-            if json.len() > Claim::TEXT_MAX && !text.files.is_empty() {
+            if json.len() > OffsetCommit::TEXT_MAX && !text.files.is_empty() {
                 text.long.insert(texts.store(&text.files)?);
                 text.files.clear();
                 json = text.to_json()?;
@@ -136,20 +136,21 @@ mod tests {
         let positions = BTreeMap::from([("shop".to_owned(), Position::first_of(0, 9))]);
         let files = Marks::from([("out/t_insert.csv".to_owned(), 7.into())]);
         let text =
-            Text::fit(positions.clone(), Some(&files), &Marks::new(), &BTreeSet::new(), &mut texts).unwrap();
+            CommitText::fit(positions.clone(), Some(&files), &Marks::new(), &BTreeSet::new(), &mut texts)
+                .unwrap();
         // As it was before there were long texts: older members read it too.
         let expected = format!(
             r#"{{"v":1,"p":{{"shop":"{}"}},"f":{{"out/t_insert.csv":7}}}}"#,
             Position::first_of(0, 9)
         );
         assert_eq!(text, expected);
-        let read = Text::from_json("t", &text, &texts).unwrap();
+        let read = CommitText::from_json("t", &text, &texts).unwrap();
         assert_eq!((read.positions, read.files, read.long.len()), (positions, files, 0));
-        assert_eq!(Text::from_json("t", "", &texts).unwrap(), Text::default());
-        assert!(Text::from_json("t", "something else", &texts).is_err());
-        assert!(Text::from_json("t", "{\"v\":3}", &texts).is_err());
+        assert_eq!(CommitText::from_json("t", "", &texts).unwrap(), CommitText::default());
+        assert!(CommitText::from_json("t", "something else", &texts).is_err());
+        assert!(CommitText::from_json("t", "{\"v\":3}", &texts).is_err());
         let elsewhere = format!(r#"{{"v":2,"l":["../x/{}-{}"]}}"#, "0".repeat(8), "1".repeat(32));
-        assert!(Text::from_json("t", &elsewhere, &texts).unwrap_err().to_string().contains("no list"));
+        assert!(CommitText::from_json("t", &elsewhere, &texts).unwrap_err().to_string().contains("no list"));
     }
 
     /// 1,000 tables of this member and of 100 others; of a member on another disk only the name of its file
@@ -163,13 +164,13 @@ mod tests {
             .flat_map(|member| marks(member, 20))
             .chain([("out/t0_1_insert.csv".to_owned(), 999.into())])
             .collect();
-        let text = Text::fit(BTreeMap::new(), Some(&own), &carried, &far, &mut texts).unwrap();
-        assert!(text.len() <= Claim::TEXT_MAX, "{text}");
-        let read = Text::from_json("t", &text, &texts).unwrap();
+        let text = CommitText::fit(BTreeMap::new(), Some(&own), &carried, &far, &mut texts).unwrap();
+        assert!(text.len() <= OffsetCommit::TEXT_MAX, "{text}");
+        let read = CommitText::from_json("t", &text, &texts).unwrap();
         let mut all = carried;
         all.extend(own);
         assert_eq!((read.files, &read.long), (all, &far), "the own length of a file counts");
-        assert_eq!(Text::long_of(&text).len(), 3);
+        assert_eq!(CommitText::long_of(&text).len(), 3);
         std::fs::remove_dir_all(folder).unwrap();
     }
 

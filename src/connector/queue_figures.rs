@@ -1,4 +1,4 @@
-//! What the figures say of the messages in flight: how many bytes wait, how long an acknowledgement takes,
+//! What the figures say of the messages in queue: how many bytes wait, how long an acknowledgement takes,
 //! and how old the last finished change is. Nothing here decides anything: positions are `in_flight`'s.
 
 use std::collections::VecDeque;
@@ -9,9 +9,9 @@ use crate::change::Position;
 /// Times of checkpoints that are not finished; the newest two are joined when there are more.
 const TIMES_MAX: usize = 1024;
 
-/// Messages in flight, as the figures see them.
+/// Messages in queue, as the figures see them.
 #[derive(Debug, Default)]
-pub struct Flight {
+pub struct QueueFigures {
     /// Bytes of keys and values that wait.
     pub bytes: usize,
     /// Messages that wait.
@@ -24,7 +24,7 @@ pub struct Flight {
     times: VecDeque<(Position, i64)>,
 }
 
-impl Flight {
+impl QueueFigures {
     /// A message was handed to the producer.
     pub fn sending(&mut self, bytes: usize) {
         self.bytes += bytes;
@@ -85,7 +85,7 @@ impl Flight {
 
 #[cfg(test)]
 mod tests {
-    use super::{Flight, TIMES_MAX};
+    use super::{QueueFigures, TIMES_MAX};
     use crate::change::Position;
 
     fn at(commit: u64) -> Position {
@@ -94,35 +94,35 @@ mod tests {
 
     #[test]
     fn one_message_a_lane_is_timed() {
-        let mut flight = Flight::default();
+        let mut queue = QueueFigures::default();
         for commit in [1, 2, 3] {
-            flight.sending(10);
-            flight.time(1, at(commit), None);
+            queue.sending(10);
+            queue.time(1, at(commit), None);
         }
-        assert_eq!((flight.bytes, flight.messages), (30, 3));
-        flight.delivered(0, Some(at(9)), 10);
-        assert_eq!(flight.take_measured().len(), 0);
-        flight.delivered(1, Some(at(1)), 10);
-        flight.delivered(1, Some(at(2)), 10);
-        assert_eq!((flight.take_measured().len(), flight.bytes, flight.messages), (1, 0, 0));
-        flight.time(1, at(2), Some(at(2)));
-        flight.delivered(1, Some(at(2)), 0);
-        assert_eq!(flight.take_measured().len(), 0, "what is acknowledged already is not timed");
+        assert_eq!((queue.bytes, queue.messages), (30, 3));
+        queue.delivered(0, Some(at(9)), 10);
+        assert_eq!(queue.take_measured().len(), 0);
+        queue.delivered(1, Some(at(1)), 10);
+        queue.delivered(1, Some(at(2)), 10);
+        assert_eq!((queue.take_measured().len(), queue.bytes, queue.messages), (1, 0, 0));
+        queue.time(1, at(2), Some(at(2)));
+        queue.delivered(1, Some(at(2)), 0);
+        assert_eq!(queue.take_measured().len(), 0, "what is acknowledged already is not timed");
     }
 
     #[test]
     fn the_time_of_the_newest_finished_checkpoint_counts() {
-        let mut flight = Flight::default();
+        let mut queue = QueueFigures::default();
         for commit in [5, 7, 6, 9] {
-            flight.reached(at(commit), commit as i64 * 10);
+            queue.reached(at(commit), commit as i64 * 10);
         }
         assert_eq!(
-            (flight.finished(at(4)), flight.finished(at(8)), flight.finished(at(8)), flight.finished(at(9))),
+            (queue.finished(at(4)), queue.finished(at(8)), queue.finished(at(8)), queue.finished(at(9))),
             (None, Some(70), None, Some(90))
         );
         for commit in 10..20_000 {
-            flight.reached(at(commit), 0);
+            queue.reached(at(commit), 0);
         }
-        assert!(flight.times.len() <= TIMES_MAX);
+        assert!(queue.times.len() <= TIMES_MAX);
     }
 }

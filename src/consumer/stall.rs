@@ -17,7 +17,7 @@ const PATIENCE_MAX: Duration = Duration::from_hours(1);
 
 /// The silence of one member, over all the times it joins.
 #[derive(Debug)]
-pub struct Quiet {
+pub struct StallCheck {
     since: Option<Instant>,
     /// At the last look something waited, or nobody said that nothing does. One look is not enough: a link
     /// that has just healed needs its time.
@@ -25,7 +25,7 @@ pub struct Quiet {
     patience: Duration,
 }
 
-impl Quiet {
+impl StallCheck {
     pub fn new() -> Self {
         Self { since: None, waiting: false, patience: PATIENCE }
     }
@@ -70,14 +70,14 @@ impl Quiet {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::Kind;
+    use crate::error::ErrorKind;
 
     #[test]
     fn it_joins_again_only_if_something_waits_and_ever_less_often() {
-        let (mut quiet, began) = (Quiet::new(), Instant::now());
+        let (mut quiet, began) = (StallCheck::new(), Instant::now());
         // After each wait: whether all is well, given what waits in Kafka.
         let mut now = began;
-        let mut after = |quiet: &mut Quiet, secs, unread: Result<u64>| {
+        let mut after = |quiet: &mut StallCheck, secs, unread: Result<u64>| {
             now += Duration::from_secs(secs);
             quiet.look(now, || unread)
         };
@@ -88,7 +88,7 @@ mod tests {
         let error = after(&mut quiet, 30, Ok(5)).unwrap_err();
         assert_eq!(
             (error.kind(), error.to_string().as_str()),
-            (Kind::Link, "5 messages wait in Kafka, and none came for 60 s")
+            (ErrorKind::Link, "5 messages wait in Kafka, and none came for 60 s")
         );
         // Twice as patient: the looks are 60 s apart.
         after(&mut quiet, 1, Ok(5)).unwrap();

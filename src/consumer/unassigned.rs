@@ -22,14 +22,14 @@ type Places = BTreeSet<(String, u32)>;
 
 /// What the looks of one member found, over all the times it joins.
 #[derive(Debug)]
-pub struct Held {
+pub struct Unassigned {
     looked: Option<Instant>,
     /// What nobody held at the last look.
     unheld: Places,
     patience: u32,
 }
 
-impl Held {
+impl Unassigned {
     pub fn new() -> Self {
         Self { looked: None, unheld: Places::new(), patience: 1 }
     }
@@ -72,7 +72,7 @@ mod tests {
 
     #[test]
     fn what_is_left_out_twice_is_joined_for_again_and_ever_less_often() {
-        let (mut held, mut now) = (Held::new(), Instant::now());
+        let (mut held, mut now) = (Unassigned::new(), Instant::now());
         assert!(!held.is_due(now, false));
         now += LOOK_EMPTY;
         assert!(held.is_due(now, false) && !held.is_due(now, true));

@@ -12,7 +12,7 @@ use crate::sink::Files;
 const TIMED_MAX: usize = 1024;
 
 /// The figures of one source and its sinks, in the order of the sinks.
-pub struct Told {
+pub struct DirectFigures {
     pub source: Arc<SourceFigures>,
     sinks: Vec<(Arc<SinkFigures>, Files)>,
     written_us: Vec<i64>,
@@ -21,7 +21,7 @@ pub struct Told {
     as_of_us: i64,
 }
 
-impl Told {
+impl DirectFigures {
     /// Nothing was done yet.
     pub fn new(control: &Control, source: &str, sinks: impl Iterator<Item = String>) -> Self {
         let sinks = sinks.map(|name| (control.progress.sink(&name), Files::default())).collect();
