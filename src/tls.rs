@@ -251,6 +251,15 @@ struct Verifier {
     provider: Arc<CryptoProvider>,
 }
 
+/// Signatures that a server may show where nobody looks at its certificate: those that are not computed here
+/// too.
+const UNSEEN: [SignatureScheme; 4] = [
+    SignatureScheme::ECDSA_NISTP521_SHA512,
+    SignatureScheme::ED448,
+    SignatureScheme::RSA_PKCS1_SHA1,
+    SignatureScheme::ECDSA_SHA1_Legacy,
+];
+
 impl ServerCertVerifier for Verifier {
     fn verify_server_cert(
         &self,
@@ -276,6 +285,11 @@ impl ServerCertVerifier for Verifier {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        // The key of a certificate that nobody looks at proves nothing. Some are of version 1, which cannot
+        // be read here.
+        if self.chain.is_none() {
+            return Ok(HandshakeSignatureValid::assertion());
+        }
         verify_tls12_signature(
             message,
             certificate,
@@ -290,6 +304,9 @@ impl ServerCertVerifier for Verifier {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        if self.chain.is_none() {
+            return Ok(HandshakeSignatureValid::assertion());
+        }
         verify_tls13_signature(
             message,
             certificate,
@@ -299,6 +316,87 @@ impl ServerCertVerifier for Verifier {
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
+        let mut schemes = self.provider.signature_verification_algorithms.supported_schemes();
+        if self.chain.is_none() {
+            schemes.extend(UNSEEN);
+        }
+        schemes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use rustls::crypto::ring::{default_provider, sign::any_supported_type};
+    use rustls::pki_types::pem::PemObject as _;
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+    use rustls::server::{ClientHello, ResolvesServerCert};
+    use rustls::sign::CertifiedKey;
+    use rustls::{RootCertStore, ServerConfig, ServerConnection};
+
+    use super::Terms;
+
+    /// `openssl x509 -req` makes a certificate of version 1, without extensions. Made for this test.
+    const CERTIFICATE: &str = "-----BEGIN CERTIFICATE-----\n\
+        MIIBGDCBvwIUSklReOjCZwHpRoOSPGkPw9eENTswCgYIKoZIzj0EAwIwDjEMMAoG\n\
+        A1UEAwwDb2xkMCAXDTI2MTEyODA2MDYwOFoYDzIxMjYxMTA0MDYwNjA4WjAOMQww\n\
+        CgYDVQQDDANvbGQwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAASdY925QOhmoIHs\n\
+        ahswENehsIciKjaQqgNakcj0LhPlipgZE1mAqC0EkDIDoLjcmxEiqENThr2EdoSR\n\
+        E95ZNzWHMAoGCCqGSM49BAMCA0gAMEUCIFlRvHcTlECbmJ0lTYzNf+O/ewsKnJPN\n\
+        4C/HHmaN+fCjAiEAktjhnanAzY65eMSXY0HIamNOxYvpnQRWnJV8i8wfZ58=\n\
+        -----END CERTIFICATE-----\n";
+    const KEY: &str = "-----BEGIN PRIVATE KEY-----\n\
+        MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgu4+3kHxAaXmbgU72\n\
+        iVSMDviXvi+frMchG8oNJos5O1ihRANCAASdY925QOhmoIHsahswENehsIciKjaQ\n\
+        qgNakcj0LhPlipgZE1mAqC0EkDIDoLjcmxEiqENThr2EdoSRE95ZNzWH\n\
+        -----END PRIVATE KEY-----\n";
+
+    #[derive(Debug)]
+    struct Shown(Arc<CertifiedKey>);
+
+    impl ResolvesServerCert for Shown {
+        fn resolve(&self, _: ClientHello) -> Option<Arc<CertifiedKey>> {
+            Some(Arc::clone(&self.0))
+        }
+    }
+
+    /// Whether a client with these terms comes through a handshake.
+    fn shake_hands(terms: Terms) -> Result<(), rustls::Error> {
+        let certificate = CertificateDer::from_pem_slice(CERTIFICATE.as_bytes()).unwrap();
+        let key = any_supported_type(&PrivateKeyDer::from_pem_slice(KEY.as_bytes()).unwrap()).unwrap();
+        let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_cert_resolver(Arc::new(Shown(Arc::new(CertifiedKey::new(vec![certificate], key)))));
+        let mut server = ServerConnection::new(Arc::new(config)).unwrap();
+        let mut client = terms.client("127.0.0.1").unwrap();
+        while client.is_handshaking() {
+            let mut bytes = Vec::new();
+            while client.wants_write() {
+                client.write_tls(&mut bytes).unwrap();
+            }
+            server.read_tls(&mut &bytes[..]).unwrap();
+            server.process_new_packets().unwrap();
+            let mut bytes = Vec::new();
+            while server.wants_write() {
+                server.write_tls(&mut bytes).unwrap();
+            }
+            let mut rest = &bytes[..];
+            while !rest.is_empty() {
+                client.read_tls(&mut rest).unwrap();
+                client.process_new_packets()?;
+            }
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn a_certificate_that_nobody_looks_at_may_be_of_any_form() {
+        shake_hands(Terms { authorities: None, checks_host: false, identity: None }).unwrap();
+        let mut roots = RootCertStore::empty();
+        roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+        shake_hands(Terms { authorities: Some(roots), checks_host: false, identity: None }).unwrap_err();
     }
 }

@@ -42,6 +42,11 @@ pub fn postgres_wire(bytes: &[u8]) {
     bounded(bytes, PER_BYTE, || source::postgres::fuzz::wire(bytes));
 }
 
+/// What comes from the socket of MySQL or MariaDB.
+pub fn mysql_wire(bytes: &[u8]) {
+    bounded(bytes, PER_BYTE, || source::mysql::fuzz::wire(bytes));
+}
+
 /// Events of a binary log.
 pub fn binlog(bytes: &[u8]) {
     bounded(bytes, PER_BYTE_COMPRESSED, || source::mysql::fuzz::binlog(bytes, &mut rows::are_carried));

@@ -11,10 +11,11 @@ static MEMORY: Counting = Counting;
 type Target = (&'static str, fn(&[u8]));
 
 /// Name of a folder in `fuzz/seeds`, and what is done with its files.
-const TARGETS: [Target; 10] = [
+const TARGETS: [Target; 11] = [
     ("pgoutput", super::pgoutput),
     ("wal2json", super::wal2json),
     ("postgres_wire", super::postgres_wire),
+    ("mysql_wire", super::mysql_wire),
     ("binlog", super::binlog),
     ("binlog_values", super::binlog_values),
     ("statement", super::statement),

@@ -8,6 +8,7 @@ pub mod mysql;
 pub mod postgres;
 #[cfg(test)]
 mod relay;
+mod socket;
 mod tables;
 
 pub use address::{Address, Dialect};

@@ -1,10 +1,8 @@
 //! The connection for plain SQL beside the stream, and what is asked of the server's catalog.
 
-use mysql::Conn;
-
 use super::super::Address;
 use super::charsets::Charsets;
-use super::connection::{SQL_TIMEOUT, connect, query, quote};
+use super::connection::{Connection, SQL_TIMEOUT, quote};
 use super::values::charset::Charset;
 use crate::change::{Column, Table};
 use crate::{Error, Result};
@@ -12,15 +10,15 @@ use crate::{Error, Result};
 /// Plain SQL on the server of a source.
 pub(super) struct Catalog {
     pub address: Address,
-    conn: Option<Conn>,
+    conn: Option<Connection>,
     pub charsets: Charsets,
 }
 
 impl Catalog {
     /// Connects and reads the server's collations.
     pub fn open(address: &Address) -> Result<Self> {
-        let mut conn = connect(address, SQL_TIMEOUT)?;
-        let charsets = Charsets::load(&mut conn, address)?;
+        let mut conn = Connection::open(address, SQL_TIMEOUT)?;
+        let charsets = Charsets::load(&mut conn, address.dialect)?;
         Ok(Self { address: address.clone(), conn: Some(conn), charsets })
     }
 
@@ -30,22 +28,21 @@ impl Catalog {
         Self { address, conn: None, charsets }
     }
 
-    fn conn(&mut self) -> Result<&mut Conn> {
+    fn conn(&mut self) -> Result<&mut Connection> {
         let conn = match self.conn.take() {
             Some(conn) => conn,
-            None => connect(&self.address, SQL_TIMEOUT)?,
+            None => Connection::open(&self.address, SQL_TIMEOUT)?,
         };
         Ok(self.conn.insert(conn))
     }
 
     /// Reads a small answer. A connection that the server closed while it was idle is opened again.
     pub fn query(&mut self, statement: &str) -> Result<Vec<Vec<Option<String>>>> {
-        let address = self.address.clone();
         let was_open = self.conn.is_some();
-        match query(self.conn()?, &address, statement) {
+        match self.conn()?.query(statement) {
             Err(error) if was_open && error.kind() == crate::error::ErrorKind::Link => {
                 self.conn = None;
-                query(self.conn()?, &address, statement)
+                self.conn()?.query(statement)
             }
             answer => answer,
         }
@@ -61,10 +58,9 @@ impl Catalog {
         if let Some(known) = self.charsets.known(charset) {
             return Ok(Some(known));
         }
-        let address = self.address.clone();
         self.conn()?;
         match &mut self.conn {
-            Some(conn) => self.charsets.converter(conn, &address, charset),
+            Some(conn) => self.charsets.converter(conn, charset),
             None => Err(Error::link("no connection")),
         }
     }

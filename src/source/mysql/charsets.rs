@@ -3,10 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use mysql::Conn;
-
-use super::super::{Address, Dialect};
-use super::connection::query;
+use super::super::Dialect;
+use super::connection::Connection;
 use super::values::charset::{Charset, ManyBytes, OneByte};
 use crate::{Result, hex};
 
@@ -23,7 +21,7 @@ pub(super) struct Charsets {
 
 impl Charsets {
     /// Reads the server's collations.
-    pub fn load(conn: &mut Conn, address: &Address) -> Result<Self> {
+    pub fn load(conn: &mut Connection, dialect: Dialect) -> Result<Self> {
         let select = |table: &str| {
             format!(
                 "SELECT c.ID, c.CHARACTER_SET_NAME, s.MAXLEN FROM information_schema.{table} c \
@@ -32,17 +30,16 @@ impl Charsets {
             )
         };
         // MariaDB numbers its newer collations in this table alone, as of 10.10.
-        let numbered = address.dialect == Dialect::Mariadb
-            && !query(
-                conn,
-                address,
-                "SELECT 1 FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = 'information_schema' \
+        let numbered = dialect == Dialect::Mariadb
+            && !conn
+                .query(
+                    "SELECT 1 FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = 'information_schema' \
                  AND TABLE_NAME = 'COLLATION_CHARACTER_SET_APPLICABILITY' AND COLUMN_NAME = 'ID'",
-            )?
-            .is_empty();
+                )?
+                .is_empty();
         let table = if numbered { "COLLATION_CHARACTER_SET_APPLICABILITY" } else { "COLLATIONS" };
         let mut names = HashMap::new();
-        for row in query(conn, address, &select(table))? {
+        for row in conn.query(&select(table))? {
             if let [Some(id), Some(name), Some(length)] = &row[..]
                 && let (Ok(id), Ok(length)) = (id.parse(), length.parse())
             {
@@ -86,10 +83,10 @@ impl Charsets {
 
     /// Lets the server tell how a character set that is not [`Charsets::known`] becomes UTF-8; `None` if that
     /// is not built.
-    pub fn converter(&mut self, conn: &mut Conn, address: &Address, name: &str) -> Result<Option<Charset>> {
+    pub fn converter(&mut self, conn: &mut Connection, name: &str) -> Result<Option<Charset>> {
         let converter = match self.names.values().find(|(known, _)| known == name) {
-            Some((_, 1)) => one_byte(conn, address, name)?,
-            Some((_, length_max)) => Some(many_bytes(conn, address, name, *length_max)?),
+            Some((_, 1)) => one_byte(conn, name)?,
+            Some((_, length_max)) => Some(many_bytes(conn, name, *length_max)?),
             None => None,
         };
         self.converters.extend(converter.clone().map(|converter| (name.to_owned(), converter)));
@@ -98,10 +95,10 @@ impl Charsets {
 }
 
 /// Lets the server convert every byte.
-fn one_byte(conn: &mut Conn, address: &Address, name: &str) -> Result<Option<Charset>> {
+fn one_byte(conn: &mut Connection, name: &str) -> Result<Option<Charset>> {
     let bytes = hex::text(&std::array::from_fn::<u8, 256, _>(|place| place as u8));
     let statement = format!("SELECT HEX(CONVERT(_{name} x'{bytes}' USING utf32))");
-    let digits = query(conn, address, &statement)?.into_iter().flatten().next().flatten().unwrap_or_default();
+    let digits = conn.query(&statement)?.into_iter().flatten().next().flatten().unwrap_or_default();
     let (units, _) = digits.as_bytes().as_chunks::<8>();
     let characters: Option<Vec<char>> =
         units.iter().map(|unit| character(std::str::from_utf8(unit).ok()?)).collect();
@@ -113,7 +110,7 @@ fn one_byte(conn: &mut Conn, address: &Address, name: &str) -> Result<Option<Cha
 }
 
 /// Lets the server convert every sequence of up to `length_max` bytes that is one character.
-fn many_bytes(conn: &mut Conn, address: &Address, name: &str, length_max: u16) -> Result<Charset> {
+fn many_bytes(conn: &mut Connection, name: &str, length_max: u16) -> Result<Charset> {
     let bytes = |arguments: &str| format!("CHAR({arguments} USING binary)");
     let to_utf32 = |from: &str| {
         format!("CAST(CONVERT(CAST({from} AS CHAR CHARACTER SET {name}) USING utf32) AS BINARY)")
@@ -124,7 +121,7 @@ fn many_bytes(conn: &mut Conn, address: &Address, name: &str, length_max: u16) -
              SELECT HEX(f), HEX(t) FROM (SELECT {from} AS f, {to} AS t FROM {tables}) AS pairs WHERE \
              LENGTH(t) = 4"
         );
-        let rows = query(conn, address, &statement)?;
+        let rows = conn.query(&statement)?;
         let number = |text: &Option<String>| u32::from_str_radix(text.as_deref()?, 16).ok();
         Ok(rows.iter().filter_map(|row| Some((number(row.first()?)?, number(row.get(1)?)?))).collect())
     };

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use super::super::{Dialect, Snapshot, Tables};
 use super::catalog::Catalog;
-use super::connection::{privileges, quote, quote_name};
+use super::connection::{quote, quote_name};
+use super::failure::privileges;
 use super::shape::metadata_hint;
 use crate::change::Identity;
 use crate::error::ErrorKind;

@@ -1,323 +1,204 @@
-//! Connections: address, TLS, session settings, and what the server's errors mean for us.
+//! One connection to a server, for plain SQL or for its log: log-in, statements, and their answers.
 
-use std::io;
-use std::os::fd::{AsRawFd as _, BorrowedFd};
+use std::ops::Range;
 use std::time::Duration;
 
-use mysql::prelude::Queryable as _;
-use mysql::{Conn, DriverError, OptsBuilder, SslOpts};
-use rustix::net::sockopt;
-use rustls::CertificateError;
-
-use super::super::{Address, Dialect};
-use super::tls::{self, Mode};
+use super::super::Address;
+use super::cursor::Cursor;
+use super::failure::{Fault, explain};
+use super::login;
+use super::packet::{Column, DONE, Done, ERROR, Prepared, ServerError, parse_row};
+use super::wire::Wire;
 use crate::{Error, Result};
-
-/// A server that does not answer the connection for so long is not there.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// A packet that the server does not take for so long is lost.
-const WRITE_TIMEOUT: Duration = Duration::from_mins(1);
-/// Idle time before the kernel asks whether the server is still there, milliseconds.
-const KEEP_ALIVE_MS: u32 = 30_000;
-/// The largest packet that the protocol knows, bytes: a row event can be this long whatever the server's
-/// `max_allowed_packet` says.
-const PACKET_BYTES_MAX: usize = 1 << 30;
-
-/// Seconds that the server waits for us to take a packet, or to ask: as long as the slowest sink may block.
-const SERVER_WAIT_SECONDS: u32 = 24 * 3600;
 
 /// How long the server may think about an answer of plain SQL.
 pub(super) const SQL_TIMEOUT: Duration = Duration::from_mins(10);
+/// Bytes of an answer that is kept whole.
+const ANSWER_BYTES_MAX: usize = 256 << 20;
 
-/// Opens a session in UTC and utf8mb4. `read_timeout`: the longest silence once it is open; until then a
-/// server has the time of a connection.
-pub(super) fn connect(address: &Address, read_timeout: Duration) -> Result<Conn> {
-    tls::options_are_known(address)?;
-    let mode = Mode::of(address)?;
-    let ssl =
-        if mode == Mode::Disabled || address.is_socket() { None } else { Some(tls::options(address, mode)?) };
-    let wanted = ssl.is_some();
-    let mut opened = tls::guarded(address, mode, || Conn::new(options(address, ssl)))?;
-    if wanted
-        && mode == Mode::Preferred
-        && matches!(opened, Err(mysql::Error::DriverError(DriverError::TlsNotSupported)))
-    {
-        opened = Conn::new(options(address, None));
-    }
-    let conn = opened.map_err(|error| explain(address, error))?;
-    be_patient(&conn, read_timeout).map_err(|cause| unreachable_server(address).cause(cause))?;
-    Ok(conn)
+/// Takes a row as it came, with its columns.
+type EachRow<'a> = dyn FnMut(&[Column], &[u8]) -> Result<()> + 'a;
+
+/// Commands.
+mod command {
+    pub const QUIT: u8 = 1;
+    pub const QUERY: u8 = 3;
+    pub const PREPARE: u8 = 0x16;
+    pub const EXECUTE: u8 = 0x17;
+    pub const CLOSE_STATEMENT: u8 = 0x19;
 }
 
-/// What our statements rely on, whatever the server's defaults are: how text is written and read, and that no
-/// limit ends a long read.
-fn session_settings(dialect: Dialect) -> Vec<String> {
-    let limits = match dialect {
-        Dialect::Mariadb => {
-            "max_statement_time = 0, idle_transaction_timeout = 0, idle_readonly_transaction_timeout = 0"
+/// A logged-in connection, in UTC and utf8mb4.
+#[derive(Debug)]
+pub(super) struct Connection {
+    wire: Wire,
+    address: Address,
+    /// A failure left the two sides out of step: only a new connection helps.
+    is_broken: bool,
+}
+
+impl Connection {
+    /// Connects, logs in, and sets the session up. `time_out`: the longest silence once it is open; until
+    /// then a server has the time of a connection.
+    pub fn open(address: &Address, time_out: Duration) -> Result<Self> {
+        let wire = login::log_in(address)?;
+        let mut connection = Self { wire, address: address.clone(), is_broken: false };
+        for setting in login::session_settings(address.dialect) {
+            connection.execute(&setting)?;
         }
-        _ => "max_execution_time = 0, information_schema_stats_expiry = 0, cte_max_recursion_depth = 1000",
-    };
-    vec![
-        "SET NAMES utf8mb4".to_owned(),
-        "SET SESSION time_zone = '+00:00', sql_mode = 'STRICT_TRANS_TABLES,NO_ENGINE_SUBSTITUTION', \
-         autocommit = 1"
-            .to_owned(),
-        "SET SESSION sql_select_limit = 18446744073709551615, sql_big_selects = 1, sql_safe_updates = 0"
-            .to_owned(),
-        format!(
-            "SET SESSION wait_timeout = {SERVER_WAIT_SECONDS}, net_write_timeout = \
-            {SERVER_WAIT_SECONDS}, net_read_timeout = 600"
-        ),
-        format!("SET SESSION {limits}"),
-    ]
-}
-
-/// The driver takes one time-out for its whole life, and offers no other way to its socket.
-fn be_patient(conn: &Conn, read_timeout: Duration) -> io::Result<()> {
-    // SAFETY: the connection keeps its socket open for as long as it is borrowed here.
-    #[allow(unsafe_code)]
-    let socket = unsafe { BorrowedFd::borrow_raw(conn.as_raw_fd()) };
-    Ok(sockopt::set_socket_timeout(socket, sockopt::Timeout::Recv, Some(read_timeout))?)
-}
-
-fn options(address: &Address, ssl: Option<SslOpts>) -> OptsBuilder {
-    let options = OptsBuilder::new()
-        .user(Some(&address.user))
-        .pass(Some(address.password.reveal()))
-        .db_name(Some(&address.database))
-        .prefer_socket(false)
-        .tcp_keepalive_time_ms(Some(KEEP_ALIVE_MS))
-        .tcp_connect_timeout(Some(CONNECT_TIMEOUT))
-        .read_timeout(Some(CONNECT_TIMEOUT))
-        .write_timeout(Some(WRITE_TIMEOUT))
-        .max_allowed_packet(Some(PACKET_BYTES_MAX))
-        .stmt_cache_size(Some(0))
-        .ssl_opts(ssl)
-        .init(session_settings(address.dialect));
-    if address.is_socket() {
-        options.socket(Some(&address.host))
-    } else {
-        options.ip_or_hostname(Some(&address.host)).tcp_port(address.port)
+        connection.wire.logged_in(time_out);
+        Ok(connection)
     }
-}
 
-/// What a failure means: a `Link` failure is tried again, a `Stop` needs a person.
-pub(super) fn explain(address: &Address, error: mysql::Error) -> Error {
-    if let Some(explained) = tls_failure(&error).and_then(|failure| explain_tls(address, failure)) {
-        return explained;
+    /// The packets, for what is not SQL.
+    pub fn wire(&mut self) -> &mut Wire {
+        &mut self.wire
     }
-    let product = address.dialect.product();
-    if is_time_out(&error) {
-        return Error::link(format!("{product} at \"{address}\" does not answer")).hint(format!(
-            "check that it is {product} that listens there, and that the network between lets answers through"
-        ));
+
+    /// The failure that a fault stands for.
+    fn failed(&mut self, fault: Fault) -> Error {
+        self.is_broken |= !matches!(fault, Fault::Server(_));
+        explain(&self.address, fault)
     }
-    match error {
-        mysql::Error::MySqlError(server) => explain_server(address, &server),
-        mysql::Error::IoError(cause) => unreachable_server(address).cause(cause),
-        mysql::Error::DriverError(
-            cause @ (DriverError::CouldNotConnect(_) | DriverError::ConnectTimeout),
-        ) => unreachable_server(address).cause(cause),
-        mysql::Error::DriverError(DriverError::UnknownAuthPlugin(plugin)) => refused_plugin(address, &plugin),
-        mysql::Error::DriverError(DriverError::TlsNotSupported) => Error::stop(format!(
-            "{product} at \"{address}\" offers no TLS"
-        ))
-        .hint("set ssl-ca, ssl-cert and ssl-key on the server, or write ?ssl-mode=preferred in the URL"),
-        other => Error::link(format!("the connection to {product} at \"{address}\" broke"))
-            .cause(other.to_string()),
+
+    fn command(&mut self, command: u8, body: &[u8]) -> Result<()> {
+        if self.is_broken {
+            return Err(explain(&self.address, Fault::Protocol("an earlier failure left it out of step")));
+        }
+        self.wire.command(command, body).map_err(|fault| self.failed(fault))
     }
-}
 
-/// The input and output errors behind a failure; the driver wraps them in several ways.
-fn io_errors(error: &mysql::Error) -> impl Iterator<Item = &io::Error> {
-    let first: Option<&(dyn std::error::Error + 'static)> = match error {
-        mysql::Error::CodecError(cause) => Some(cause),
-        mysql::Error::IoError(cause) => Some(cause),
-        _ => None,
-    };
-    std::iter::successors(first, |one| one.source()).filter_map(|one| one.downcast_ref())
-}
-
-pub(super) fn tls_failure(error: &mysql::Error) -> Option<&rustls::Error> {
-    match error {
-        mysql::Error::TlsError(mysql::error::tls::TlsError::Tls(failure)) => Some(failure),
-        _ => io_errors(error).find_map(|one| one.get_ref()?.downcast_ref()),
+    /// Waits for a packet that is no error.
+    fn receive(&mut self) -> Result<Range<usize>> {
+        let received = received(&mut self.wire);
+        received.map_err(|fault| self.failed(fault))
     }
-}
 
-/// A time-out of the socket: Linux reports it as if the socket did not wait.
-fn is_time_out(error: &mysql::Error) -> bool {
-    io_errors(error).any(|one| matches!(one.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut))
-}
-
-fn explain_tls(address: &Address, failure: &rustls::Error) -> Option<Error> {
-    let peer = format!("{} at {}:{}", address.dialect.product(), address.host, address.port);
-    let foreign = rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer);
-    // That is how the guard refuses a public authority.
-    let is_foreign = matches!(failure, rustls::Error::InvalidCertificate(CertificateError::BadSignature));
-    let failure = if is_foreign { &foreign } else { failure };
-    crate::tls::explain(failure, &peer, &address.host, tls::NAMES, tls::shows_certificate(address))
-}
-
-fn unreachable_server(address: &Address) -> Error {
-    let product = address.dialect.product();
-    Error::link(format!("{product} at \"{address}\" cannot be reached")).hint(format!(
-        "check that {product} listens on {}:{} and that no firewall is in between",
-        address.host, address.port
-    ))
-}
-
-/// MySQL asks a user that it does not know for a plugin picked at random, so that nobody learns which users
-/// there are.
-fn refused_plugin(address: &Address, plugin: &str) -> Error {
-    let (product, user) = (address.dialect.product(), &address.user);
-    let (wanted, known) = match address.dialect {
-        Dialect::Mariadb => ("mysql_native_password", "mysql_native_password, ed25519 or parsec"),
-        _ => ("caching_sha2_password", "caching_sha2_password or mysql_native_password"),
-    };
-    let change = match address.dialect {
-        Dialect::Mariadb => format!("ALTER USER '{user}'@'%' IDENTIFIED VIA {wanted} USING PASSWORD('…')"),
-        _ => format!("ALTER USER '{user}'@'%' IDENTIFIED WITH {wanted} BY '…'"),
-    };
-    Error::stop(format!(
-        "{product} does not know user {user:?}, or asks it for the plugin {plugin:?}, and \
-        list_sync knows {known}"
-    ))
-    .hint(format!(
-        "check the user's name in the URL, and SELECT user, host, plugin FROM mysql.user; \
-            then: {change}"
-    ))
-}
-
-/// The error that a server ends a stream of its log with.
-pub(super) const LOG_REFUSED: u16 = 1236;
-
-/// What error 1236 says: the server cannot send its log.
-fn explain_log(address: &Address, message: &str, said: String) -> Error {
-    let says = |words: &[&str]| words.iter().any(|word| message.to_ascii_lowercase().contains(word));
-    if says(&[
-        "purged",
-        "could not find first log",
-        "could not find gtid state",
-        "not in the master's binlog",
-    ]) {
-        return Error::stop("the server's binary log no longer holds what comes next")
-            .hint(format!("{PURGED}; next time keep the log longer: {}", keep_longer(address.dialect)))
-            .cause(said);
+    /// Reads an answer: its rows, if it has some, are handed to `each` with their columns.
+    fn answer(&mut self, each: &mut EachRow) -> Result<Done> {
+        let packet = self.receive()?;
+        let packet = self.wire.body(packet);
+        if packet.first() == Some(&DONE) {
+            return Done::parse(packet).map_err(|malformed| self.failed(malformed.into()));
+        }
+        let count = column_count(packet).map_err(|fault| self.failed(fault))?;
+        let columns = self.columns(count)?;
+        loop {
+            let packet = self.receive()?;
+            let packet = self.wire.body(packet);
+            match Done::parse_end(packet) {
+                Ok(Some(done)) => return Ok(done),
+                Ok(None) => {}
+                Err(malformed) => return Err(self.failed(malformed.into())),
+            }
+            if let Err(error) = each(&columns, packet) {
+                self.is_broken = true;
+                return Err(error);
+            }
+        }
     }
-    if says(&["impossible position", "position > file size"]) {
-        return Error::stop(
-            "the server's binary log is shorter than the saved position: it was reset, or \
-            lost its end in a crash",
-        )
-        .hint(PURGED)
-        .cause(said);
-    }
-    let hint = if says(&["max_allowed_packet"]) {
-        "SET GLOBAL max_allowed_packet = 1073741824 on the server, and start the source again"
-    } else if says(&["server_id", "server id"]) {
-        "set server_id on the server to another number than 0"
-    } else {
-        "see the server's error log; mysqlbinlog tells whether the file can be read"
-    };
-    Error::stop("the server cannot send its binary log").hint(hint).cause(said)
-}
 
-/// Errors by the server's number: <https://dev.mysql.com/doc/mysql-errors/8.4/en/server-error-reference.html>
-fn explain_server(address: &Address, server: &mysql::MySqlError) -> Error {
-    let user = &address.user;
-    let said = format!("{} says: {}", address.dialect.product(), server.message);
-    // MySQL says it under the number of all that ends its log, MariaDB under one of its own.
-    if server.message.contains("same server_uuid/server_id") {
-        return Error::stop("another reader has the same server id")
-            .hint("give each [[source]] its own name or server_id")
-            .cause(said);
-    }
-    match server.code {
-        1045 | 1698 => Error::stop(format!(
-            "{} refuses the password of user {user:?}",
-            address.dialect.product()
-        ))
-        .hint(format!(
-            "check the URL or password_file; to set it: ALTER USER '{user}'@'%' IDENTIFIED BY '…'; SHOW \
-                 CREATE USER '{user}'@'%' tells whether \
-                 it must come with TLS or a certificate (ssl-cert, ssl-key)"
-        ))
-        .cause(said),
-        1049 => Error::stop(format!("database {:?} does not exist", address.database))
-            .hint(format!("CREATE DATABASE `{}`, or name another one in the URL", address.database)),
-        1044 | 1142 | 1143 | 1227 => Error::stop(format!("user {user:?} lacks a privilege"))
-            .hint(privileges(address, &format!("{}@'%'", quote(user))))
-            .cause(said),
-        1146 => Error::stop("a table does not exist").cause(said),
-        LOG_REFUSED => explain_log(address, &server.message, said),
-        // The password has expired; the account is locked.
-        1820 | 1862 => Error::stop(format!("the password of user {user:?} has expired"))
-            .hint(format!("ALTER USER '{user}'@'%' IDENTIFIED BY '…' PASSWORD EXPIRE NEVER"))
-            .cause(said),
-        3118 | 4151 => Error::stop(format!("the account of user {user:?} is locked"))
-            .hint(format!("ALTER USER '{user}'@'%' ACCOUNT UNLOCK"))
-            .cause(said),
-        1129 | 1130 => Error::stop(format!("{} lets nobody in from this host", address.dialect.product()))
-            .hint(if server.code == 1129 {
-                "FLUSH HOSTS (MySQL 8.4 and later: TRUNCATE performance_schema.host_cache)".to_owned()
+    /// Reads the descriptions of columns, and what ends them.
+    fn columns(&mut self, count: usize) -> Result<Vec<Column>> {
+        let mut columns = Vec::new();
+        loop {
+            let packet = self.receive()?;
+            let packet = self.wire.body(packet);
+            let parsed = if columns.len() == count {
+                let is_end = matches!(Done::parse_end(packet), Ok(Some(_)));
+                if is_end { Ok(None) } else { Err(Fault::Protocol("more columns than were announced")) }
             } else {
-                format!("create the user for this host: CREATE USER '{user}'@'%' IDENTIFIED BY '…'")
-            })
-            .cause(said),
-        // Too many connections, shutdown, killed, lock wait, deadlock, lost packets.
-        1040 | 1053 | 1077 | 1152..=1161 | 1203 | 1205 | 1213 | 1317 | 3169 | 4031 => {
-            Error::link("the server ended the connection").cause(said)
+                Column::parse(packet).map(Some).map_err(Fault::from)
+            };
+            match parsed {
+                Ok(Some(column)) => columns.push(column),
+                Ok(None) => return Ok(columns),
+                Err(fault) => return Err(self.failed(fault)),
+            }
         }
-        _ => Error::stop(format!("{} refuses a statement", address.dialect.product())).cause(said),
+    }
+
+    /// Runs statements; answers how many rows they changed.
+    pub fn execute(&mut self, statements: &str) -> Result<u64> {
+        self.command(command::QUERY, statements.as_bytes())?;
+        let mut changed = 0_u64;
+        loop {
+            let done = self.answer(&mut |_, _| Ok(()))?;
+            changed = changed.saturating_add(done.changed);
+            if !done.has_more {
+                return Ok(changed);
+            }
+        }
+    }
+
+    /// Reads a small answer; `None` is NULL. Of several, it is the first.
+    pub fn query(&mut self, statement: &str) -> Result<Vec<Vec<Option<String>>>> {
+        self.command(command::QUERY, statement.as_bytes())?;
+        let (mut rows, mut bytes, mut is_first) = (Vec::new(), 0, true);
+        let broken = |address: &Address, fault| explain(address, Fault::Protocol(fault));
+        let address = self.address.clone();
+        loop {
+            let done = self.answer(&mut |columns, packet| {
+                if !is_first {
+                    return Ok(());
+                }
+                bytes += packet.len();
+                if bytes > ANSWER_BYTES_MAX {
+                    return Err(broken(&address, "an answer too large to be kept"));
+                }
+                let row = parse_row(packet, columns.len());
+                rows.push(row.map_err(|_| broken(&address, "a row cannot be read"))?);
+                Ok(())
+            })?;
+            is_first = false;
+            if !done.has_more {
+                return Ok(rows);
+            }
+        }
+    }
+
+    /// Reads rows by the binary protocol, whose floats are whole: each is handed on as it came.
+    pub fn select(&mut self, statement: &str, each: &mut EachRow) -> Result<()> {
+        self.command(command::PREPARE, statement.as_bytes())?;
+        let packet = self.receive()?;
+        let prepared = Prepared::parse(self.wire.body(packet));
+        let prepared = prepared.map_err(|malformed| self.failed(malformed.into()))?;
+        for count in [prepared.parameters, prepared.columns] {
+            if count > 0 {
+                self.columns(count.into())?;
+            }
+        }
+        let number = prepared.number.to_le_bytes();
+        // No cursor, and run once.
+        self.command(command::EXECUTE, &[&number[..], &[0, 1, 0, 0, 0]].concat())?;
+        self.answer(each)?;
+        self.command(command::CLOSE_STATEMENT, &number)
     }
 }
 
-/// The way out when the log was purged.
-pub(super) const PURGED: &str = "what is not in the log is lost to the stream: `list_sync position set \
-    SOURCE latest --yes` lets it go on from now on, or \
-    give the source another name and set snapshot = \"never\"; the rows that are there must be copied by \
-    hand";
+impl Drop for Connection {
+    /// Says goodbye, so that the server does not count it as broken off. Whether it arrives does not matter.
+    fn drop(&mut self) {
+        if !self.is_broken {
+            let _ = self.wire.command(command::QUIT, &[]);
+        }
+    }
+}
 
-/// The way out when rows are missing in the log.
-pub(super) const BEGIN_AGAIN: &str = "give the source another name and set snapshot = \"never\": it then \
-    streams from now on, and the rows that are there must be copied by hand";
+/// Waits for a packet that is no error.
+pub(super) fn received(wire: &mut Wire) -> Result<Range<usize>, Fault> {
+    let packet = wire.receive()?;
+    let body = wire.body(packet.clone());
+    if body.first() == Some(&ERROR) { Err(Fault::Server(ServerError::parse(body)?)) } else { Ok(packet) }
+}
 
-/// The statement that keeps the log longer.
-pub(super) fn keep_longer(dialect: Dialect) -> &'static str {
-    if dialect == Dialect::Mariadb {
-        "SET GLOBAL binlog_expire_logs_seconds = 2592000"
+/// How many columns an answer has.
+fn column_count(packet: &[u8]) -> Result<usize, Fault> {
+    let count = Cursor::new(packet).packed()?;
+    if (1..=Column::COUNT_MAX).contains(&count) {
+        Ok(count as usize)
     } else {
-        "SET PERSIST binlog_expire_logs_seconds = 2592000"
-    }
-}
-
-/// The statement that gives a source what it needs, to this account.
-pub(super) fn privileges(address: &Address, account: &str) -> String {
-    let monitor = if address.dialect == Dialect::Mariadb { "BINLOG MONITOR" } else { "REPLICATION CLIENT" };
-    format!("GRANT SELECT, REPLICATION SLAVE, {monitor} ON *.* TO {account}")
-}
-
-/// Reads a small answer; `None` is NULL.
-pub(super) fn query(conn: &mut Conn, address: &Address, query: &str) -> Result<Vec<Vec<Option<String>>>> {
-    let explain = |error| explain(address, error);
-    let mut answer = conn.query_iter(query).map_err(explain)?;
-    let mut rows = Vec::new();
-    for row in answer.by_ref() {
-        rows.push(row.map_err(explain)?.unwrap().into_iter().map(text).collect());
-    }
-    Ok(rows)
-}
-
-fn text(value: mysql::Value) -> Option<String> {
-    match value {
-        mysql::Value::NULL => None,
-        mysql::Value::Bytes(bytes) => Some(
-            String::from_utf8(bytes)
-                .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()),
-        ),
-        other => Some(other.as_sql(true)),
+        Err(Fault::Protocol("an answer without columns"))
     }
 }
 
@@ -344,7 +225,7 @@ mod tests {
         let silent = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = Address::parse(&format!("mysql://x@{}/db", silent.local_addr().unwrap())).unwrap();
         let began = Instant::now();
-        let error = connect(&address, SQL_TIMEOUT).unwrap_err();
+        let error = Connection::open(&address, SQL_TIMEOUT).unwrap_err();
         assert!(began.elapsed() < SQL_TIMEOUT / 10, "{error}");
         assert!(
             error.kind() == crate::error::ErrorKind::Link && error.to_string().contains("does not answer"),
@@ -390,7 +271,7 @@ mod tests {
             socket.write_all(&packet(number, b"\xff\x15\x04#28000Access denied")).unwrap();
             answers
         });
-        let error = connect(&Address::parse(&url).unwrap(), SQL_TIMEOUT).unwrap_err();
+        let error = Connection::open(&Address::parse(&url).unwrap(), SQL_TIMEOUT).unwrap_err();
         assert!(error.to_string().contains("refuses the password"), "{error}");
         server.join().unwrap()
     }

@@ -89,6 +89,13 @@ impl<'a> Cursor<'a> {
         self.take(length)
     }
 
+    /// What stands in front of a zero byte, which is passed over.
+    pub fn until_zero(&mut self) -> Parsed<&'a [u8]> {
+        let taken = self.take(memchr::memchr(0, self.rest).ok_or(Malformed)?)?;
+        self.take(1)?;
+        Ok(taken)
+    }
+
     /// A length of `length_bytes` bytes and as many bytes.
     #[inline]
     pub fn sized_bytes(&mut self, length_bytes: usize) -> Parsed<&'a [u8]> {

@@ -2,12 +2,9 @@
 
 use std::sync::Arc;
 
-use mysql::Conn;
-use mysql::prelude::Queryable as _;
-
 use super::super::{Address, Database, Tables};
 use super::catalog::Catalog;
-use super::connection::{SQL_TIMEOUT, connect, explain, query, quote_name};
+use super::connection::{Connection, SQL_TIMEOUT, quote_name};
 use super::{checks, scan};
 use crate::change::{Batch, Operation, Position, RowHead, Table, Transaction};
 use crate::{Error, Result};
@@ -15,30 +12,21 @@ use crate::{Error, Result};
 /// A session for plain SQL.
 pub struct MysqlDatabase {
     address: Address,
-    conn: Conn,
+    conn: Connection,
 }
 
 /// Opens a session in UTC.
 pub fn open(address: &Address) -> Result<MysqlDatabase> {
-    Ok(MysqlDatabase { address: address.clone(), conn: connect(address, SQL_TIMEOUT)? })
+    Ok(MysqlDatabase { address: address.clone(), conn: Connection::open(address, SQL_TIMEOUT)? })
 }
 
 impl Database for MysqlDatabase {
     fn execute(&mut self, statement: &str) -> Result<u64> {
-        let address = &self.address;
-        let mut answer = self.conn.query_iter(statement).map_err(|error| explain(address, error))?;
-        let mut changed = 0;
-        while let Some(set) = answer.iter() {
-            changed += set.affected_rows();
-            for row in set {
-                row.map_err(|error| explain(address, error))?;
-            }
-        }
-        Ok(changed)
+        self.conn.execute(statement)
     }
 
     fn query(&mut self, statement: &str) -> Result<Vec<Vec<Option<String>>>> {
-        query(&mut self.conn, &self.address, statement)
+        self.conn.query(statement)
     }
 
     fn scan(&mut self, schema: &str, table: &str, each: &mut dyn FnMut(&Batch) -> Result<()>) -> Result<()> {
@@ -61,7 +49,7 @@ impl Database for MysqlDatabase {
 
 impl MysqlDatabase {
     fn run(&mut self, statement: &str) -> Result<()> {
-        self.conn.query_drop(statement).map_err(|error| explain(&self.address, error))
+        self.conn.execute(statement).map(|_| ())
     }
 
     /// All rows by the binary protocol, whose floats are whole.
@@ -70,7 +58,6 @@ impl MysqlDatabase {
         table: &Arc<Table>,
         each: &mut dyn FnMut(&Batch) -> Result<()>,
     ) -> Result<()> {
-        let explain = |error| explain(&self.address, error);
         let names: Vec<String> = table.columns.iter().map(|column| quote_name(&column.name)).collect();
         let select = format!(
             "SELECT {} FROM {}.{}",
@@ -78,18 +65,16 @@ impl MysqlDatabase {
             quote_name(&table.schema),
             quote_name(&table.name)
         );
-        let rows = self.conn.exec_iter(select, ()).map_err(explain)?;
         let (mut batch, mut position) = (Batch::default(), Position::START);
-        for row in rows {
-            let row = row.map_err(explain)?;
+        self.conn.select(&select, &mut |columns, row| {
             if batch.rows().is_empty() {
                 batch.add_table(table);
                 batch.add_transaction(Transaction::default());
             }
             let start = batch.mark();
-            for (place, column) in row.columns_ref().iter().enumerate() {
-                let value = row.as_ref(place).unwrap_or(&mysql::Value::NULL);
-                batch.add_cell_with(|out| scan::write(column, value, out))?;
+            let mut row = scan::Row::open(columns, row)?;
+            for column in columns {
+                batch.add_cell_with(|out| row.write(column, out))?;
             }
             batch.push(
                 RowHead { operation: Operation::Insert, table: 0, transaction: 0, lsn: 0 },
@@ -101,7 +86,8 @@ impl MysqlDatabase {
                 each(&batch)?;
                 batch.clear();
             }
-        }
+            Ok(())
+        })?;
         if batch.rows().is_empty() { Ok(()) } else { each(&batch) }
     }
 }

@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use mysql::Conn;
-
 use super::super::{Address, Distance, Measure};
-use super::connection::{PURGED, connect, query};
+use super::connection::Connection;
+use super::failure::PURGED;
 use crate::change::Restart;
 use crate::{Error, Result};
 
@@ -13,7 +12,7 @@ use crate::{Error, Result};
 pub struct MysqlMeasure {
     address: Address,
     time_out: Duration,
-    conn: Option<Conn>,
+    conn: Option<Connection>,
 }
 
 impl MysqlMeasure {
@@ -25,9 +24,9 @@ impl MysqlMeasure {
     fn logs(&mut self) -> Result<Vec<(String, u64)>> {
         let mut conn = match self.conn.take() {
             Some(conn) => conn,
-            None => connect(&self.address, self.time_out)?,
+            None => Connection::open(&self.address, self.time_out)?,
         };
-        let rows = query(&mut conn, &self.address, "SHOW BINARY LOGS")?;
+        let rows = conn.query("SHOW BINARY LOGS")?;
         // Kept only after an answer: a connection that failed is of no more use.
         self.conn = Some(conn);
         let log = |row: Vec<Option<String>>| {

@@ -10,13 +10,17 @@ use super::charsets::Charsets;
 use super::cursor::Cursor;
 use super::event::{Event, HEADER_BYTES};
 use super::gtid::GtidSet;
+use super::input::Input;
+use super::packet::{self, Done, Greeting, Prepared, ServerError};
+use super::password::Plugin;
 use super::place::Reached;
 use super::reader::Reader;
+use super::rsa::PublicKey;
 use super::statement::Statement;
 use super::table_map::MappedColumn;
 use super::values::Encoding;
 use super::values::charset::{Charset, ManyBytes, OneByte};
-use super::{shape, stream};
+use super::{scan, shape, stream};
 use crate::change::{Batch, Column, Operation, Position, RowHead, Table, Transaction};
 use crate::secret::Secret;
 
@@ -71,6 +75,53 @@ fn take(reader: &mut Reader, event: Event, each: &mut dyn FnMut(&Batch)) -> crat
         batch.clear();
         reader.begin_batch();
         took = reader.resume(&mut batch);
+    }
+}
+
+/// What comes from the socket: framed, and each packet read as all that it may be. Where the count of packets
+/// goes on after words of the client, or begins with another command, is tried out.
+pub(crate) fn wire(bytes: &[u8]) {
+    let (mut input, mut log, mut columns) = (Input::new(1 << 30), stream::Log::default(), Vec::new());
+    for piece in bytes.chunks(7) {
+        let room = input.room();
+        assert!(room.len() >= piece.len(), "there is always room for something");
+        room[..piece.len()].copy_from_slice(piece);
+        input.filled(piece.len());
+        loop {
+            let expected = input.number;
+            let mut numbers = [expected, expected.wrapping_add(1), 1].into_iter();
+            let next = numbers.find_map(|number| {
+                input.number = number;
+                input.next().ok()
+            });
+            match next {
+                None => return,
+                Some(None) => break,
+                Some(Some(packet)) => read_packet(input.body(packet), &mut columns, &mut log),
+            }
+        }
+    }
+}
+
+fn read_packet(packet: &[u8], columns: &mut Vec<packet::Column>, log: &mut stream::Log) {
+    let _ = (Greeting::parse(packet), ServerError::parse(packet), Prepared::parse(packet));
+    let _ = (Done::parse(packet), Done::parse_end(packet), log.event(packet));
+    if let Ok((name, data)) = packet::parse_switch(packet)
+        && let Ok(Some(plugin)) = Plugin::named(&name, data)
+    {
+        assert!(plugin.proof(b"secret").len() <= 64, "a proof's length is one byte");
+    }
+    if let Ok(key) = PublicKey::from_pem(packet.get(1..).unwrap_or_default()) {
+        let _ = key.encrypt(b"secret\0");
+    }
+    let _ = packet::parse_row(packet, columns.len());
+    if let Ok(mut row) = scan::Row::open(columns, packet) {
+        let mut text = Vec::new();
+        let _ = columns.iter().try_for_each(|column| row.write(column, &mut text).map(|_| ()));
+    }
+    match packet::Column::parse(packet) {
+        Ok(column) if columns.len() < 100 => columns.push(column),
+        _ => columns.truncate(if packet.len() < 9 { 0 } else { 100 }),
     }
 }
 

@@ -147,6 +147,27 @@ impl GtidSet {
     }
 }
 
+/// A set of MySQL's as `COM_BINLOG_DUMP_GTID` carries it. A tag needs another form of the whole.
+pub(super) fn encoded(set: &BTreeMap<([u8; 16], String), Vec<Run>>) -> Vec<u8> {
+    const WITH_TAGS: u64 = 1 << 56;
+    let is_tagged = set.keys().any(|(_, tag)| !tag.is_empty());
+    let count = set.len() as u64;
+    let mut bytes = if is_tagged { WITH_TAGS | count << 8 } else { count }.to_le_bytes().to_vec();
+    for ((server, tag), runs) in set {
+        bytes.extend(server);
+        if is_tagged {
+            bytes.push((tag.len() as u8) << 1); // a number of variable length; a tag has up to 32 letters
+            bytes.extend(tag.bytes());
+        }
+        bytes.extend((runs.len() as u64).to_le_bytes());
+        for (first, last) in runs {
+            bytes.extend(first.to_le_bytes());
+            bytes.extend(last.saturating_add(1).to_le_bytes());
+        }
+    }
+    bytes
+}
+
 /// Puts a run into rising runs, and joins those that touch.
 fn insert_run(runs: &mut Vec<Run>, (first, last): Run) {
     if let Some(end) = runs.last_mut()
@@ -193,7 +214,7 @@ impl fmt::Display for GtidSet {
 
 #[cfg(test)]
 mod tests {
-    use super::{Gtid, GtidSet, insert_run};
+    use super::{Gtid, GtidSet, encoded, insert_run};
     use proptest::prelude::*;
     use std::collections::BTreeSet;
 
@@ -227,6 +248,25 @@ mod tests {
         list.add(&Gtid::Mariadb { domain: 0, server: 2, number: 6 });
         assert_eq!(list.to_string(), "0-2-6");
         assert_eq!(GtidSet::parse_mariadb("0-1-5").unwrap().domains_behind(&list), [0]);
+    }
+
+    /// As MySQL's own replicas send them.
+    #[test]
+    fn sets_as_a_server_takes_them() {
+        let encode = |text: &str| match GtidSet::parse_mysql(text).unwrap() {
+            GtidSet::Mysql(set) => encoded(&set),
+            GtidSet::Mariadb(_) => unreachable!(),
+        };
+        let number = u64::to_le_bytes;
+        let server = super::parse_uuid(SERVER).unwrap();
+        assert_eq!(encode(""), number(0));
+        let runs = [number(2), number(1), number(6), number(7), number(8)].concat();
+        assert_eq!(encode(&format!("{SERVER}:1-5:7")), [&number(1)[..], &server, &runs].concat());
+        let one = [number(1), number(3), number(4)].concat();
+        assert_eq!(
+            encode(&format!("{SERVER}:1-5:7,{SERVER}:tag:3")),
+            [&[0, 2, 0, 0, 0, 0, 0, 1][..], &server, &[0], &runs, &server, b"\x06tag", &one].concat()
+        );
     }
 
     proptest! {

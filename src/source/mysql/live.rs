@@ -1,5 +1,6 @@
 //! Tests against real servers: `scripts/services up mysql mariadb`, then `eval "$(scripts/services env)"`.
 
+mod connection;
 mod refusals;
 mod statements;
 mod stream;

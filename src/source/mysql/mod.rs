@@ -1,7 +1,7 @@
 //! MySQL and MariaDB: the binary log over the replication protocol, and plain SQL beside it.
 //!
 //! ```text
-//! stream (thread: socket -> raw events) ─► reader (transactions, tables) ─► rows ─► values ─► Batch
+//! wire (packets) ─► stream (raw events) ─► reader (transactions, tables) ─► rows ─► values ─► Batch
 //! ```
 //! Column names, signs, character sets, labels and keys come from the log itself (`binlog_row_metadata =
 //! FULL`), so a change is always decoded with the table's form at its own place in the log. An event that is
@@ -20,18 +20,24 @@ mod database;
 mod distance;
 mod effect;
 mod event;
+mod failure;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzz;
 mod gtid;
 mod held;
 mod hidden;
+mod input;
 mod inspect;
 #[cfg(test)]
 mod live;
+mod login;
 mod origin;
+mod packet;
+mod password;
 mod place;
 mod reader;
 mod rows;
+mod rsa;
 mod scan;
 mod shape;
 mod statement;
@@ -40,21 +46,21 @@ mod table_map;
 mod tls;
 mod transaction;
 mod values;
+mod wire;
 mod words;
 
 pub use database::{MysqlDatabase, open};
 pub use distance::MysqlMeasure;
 
-use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use self::captured::Captured;
 use self::catalog::Catalog;
-use self::event::Event;
 use self::gtid::GtidSet;
 use self::place::{Reached, file_number, position};
 use self::reader::Reader;
 use self::stream::{From, Stream};
+use super::socket::Wait;
 use super::{Address, Dialect, Inspection, Snapshot, Source, Tables};
 use crate::change::{Batch, Checkpoint, Identity, Position, Restart};
 use crate::{Error, Result};
@@ -85,7 +91,6 @@ pub struct MysqlSource {
 
 struct Running {
     stream: Stream,
-    waiting: VecDeque<Event>,
     reader: Reader,
 }
 
@@ -203,7 +208,7 @@ impl Source for MysqlSource {
             settings.has_lower_case_names(),
         );
         let reader = Reader::new(captured, reached, gtids);
-        self.running = Some(Running { stream, waiting: VecDeque::new(), reader });
+        self.running = Some(Running { stream, reader });
         Ok(checkpoint)
     }
 
@@ -241,7 +246,7 @@ impl Source for MysqlSource {
         Ok(())
     }
 
-    /// A thread takes the events off the socket at all times: nothing is to be done.
+    /// The server waits a day for us to take its bytes (`net_write_timeout`): nothing is to be done.
     fn keep_alive(&mut self) -> Result<()> {
         Ok(())
     }
@@ -264,20 +269,19 @@ impl Running {
             if self.reader.resume(batch)? {
                 continue;
             }
-            if let Some(event) = self.waiting.pop_front() {
+            if let Some(event) = self.stream.buffered()? {
                 self.reader.take(event, batch)?;
                 continue;
             }
             let has_news = batch.rows().len() > rows_before || self.reader.reached.moved;
-            let now = Instant::now();
-            if took_some && now >= deadline {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if took_some && left.is_zero() {
                 break;
             }
-            self.stream.take(&mut self.waiting, if has_news { now } else { deadline })?;
+            if !self.stream.fill(if has_news { Wait::Now } else { Wait::For(left) })? {
+                break;
+            }
             took_some = true;
-            if self.waiting.is_empty() {
-                break;
-            }
         }
         Ok(())
     }

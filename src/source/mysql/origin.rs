@@ -10,7 +10,8 @@
 
 use super::super::Dialect;
 use super::catalog::Catalog;
-use super::connection::{BEGIN_AGAIN, PURGED, keep_longer, quote};
+use super::connection::quote;
+use super::failure::{BEGIN_AGAIN, PURGED, keep_longer};
 use super::gtid::GtidSet;
 use super::place::{self, Reached, file_number, position};
 use super::reader::Reader;

@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use super::connection::PURGED;
 use super::cursor::Cursor;
 use super::event::{Event, kind};
+use super::failure::PURGED;
 use crate::change::Position;
 use crate::{Error, Result};
 

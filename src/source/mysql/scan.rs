@@ -1,59 +1,147 @@
-//! Values of plain SQL, printed as the stream prints them.
-
-use mysql::consts::{ColumnFlags, ColumnType};
-use mysql::{Column, Value};
+//! Rows of plain SQL that came by the binary protocol, printed as the stream prints them.
+//! <https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_binary_resultset.html>
 
 use super::charsets::BINARY;
+use super::cursor::{Cursor, Malformed, Parsed};
+use super::packet::{Column, DONE};
 use super::values::{number, special, time};
 use crate::change::CellKind;
 use crate::{Error, Result, hex};
 
-/// Appends the text of one value that came by the binary protocol.
-pub(super) fn write(column: &Column, value: &Value, out: &mut Vec<u8>) -> Result<CellKind> {
-    match value {
-        Value::NULL => return Ok(CellKind::Null),
-        Value::Int(integer) => number::write_signed(*integer, out),
-        Value::UInt(integer) => number::write_unsigned(*integer, out),
-        Value::Float(float) => number::write_float(*float, out),
-        Value::Double(double) => number::write_double(*double, out),
-        Value::Date(year, month, day, hour, minute, second, micros) => {
-            time::write_date(u32::from(*year), u32::from(*month), u32::from(*day), out);
-            if column.column_type() != ColumnType::MYSQL_TYPE_DATE {
-                out.push(b' ');
-                time::write_clock(u32::from(*hour), u32::from(*minute), u32::from(*second), *micros, out);
-            }
+/// Numbers of types, by MySQL's names.
+mod kind {
+    pub const DECIMAL: u8 = 0;
+    pub const TINY: u8 = 1;
+    pub const SHORT: u8 = 2;
+    pub const LONG: u8 = 3;
+    pub const FLOAT: u8 = 4;
+    pub const DOUBLE: u8 = 5;
+    pub const TIMESTAMP: u8 = 7;
+    pub const LONGLONG: u8 = 8;
+    pub const INT24: u8 = 9;
+    pub const DATE: u8 = 10;
+    pub const TIME: u8 = 11;
+    pub const DATETIME: u8 = 12;
+    pub const YEAR: u8 = 13;
+    pub const BIT: u8 = 16;
+    pub const VECTOR: u8 = 242;
+    pub const JSON: u8 = 245;
+    pub const NEWDECIMAL: u8 = 246;
+    pub const GEOMETRY: u8 = 255;
+}
+
+const UNSIGNED: u16 = 1 << 5;
+const ENUM: u16 = 1 << 8;
+const SET: u16 = 1 << 11;
+
+/// The values of a row that are still to be read.
+pub(super) struct Row<'a> {
+    nulls: &'a [u8],
+    values: Cursor<'a>,
+    /// Place of the next value in `nulls`: the first two bits stand for nothing.
+    place: usize,
+}
+
+impl<'a> Row<'a> {
+    /// Takes a row apart that has these columns.
+    pub fn open(columns: &[Column], packet: &'a [u8]) -> Result<Self> {
+        let mut values = Cursor::new(packet);
+        let parsed = match values.u8() {
+            Ok(DONE) => values.take((columns.len() + 2).div_ceil(8)),
+            _ => Err(Malformed),
+        };
+        let nulls = parsed.map_err(|Malformed| Error::stop("a row of a table cannot be read"))?;
+        Ok(Self { nulls, values, place: 2 })
+    }
+
+    /// Appends the text of the next value.
+    pub fn write(&mut self, column: &Column, out: &mut Vec<u8>) -> Result<CellKind> {
+        let place = self.place;
+        self.place += 1;
+        if self.nulls.get(place / 8).is_some_and(|bits| bits >> (place % 8) & 1 == 1) {
+            return Ok(CellKind::Null);
+        }
+        write(column, &mut self.values, out)
+            .map_err(|Malformed| Error::stop(format!("a value of column {:?} cannot be read", column.name)))
+    }
+}
+
+fn write(column: &Column, values: &mut Cursor, out: &mut Vec<u8>) -> Parsed<CellKind> {
+    let mut integer = |bytes| number::decode_integer(values, bytes, column.flags & UNSIGNED == 0, out);
+    match column.kind {
+        kind::TINY => integer(1)?,
+        kind::SHORT | kind::YEAR => integer(2)?,
+        // Three bytes of an INT24 are sent as four.
+        kind::LONG | kind::INT24 => integer(4)?,
+        kind::LONGLONG => integer(8)?,
+        kind::FLOAT => number::write_float(number::finite(f32::from_le_bytes(values.array()?))?, out),
+        kind::DOUBLE => number::write_double(number::finite(f64::from_le_bytes(values.array()?))?, out),
+        kind::DATE | kind::DATETIME | kind::TIMESTAMP => {
+            write_date(column.kind, Cursor::new(values.sized_bytes(1)?), out)?;
             return Ok(CellKind::Text);
         }
-        Value::Time(negative, days, hours, minutes, seconds, micros) => {
-            time::write_time(
-                *negative,
-                days * 24 + u32::from(*hours),
-                u32::from(*minutes),
-                u32::from(*seconds),
-                *micros,
-                out,
-            );
+        kind::TIME => {
+            write_time(Cursor::new(values.sized_bytes(1)?), out)?;
             return Ok(CellKind::Text);
         }
-        Value::Bytes(bytes) => return write_bytes(column, bytes, out),
+        _ => return write_bytes(column, values.packed_bytes()?, out),
     }
     Ok(CellKind::Literal)
 }
 
-fn write_bytes(column: &Column, bytes: &[u8], out: &mut Vec<u8>) -> Result<CellKind> {
-    let malformed = |_| Error::stop(format!("a value of column {:?} cannot be read", column.name_str()));
-    match column.column_type() {
-        ColumnType::MYSQL_TYPE_NEWDECIMAL | ColumnType::MYSQL_TYPE_DECIMAL => {
+/// What is missing at the end is zero.
+fn write_date(date_kind: u8, mut fields: Cursor, out: &mut Vec<u8>) -> Parsed<()> {
+    let (mut year, mut month, mut day) = (0, 0, 0);
+    if !fields.is_empty() {
+        (year, month, day) = (fields.u16()?, fields.u8()?, fields.u8()?);
+    }
+    time::write_date(year.into(), month.into(), day.into(), out);
+    if date_kind != kind::DATE {
+        out.push(b' ');
+        write_clock(0, fields, out)?;
+    }
+    Ok(())
+}
+
+fn write_time(mut fields: Cursor, out: &mut Vec<u8>) -> Parsed<()> {
+    let (mut negative, mut days) = (0, 0);
+    if !fields.is_empty() {
+        (negative, days) = (fields.u8()?, fields.u32()?);
+    }
+    if negative != 0 {
+        out.push(b'-');
+    }
+    write_clock(days, fields, out)
+}
+
+/// Hours, minutes, seconds, and microseconds if there are some.
+fn write_clock(days: u32, mut fields: Cursor, out: &mut Vec<u8>) -> Parsed<()> {
+    const DAYS_MAX: u32 = 34;
+    let (mut hours, mut minutes, mut seconds, mut micros) = (0, 0, 0, 0);
+    if !fields.is_empty() {
+        (hours, minutes, seconds) = (fields.u8()?, fields.u8()?, fields.u8()?);
+    }
+    if !fields.is_empty() {
+        micros = fields.u32()?;
+    }
+    if days > DAYS_MAX {
+        return Err(Malformed);
+    }
+    time::write_clock(days * 24 + u32::from(hours), minutes.into(), seconds.into(), micros, out);
+    Ok(())
+}
+
+fn write_bytes(column: &Column, bytes: &[u8], out: &mut Vec<u8>) -> Parsed<CellKind> {
+    match column.kind {
+        kind::NEWDECIMAL | kind::DECIMAL => {
             out.extend_from_slice(without_zerofill(bytes));
             return Ok(CellKind::Literal);
         }
-        ColumnType::MYSQL_TYPE_BIT => special::write_bits(bytes, column.column_length() as u16, out),
-        ColumnType::MYSQL_TYPE_GEOMETRY => special::write_geometry(bytes, out).map_err(malformed)?,
-        ColumnType::MYSQL_TYPE_VECTOR => special::write_vector(bytes, out).map_err(malformed)?,
-        ColumnType::MYSQL_TYPE_JSON => out.extend_from_slice(bytes),
-        _ if u64::from(column.character_set()) == BINARY
-            && !column.flags().intersects(ColumnFlags::ENUM_FLAG | ColumnFlags::SET_FLAG) =>
-        {
+        kind::BIT => special::write_bits(bytes, column.length as u16, out),
+        kind::GEOMETRY => special::write_geometry(bytes, out)?,
+        kind::VECTOR => special::write_vector(bytes, out)?,
+        kind::JSON => out.extend_from_slice(bytes),
+        _ if u64::from(column.collation) == BINARY && column.flags & (ENUM | SET) == 0 => {
             hex::write(bytes, out);
         }
         _ => out.extend_from_slice(bytes),

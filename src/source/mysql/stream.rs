@@ -1,30 +1,33 @@
-//! The binary log over the wire: a thread that takes events off the socket, checks them, and hands them over
-//! through a queue bounded in bytes.
+//! The binary log over the wire: asks the server for it, takes its events out of their packets, and checks
+//! that they are whole. Nothing is decoded, and so nothing dropped, here.
 //!
-//! A thread, because the driver's reads block and cannot say whether more is at hand. When the queue is full
-//! the thread stops reading, so the pressure reaches the server. Events are handed over as raw bytes: nothing
-//! is decoded, and so nothing dropped, here.
+//! Nothing is sent once the log flows. While nobody reads, the server waits (`net_write_timeout`).
 
-use std::collections::VecDeque;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use mysql::prelude::Queryable as _;
-use mysql::{BinlogRequest, BinlogStream};
-
+use super::super::socket::Wait;
 use super::super::{Address, Dialect};
-use super::connection::{LOG_REFUSED, connect, explain, tls_failure};
-use super::event::{Event, kind};
-use super::gtid::GtidSet;
-use crate::{Error, Result, threads};
+use super::connection::{Connection, received};
+use super::cursor::{Cursor, Malformed, Parsed};
+use super::event::{Event, HEADER_BYTES, kind};
+use super::failure::{Fault, LOG_REFUSED, explain};
+use super::gtid::{self, GtidSet};
+use super::packet::{DONE, Done, ERROR, ServerError};
+use crate::{Error, Result};
 
-/// Bytes of events that wait to be decoded; one event more may be on top.
-const QUEUE_BYTES_MAX: usize = 2 * 1024 * 1024;
 /// The server sends a heartbeat after so long without an event.
 const HEARTBEAT: Duration = Duration::from_millis(500);
 /// No event nor heartbeat for so long: the link is dead, although the socket does not say so.
 const SILENCE_MAX: Duration = Duration::from_secs(30);
+/// The first event of a file.
+const FILE_START: u64 = 4;
+
+/// Commands.
+mod command {
+    pub const BINLOG_DUMP: u8 = 0x12;
+    pub const REGISTER_SLAVE: u8 = 0x15;
+    pub const BINLOG_DUMP_GTID: u8 = 0x1e;
+}
 
 /// Where the server is asked to begin.
 #[derive(Debug, Clone)]
@@ -35,86 +38,52 @@ pub(super) enum From {
     File { file: String, offset: u64 },
 }
 
-#[derive(Default)]
-struct Queue {
-    events: VecDeque<Event>,
-    bytes: usize,
-    /// Why the thread ended.
-    end: Option<Error>,
-    closed: bool,
-    taker_waits: bool,
-}
-
-#[derive(Default)]
-struct Shared {
-    queue: Mutex<Queue>,
-    added: Condvar,
-    taken: Condvar,
-}
-
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// The receiving end. Dropping it ends the thread at the next event or heartbeat.
+/// The events of a log as they come.
 pub(super) struct Stream {
-    shared: Arc<Shared>,
+    connection: Connection,
+    address: Address,
+    log: Log,
+    /// How long nothing has come while it was waited for.
+    silence: Duration,
 }
 
 impl Stream {
-    /// Asks the server for its log and begins to read.
+    /// Asks the server for its log.
     pub fn open(address: &Address, server_id: u32, from: &From) -> Result<Self> {
-        let mut conn = connect(address, SILENCE_MAX)?;
-        for setting in session_settings(address.dialect, from) {
-            conn.query_drop(setting).map_err(|error| explain(address, error))?;
-        }
-        let request = request(server_id, from)?;
-        let stream = conn.get_binlog_stream(request).map_err(|error| explain(address, error))?;
-        let shared = Arc::new(Shared::default());
-        let (thread_shared, address) = (Arc::clone(&shared), address.clone());
-        let work = move || {
-            // Whoever takes events hears of a panic, too; without an end it would wait for ever.
-            let end = catch_unwind(AssertUnwindSafe(|| receive(stream, &thread_shared, &address)));
-            let end = end.unwrap_or_else(|_| Error::stop("the thread that reads the binary log died"));
-            thread_shared.lock().end = Some(end);
-            thread_shared.added.notify_one();
+        let mut connection = Connection::open(address, SILENCE_MAX)?;
+        request(&mut connection, address, server_id, from)?.map_err(|fault| explain(address, fault))?;
+        Ok(Self { connection, address: address.clone(), log: Log::default(), silence: Duration::ZERO })
+    }
+
+    /// The next event among the bytes that were read already.
+    pub fn buffered(&mut self) -> Result<Option<Event>> {
+        let wire = self.connection.wire();
+        let packet = match wire.buffered() {
+            Ok(Some(packet)) => wire.body(packet),
+            Ok(None) => return Ok(None),
+            Err(fault) => return Err(explain_read(&self.address, fault)),
         };
-        threads::spawn("binlog", work)
-            .map_err(|cause| Error::link("no thread for the binary log").cause(cause))?;
-        Ok(Self { shared })
-    }
-
-    /// Moves all events that are there into `events`; waits until `deadline` for the first. The events that
-    /// came before a failure are handed out before it.
-    pub fn take(&self, events: &mut VecDeque<Event>, deadline: Instant) -> Result<()> {
-        let mut queue = self.shared.lock();
-        while queue.events.is_empty() {
-            if let Some(end) = queue.end.take() {
-                queue.end = Some(Error::link("the stream of the binary log has ended"));
-                return Err(end);
-            }
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Ok(());
-            }
-            queue.taker_waits = true;
-            queue = self.shared.added.wait_timeout(queue, left).unwrap_or_else(PoisonError::into_inner).0;
-            queue.taker_waits = false;
+        match self.log.event(packet) {
+            Ok(Some((event, checksum))) => verified(event, checksum).map(Some),
+            Ok(None) => Err(ended(&self.address)),
+            Err(fault) => Err(explain_read(&self.address, fault)),
         }
-        events.append(&mut queue.events);
-        queue.bytes = 0;
-        drop(queue);
-        self.shared.taken.notify_one();
-        Ok(())
     }
-}
 
-impl Drop for Stream {
-    fn drop(&mut self) {
-        self.shared.lock().closed = true;
-        self.shared.taken.notify_one();
+    /// Reads once; answers whether something came. A server that stays silent for too long is an error.
+    pub fn fill(&mut self, wait: Wait) -> Result<bool> {
+        let began = Instant::now();
+        let came = self.connection.wire().fill(wait).map_err(|fault| explain_read(&self.address, fault))?;
+        if came {
+            self.silence = Duration::ZERO;
+            return Ok(true);
+        }
+        // Only what was waited for counts: while nobody read, the socket kept what came.
+        self.silence += began.elapsed();
+        if self.silence > SILENCE_MAX {
+            return Err(silent(&self.address));
+        }
+        Ok(false)
     }
 }
 
@@ -122,38 +91,37 @@ impl Drop for Stream {
 /// own, since SQL does not tell, and under a number of its own: the server ends the stream of another reader
 /// with the same one.
 pub(super) fn file_begun(address: &Address, server_id: u32, file: &str) -> Result<Option<u32>> {
-    const FIRST: u64 = 4;
-    let from = From::File { file: file.to_owned(), offset: FIRST };
-    let mut conn = connect(address, SILENCE_MAX)?;
-    for setting in session_settings(address.dialect, &from) {
-        conn.query_drop(setting).map_err(|error| explain(address, error))?;
-    }
-    let is_gone = |error: &mysql::Error| match error {
-        mysql::Error::MySqlError(refused) => refused.code == LOG_REFUSED,
-        _ => false,
-    };
-    let stream = match conn.get_binlog_stream(request(server_id ^ 1 << 31, &from)?) {
+    let from = From::File { file: file.to_owned(), offset: FILE_START };
+    let mut connection = Connection::open(address, SILENCE_MAX)?;
+    match request(&mut connection, address, server_id ^ 1 << 31, &from)? {
         Err(refused) if is_gone(&refused) => return Ok(None),
-        opened => opened.map_err(|error| explain(address, error))?,
-    };
-    for event in stream {
+        opened => opened.map_err(|fault| explain(address, fault))?,
+    }
+    let mut log = Log::default();
+    loop {
+        let wire = connection.wire();
+        let event = wire.receive().and_then(|packet| log.event(wire.body(packet)));
         match event {
             Err(refused) if is_gone(&refused) => return Ok(None),
-            Err(error) => return Err(explain_read(address, error)),
-            Ok(event) if event.header().event_type_raw() == kind::FORMAT_DESCRIPTION => {
-                return Ok(Some(event.header().timestamp()));
+            Err(fault) => return Err(explain_read(address, fault)),
+            Ok(Some((event, _))) if event.kind == kind::FORMAT_DESCRIPTION => {
+                return Ok(Some(event.timestamp));
             }
-            Ok(_) => {}
+            Ok(Some(_)) => {}
+            Ok(None) => return Err(ended(address)),
         }
     }
-    Err(Error::link(format!("{} ended the stream of its binary log", address.dialect.product())))
+}
+
+fn is_gone(fault: &Fault) -> bool {
+    matches!(fault, Fault::Server(refused) if refused.code == LOG_REFUSED)
 }
 
 fn session_settings(dialect: Dialect, from: &From) -> Vec<String> {
     let nanoseconds = HEARTBEAT.as_nanos();
     let mut settings = vec![
         format!("SET @master_heartbeat_period = {nanoseconds}, @source_heartbeat_period = {nanoseconds}"),
-        "SET @source_binlog_checksum = 'CRC32'".to_owned(), // the driver sets @master_binlog_checksum
+        "SET @master_binlog_checksum = 'ALL', @source_binlog_checksum = 'CRC32'".to_owned(),
     ];
     if dialect == Dialect::Mariadb {
         settings.push("SET @mariadb_slave_capability = 4".to_owned());
@@ -167,9 +135,35 @@ fn session_settings(dialect: Dialect, from: &From) -> Vec<String> {
     settings
 }
 
-fn request(server_id: u32, from: &From) -> Result<BinlogRequest<'static>> {
-    let request = BinlogRequest::new(server_id);
-    Ok(match from {
+/// Asks for the log. The outer error is one of ours, the inner one what the server answers.
+fn request(
+    connection: &mut Connection,
+    address: &Address,
+    server_id: u32,
+    from: &From,
+) -> Result<Result<(), Fault>> {
+    let (dump, body) = dump(server_id, from)?;
+    for setting in session_settings(address.dialect, from) {
+        connection.execute(&setting)?;
+    }
+    // Our host, user and password, and a port, a rank and a master: nobody looks at them.
+    let replica = [&server_id.to_le_bytes()[..], &[0; 3 + 2 + 4 + 4]].concat();
+    let wire = connection.wire();
+    let mut ask = || {
+        wire.command(command::REGISTER_SLAVE, &replica)?;
+        received(wire)?;
+        wire.command(dump, &body)
+    };
+    Ok(ask())
+}
+
+/// The command that makes the server send its log.
+fn dump(server_id: u32, from: &From) -> Result<(u8, Vec<u8>)> {
+    let by_place = |file: &str, offset: u32| {
+        let id = server_id.to_le_bytes();
+        [&offset.to_le_bytes()[..], &[0, 0], &id, file.as_bytes()].concat()
+    };
+    match from {
         From::File { file, offset } => {
             let offset = u32::try_from(*offset).map_err(|_| {
                 Error::stop(format!(
@@ -177,44 +171,64 @@ fn request(server_id: u32, from: &From) -> Result<BinlogRequest<'static>> {
                 ))
                 .hint("set gtid_mode = ON on the server, so that the stream begins at a transaction")
             })?;
-            request.with_filename(file.clone().into_bytes()).with_pos(offset)
+            Ok((command::BINLOG_DUMP, by_place(file, offset)))
         }
-        From::Gtid(GtidSet::Mariadb(_)) => request,
-        From::Gtid(set) => {
-            let mut sids = Vec::new();
-            for server_set in set.to_string().split(',').filter(|part| !part.is_empty()) {
-                sids.push(
-                    server_set
-                        .parse()
-                        .map_err(|_| Error::stop("the saved GTID set cannot be sent to the server"))?,
-                );
-            }
-            request.with_use_gtid(true).with_sids(sids)
-        }
-    })
-}
-
-/// Reads until something ends the stream, and answers what.
-fn receive(stream: BinlogStream, shared: &Shared, address: &Address) -> Error {
-    for event in stream {
-        let event =
-            match event.map_err(|error| explain_read(address, error)).and_then(|event| checked(&event)) {
-                Ok(event) => event,
-                Err(error) => return error,
-            };
-        let mut queue = shared.lock();
-        while queue.bytes > QUEUE_BYTES_MAX && !queue.closed {
-            queue = shared.taken.wait(queue).unwrap_or_else(PoisonError::into_inner);
-        }
-        if queue.closed {
-            return Error::link("the stream of the binary log was closed");
-        }
-        queue.bytes += event.body.len() + size_of::<Event>();
-        queue.events.push_back(event);
-        if queue.taker_waits {
-            shared.added.notify_one();
+        From::Gtid(GtidSet::Mariadb(_)) => Ok((command::BINLOG_DUMP, by_place("", FILE_START as u32))),
+        From::Gtid(GtidSet::Mysql(set)) => {
+            let set = gtid::encoded(set);
+            let mut body = vec![0, 0]; // flags
+            body.extend(server_id.to_le_bytes());
+            body.extend(0_u32.to_le_bytes()); // no file
+            body.extend(FILE_START.to_le_bytes());
+            body.extend((set.len() as u32).to_le_bytes());
+            body.extend(set);
+            Ok((command::BINLOG_DUMP_GTID, body))
         }
     }
+}
+
+/// An event, and the checksum that stood behind it.
+type Checked = (Event, Option<[u8; 4]>);
+
+/// How a log's packets become events.
+#[derive(Debug, Default)]
+pub(super) struct Log {
+    has_checksums: bool,
+}
+
+impl Log {
+    /// The event of a packet, and its checksum; `None` is the end of the log.
+    pub fn event(&mut self, packet: &[u8]) -> Result<Option<Checked>, Fault> {
+        match packet.first() {
+            Some(&DONE) => Ok(Some(self.take(&packet[1..])?)),
+            Some(&ERROR) => Err(Fault::Server(ServerError::parse(packet)?)),
+            _ if matches!(Done::parse_end(packet), Ok(Some(_))) => Ok(None),
+            _ => Err(Fault::Protocol("a packet that was not expected")),
+        }
+    }
+
+    fn take(&mut self, bytes: &[u8]) -> Parsed<Checked> {
+        const CHECKSUM_BYTES: usize = 4;
+        let mut bytes = Cursor::new(bytes);
+        let (mut event, body_bytes) = Event::parse_header(bytes.array::<HEADER_BYTES>()?)?;
+        let mut body = bytes.take(body_bytes)?;
+        let mut checksum = None;
+        if event.kind == kind::FORMAT_DESCRIPTION {
+            // Its own checksum is there in any case, behind the number of the algorithm.
+            let (rest, sum) = body.split_last_chunk::<CHECKSUM_BYTES>().ok_or(Malformed)?;
+            let (algorithm, rest) = rest.split_last().ok_or(Malformed)?;
+            self.has_checksums = *algorithm != 0;
+            (body, checksum) = (rest, Some(*sum));
+        } else if self.has_checksums {
+            let (rest, sum) = body.split_last_chunk::<CHECKSUM_BYTES>().ok_or(Malformed)?;
+            (body, checksum) = (rest, Some(*sum));
+        }
+        event.body = body.to_vec();
+        Ok((event, checksum))
+    }
+}
+
+fn ended(address: &Address) -> Error {
     let ended = Error::link(format!("{} ended the stream of its binary log", address.dialect.product()));
     if address.dialect == Dialect::Mariadb {
         return ended.hint(
@@ -225,43 +239,22 @@ fn receive(stream: BinlogStream, shared: &Shared, address: &Address) -> Error {
     ended
 }
 
-fn explain_read(address: &Address, error: mysql::Error) -> Error {
-    // A record that TLS refuses was damaged on its way: the same bytes come again.
-    if tls_failure(&error).is_some() {
-        return Error::link(format!(
-            "the TLS connection to {} at \"{address}\" broke",
-            address.dialect.product()
-        ))
-        .cause(error.to_string());
-    }
-    match error {
-        mysql::Error::IoError(cause)
-            if matches!(cause.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut) =>
-        {
-            Error::link(format!("no event nor heartbeat from \"{address}\" for {} s", SILENCE_MAX.as_secs()))
-        }
-        mysql::Error::IoError(cause)
-            if matches!(cause.kind(), std::io::ErrorKind::InvalidData | std::io::ErrorKind::Other) =>
-        {
-            Error::stop("an event of the binary log cannot be read").cause(cause)
-        }
-        other => explain(address, other),
-    }
+fn silent(address: &Address) -> Error {
+    Error::link(format!("no event nor heartbeat from \"{address}\" for {} s", SILENCE_MAX.as_secs()))
 }
 
-/// Takes the raw event out of the driver's, and checks its checksum.
-fn checked(event: &mysql::binlog::events::Event) -> Result<Event> {
-    let header = event.header();
-    let taken = Event {
-        kind: header.event_type_raw(),
-        timestamp: header.timestamp(),
-        server_id: header.server_id(),
-        flags: header.flags_raw(),
-        size: header.event_size(),
-        log_pos: header.log_pos(),
-        body: event.data().to_vec(),
-    };
-    verified(taken, event.checksum())
+fn explain_read(address: &Address, fault: Fault) -> Error {
+    // A record that TLS refuses was damaged on its way: the same bytes come again.
+    if let Some(failure) = fault.tls() {
+        let product = address.dialect.product();
+        return Error::link(format!("the TLS connection to {product} at \"{address}\" broke"))
+            .cause(failure.to_string());
+    }
+    match fault {
+        fault if fault.is_time_out() => silent(address),
+        Fault::Malformed => Error::stop("an event of the binary log cannot be read"),
+        other => explain(address, other),
+    }
 }
 
 /// The event, if it is as it was written.
@@ -298,8 +291,7 @@ pub(super) fn verified(mut event: Event, checksum: Option<[u8; 4]>) -> Result<Ev
     } else if let Some((rest, sum)) = body.split_last_chunk::<4>()
         && crc32(flags, rest) == u32::from_le_bytes(*sum)
     {
-        // What comes before the first FORMAT_DESCRIPTION may have a checksum that the driver does not know
-        // of.
+        // What comes before the first FORMAT_DESCRIPTION may have a checksum that nothing tells of.
         let length = rest.len();
         event.body.truncate(length);
     }

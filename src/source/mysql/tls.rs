@@ -1,18 +1,11 @@
-//! TLS to MySQL and MariaDB, by the driver: which files and how strictly; and a guard, since the driver
-//! trusts the public authorities beside the user's own, which would let anybody with a certificate of his own
-//! host pass as the server where names are not looked at.
+//! TLS as MySQL's `ssl-mode`, `ssl-ca`, `ssl-cert` and `ssl-key` define it; libpq's names are understood too.
 
-use std::cell::RefCell;
 use std::path::{Path, PathBuf};
-use std::sync::Once;
 
-use mysql::{ClientIdentity, SslOpts};
-use rustls::SignatureScheme;
-use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms};
-use rustls::pki_types::{AlgorithmIdentifier, InvalidSignature, SignatureVerificationAlgorithm};
+use rustls::RootCertStore;
 
 use super::super::Address;
-use crate::tls::{Names, authorities, identity};
+use crate::tls::{Identity, Names, Terms, authorities, identity};
 use crate::{Error, Result};
 
 /// What a user writes for the files.
@@ -91,134 +84,65 @@ impl Mode {
     }
 }
 
-/// The driver's options. A file that cannot be used is told here, by its name.
-pub(super) fn options(address: &Address, mode: Mode) -> Result<SslOpts> {
-    let authority =
-        option(address, ["ssl-ca", "sslrootcert", "ssl_ca"]).map(PathBuf::from).filter(|_| mode.verifies());
-    Ok(SslOpts::default()
-        .with_root_cert_path(authority)
-        .with_client_identity(own(address)?)
-        .with_danger_accept_invalid_certs(!mode.verifies())
-        .with_danger_skip_domain_validation(mode != Mode::VerifyIdentity))
+/// What is asked of the connection. A file that cannot be used is told here, by its name.
+pub(super) fn terms(address: &Address, mode: Mode) -> Result<Terms> {
+    let file = option(address, ["ssl-ca", "sslrootcert", "ssl_ca"]).map(PathBuf::from);
+    let authorities = match (mode.verifies(), file) {
+        (false, _) => None,
+        (true, Some(file)) => Some(authorities(NAMES.authority, &file)?),
+        (true, None) => Some(RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() }),
+    };
+    Ok(Terms { authorities, checks_host: mode == Mode::VerifyIdentity, identity: own(address)? })
 }
 
-fn own(address: &Address) -> Result<Option<ClientIdentity>> {
+/// The client's certificate, if the address names one.
+fn own(address: &Address) -> Result<Option<Identity>> {
     let certificate = option(address, ["ssl-cert", "sslcert", "ssl_cert"]);
     match (certificate, option(address, ["ssl-key", "sslkey", "ssl_key"])) {
         (None, None) => Ok(None),
-        (Some(certificate), Some(key)) => {
-            identity(NAMES, Path::new(certificate), Path::new(key))?;
-            Ok(Some(ClientIdentity::new(PathBuf::from(certificate), PathBuf::from(key))))
-        }
+        (Some(certificate), Some(key)) => identity(NAMES, Path::new(certificate), Path::new(key)).map(Some),
         _ => Err(Error::usage("ssl-cert and ssl-key go together")
             .hint("name both files, of the certificate and of its key, or neither")),
     }
-}
-
-thread_local! {
-    /// While set, only these authorities' keys are trusted on this thread: those of the user's file.
-    static TRUSTED: RefCell<Option<Vec<Vec<u8>>>> = const { RefCell::new(None) };
-}
-
-/// Runs `connect`, during which of all authorities only those of the address's own file are trusted, if it
-/// names one to verify by.
-pub(super) fn guarded<T>(address: &Address, mode: Mode, connect: impl FnOnce() -> T) -> Result<T> {
-    install();
-    let file = option(address, ["ssl-ca", "sslrootcert", "ssl_ca"])
-        .filter(|_| mode.verifies() && !address.is_socket());
-    if let Some(file) = file {
-        let roots = authorities(NAMES.authority, Path::new(file))?;
-        let keys = roots.roots.iter().map(|anchor| anchor.subject_public_key_info.as_ref().to_vec());
-        TRUSTED.set(Some(keys.collect()));
-    }
-    let answer = connect();
-    TRUSTED.set(None);
-    Ok(answer)
-}
-
-/// Makes the guard part of the process's default for TLS, which is what the driver takes.
-fn install() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        let mut provider = rustls::crypto::ring::default_provider();
-        provider.signature_verification_algorithms = guard(provider.signature_verification_algorithms);
-        if CryptoProvider::install_default(provider).is_err() {
-            tracing::warn!(
-                "another part of this process chose its TLS before: the public authorities stay \
-                trusted beside those of ssl-ca"
-            );
-        }
-    });
-}
-
-type Algorithms = &'static [&'static dyn SignatureVerificationAlgorithm];
-
-/// The same algorithms behind the guard; leaked once a process, since they must live as long as it.
-fn guard(plain: WebPkiSupportedAlgorithms) -> WebPkiSupportedAlgorithms {
-    let one =
-        |plain: &&'static dyn SignatureVerificationAlgorithm| -> &'static dyn SignatureVerificationAlgorithm {
-            Box::leak(Box::new(Guarded(*plain)))
-        };
-    let all = |plain: Algorithms| -> Algorithms { plain.iter().map(one).collect::<Vec<_>>().leak() };
-    let mapping: Vec<(SignatureScheme, Algorithms)> =
-        plain.mapping.iter().map(|(scheme, plain)| (*scheme, all(plain))).collect();
-    WebPkiSupportedAlgorithms { all: all(plain.all), mapping: mapping.leak() }
-}
-
-#[derive(Debug)]
-struct Guarded(&'static dyn SignatureVerificationAlgorithm);
-
-impl SignatureVerificationAlgorithm for Guarded {
-    fn verify_signature(
-        &self,
-        public_key: &[u8],
-        message: &[u8],
-        signature: &[u8],
-    ) -> std::result::Result<(), InvalidSignature> {
-        if is_foreign(public_key) {
-            return Err(InvalidSignature);
-        }
-        self.0.verify_signature(public_key, message, signature)
-    }
-
-    fn public_key_alg_id(&self) -> AlgorithmIdentifier {
-        self.0.public_key_alg_id()
-    }
-
-    fn signature_alg_id(&self) -> AlgorithmIdentifier {
-        self.0.signature_alg_id()
-    }
-
-    fn fips(&self) -> bool {
-        self.0.fips()
-    }
-}
-
-/// Whether this is the key of a public authority that the user's own file does not hold. A key stands at the
-/// end of its description.
-fn is_foreign(public_key: &[u8]) -> bool {
-    TRUSTED.with_borrow(|trusted| {
-        let Some(own) = trusted else { return false };
-        !own.iter().any(|key| key.ends_with(public_key))
-            && webpki_roots::TLS_SERVER_ROOTS
-                .iter()
-                .any(|anchor| anchor.subject_public_key_info.ends_with(public_key))
-    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// An authority that was made for this test.
+    const AUTHORITY: &str = "-----BEGIN CERTIFICATE-----\n\
+        MIIBijCCAS+gAwIBAgIUSwjKY8O2qErYXLREjlrn97MjGdcwCgYIKoZIzj0EAwIw\n\
+        GTEXMBUGA1UEAwwObGlzdF9zeW5jIHRlc3QwIBcNMjYxMTI4MDYxMjM1WhgPMjEy\n\
+        NjExMDQwNjEyMzVaMBkxFzAVBgNVBAMMDmxpc3Rfc3luYyB0ZXN0MFkwEwYHKoZI\n\
+        zj0CAQYIKoZIzj0DAQcDQgAEJ+/FpAt97FciuJUHKH1yWD26C0cdiIJcoIH2aRfL\n\
+        cVii+BQJBMr3igVzAD+6Ebskx1NGxy366BJQMFZGwAtxQqNTMFEwHQYDVR0OBBYE\n\
+        FBqYR4WB2+xoO1sq7TB/JP2ufLViMB8GA1UdIwQYMBaAFBqYR4WB2+xoO1sq7TB/\n\
+        JP2ufLViMA8GA1UdEwEB/wQFMAMBAf8wCgYIKoZIzj0EAwIDSQAwRgIhANhjTZkf\n\
+        eJ9I0OO6mCFpQ6vSn8UZg1ZVIlxhI7QywXQwAiEAlatcTbbxZeelRo+zQyTEtQWx\n\
+        zt26FEYmYcklD64kqKA=\n\
+        -----END CERTIFICATE-----\n";
+
+    fn terms_of(options: &str) -> Terms {
+        let address = Address::parse(&format!("mysql://x@localhost/db?{options}")).unwrap();
+        options_are_known(&address).unwrap();
+        terms(&address, Mode::of(&address).unwrap()).unwrap()
+    }
+
+    /// With a file for the authority, no other one counts.
     #[test]
-    fn public_authorities_are_foreign_unless_named() {
-        let description = webpki_roots::TLS_SERVER_ROOTS[0].subject_public_key_info.as_ref();
-        let key = &description[description.len() - 64..];
-        assert!(!is_foreign(key), "without a file the public authorities count");
-        TRUSTED.set(Some(vec![b"own".to_vec()]));
-        assert!(is_foreign(key) && !is_foreign(b"own"));
-        TRUSTED.set(Some(vec![description.to_vec()]));
-        assert!(!is_foreign(key));
-        TRUSTED.set(None);
+    fn who_is_trusted() {
+        let file = std::env::temp_dir().join(format!("list_sync_authority_{}.pem", std::process::id()));
+        std::fs::write(&file, AUTHORITY).unwrap();
+        let file_name = file.display();
+        let own = terms_of(&format!("ssl-mode=verify_ca&ssl-ca={file_name}"));
+        let unseen = terms_of(&format!("ssl-mode=required&ssl-ca={file_name}"));
+        std::fs::remove_file(&file).unwrap();
+        assert_eq!(own.authorities.unwrap().len(), 1);
+        assert!(!own.checks_host && unseen.authorities.is_none());
+        let public = terms_of("sslmode=verify-full");
+        assert_eq!(public.authorities.unwrap().len(), webpki_roots::TLS_SERVER_ROOTS.len());
+        assert!(public.checks_host);
+        assert!(terms_of("").authorities.is_none());
     }
 }

@@ -1,7 +1,7 @@
 //! One transaction of the log while it is read.
 
-use super::connection::BEGIN_AGAIN;
 use super::event::Opening;
+use super::failure::BEGIN_AGAIN;
 use super::held::Held;
 use super::place::Place;
 use crate::change::{Batch, Position, Transaction};

@@ -6,10 +6,10 @@ use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use super::super::Address;
+use super::super::socket::{Stream, Wait};
 use super::failure::{ServerError, lost};
 use super::login;
 use super::message::{Fields, Input, Malformed, UNREADABLE};
-use super::socket::{Stream, Wait};
 use crate::{Error, Result};
 
 /// What the connection is for.

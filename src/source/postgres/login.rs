@@ -7,10 +7,10 @@ use postgres_protocol::authentication::md5_hash;
 use postgres_protocol::authentication::sasl::{ChannelBinding, SCRAM_SHA_256, ScramSha256};
 
 use super::super::Address;
+use super::super::socket::{Socket, Stream, Wait};
 use super::connection::{Connection, Purpose};
 use super::failure::link;
 use super::message::{Fields, Malformed};
-use super::socket::{Buffered, Socket, Stream, Wait};
 use super::tls::{self, Mode};
 use crate::{Error, Result};
 
@@ -116,14 +116,7 @@ fn shake_hands(
     mode: Mode,
     time_out: Duration,
 ) -> Result<io::Result<Stream>> {
-    let mut client = tls::client(address, mode)?;
-    let mut socket = Buffered::new(socket, Wait::For(time_out));
-    while client.is_handshaking() {
-        if let Err(cause) = client.complete_io(&mut socket) {
-            return Ok(Err(cause));
-        }
-    }
-    Ok(Ok(Stream::Tls(Box::new(rustls::StreamOwned::new(client, socket)))))
+    Ok(Stream::encrypted(socket, tls::client(address, mode)?, time_out))
 }
 
 /// Sends the start-up message, proves who we are, and reads on until the server is ready.

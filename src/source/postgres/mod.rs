@@ -31,7 +31,6 @@ mod progress;
 mod publication;
 mod session;
 mod slot;
-mod socket;
 mod stream;
 mod tls;
 mod values;

@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::super::socket::Wait;
 use super::super::{KEEP_ALIVE, Tables};
 use super::catalog::Catalog;
 use super::connection::Connection;
@@ -12,7 +13,6 @@ use super::origin::SLOT_RESTART;
 use super::progress::{EPOCH_2000_US, Progress};
 use super::publication::{self, Look};
 use super::slot::{self, print_lsn};
-use super::socket::Wait;
 use super::{Settings, notice, pgoutput, wal2json};
 use crate::change::{Batch, Checkpoint, Identity, Restart};
 use crate::{Error, Result};

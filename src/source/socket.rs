@@ -8,7 +8,7 @@ use std::time::Duration;
 use rustix::net::{RecvFlags, sockopt};
 use rustls::{ClientConnection, StreamOwned};
 
-use super::super::Address;
+use super::{Address, Dialect};
 
 /// Silence on a TCP connection after which the kernel asks whether the other side is there.
 const KEEP_ALIVE_IDLE: Duration = Duration::from_secs(15);
@@ -43,7 +43,10 @@ enum SocketKind {
 impl Socket {
     pub fn connect(address: &Address, time_out: Duration) -> io::Result<Self> {
         let kind = if address.is_socket() {
-            let stream = UnixStream::connect(format!("{}/.s.PGSQL.{}", address.host, address.port))?;
+            let stream = UnixStream::connect(match address.dialect {
+                Dialect::Postgres => format!("{}/.s.PGSQL.{}", address.host, address.port),
+                Dialect::Mysql | Dialect::Mariadb => address.host.clone(),
+            })?;
             stream.set_write_timeout(Some(WRITE_TIME_OUT))?;
             SocketKind::Unix(stream)
         } else {
@@ -136,7 +139,7 @@ pub(super) struct Buffered {
 impl Buffered {
     const BYTES: usize = 256 * 1024;
 
-    pub fn new(socket: Socket, wait: Wait) -> Self {
+    fn new(socket: Socket, wait: Wait) -> Self {
         Self { socket, wait, bytes: vec![0; Self::BYTES], start: 0, end: 0 }
     }
 }
@@ -173,6 +176,15 @@ pub(super) enum Stream {
 }
 
 impl Stream {
+    /// Shakes hands over a socket. Each read may wait for `time_out`.
+    pub fn encrypted(socket: Socket, mut client: ClientConnection, time_out: Duration) -> io::Result<Self> {
+        let mut socket = Buffered::new(socket, Wait::For(time_out));
+        while client.is_handshaking() {
+            client.complete_io(&mut socket)?;
+        }
+        Ok(Self::Tls(Box::new(StreamOwned::new(client, socket))))
+    }
+
     /// As [`Socket::read`].
     pub fn read(&mut self, room: &mut [u8], wait: Wait) -> io::Result<Option<usize>> {
         let stream = match self {
@@ -208,5 +220,10 @@ impl Stream {
 
     pub fn is_encrypted(&self) -> bool {
         matches!(self, Self::Tls(_))
+    }
+
+    /// Whether nobody on the network can read along.
+    pub fn is_private(&self) -> bool {
+        !matches!(self, Self::Plain(Socket { kind: SocketKind::Tcp(_), .. }))
     }
 }
