@@ -19,7 +19,6 @@ const UNSAFE: &[&str] = &[
     "scripts/lab.d/wire/src/tap.rs",
     "src/fuzzing/memory.rs",
     "src/kafka/librdkafka.rs",
-    "src/source/mysql/connection.rs",
     "src/threads.rs",
 ];
 

@@ -15,8 +15,8 @@ impl Faults {
         self.0.push((span.start, what.into()));
     }
 
-    /// One [`crate::error::ErrorKind::Usage`] error whose fact has a line `place: what` for each fault: the file's
-    /// in its order, then the variables', then the flags'.
+    /// One [`crate::error::ErrorKind::Usage`] error whose fact has a line `place: what` for each fault: the
+    /// file's in its order, then the variables', then the flags'.
     pub fn into_error(mut self, places: &Places<'_>) -> Option<Error> {
         self.0.sort();
         self.0.dedup();

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::partition::Partition;
+use super::partition::PartitionState;
 use crate::error::ErrorKind;
 use crate::metrics::{SinkFigures, now_us};
 use crate::sink::Files;
@@ -69,7 +69,7 @@ impl MemberFigures {
     }
 
     /// The commit held.
-    pub fn committed(&mut self, lanes: &[Partition]) {
+    pub fn committed(&mut self, lanes: &[PartitionState]) {
         let now_ms = now_us() / 1000;
         for written_ms in self.written_ms.drain(..) {
             self.figures.latency(Duration::from_millis((now_ms - written_ms).max(0) as u64));
@@ -85,7 +85,7 @@ impl MemberFigures {
     }
 
     /// The offsets from `next` up to `first` were deleted before they were read.
-    pub fn unread(&self, lane: &Partition, next: i64, first: i64) {
+    pub fn unread(&self, lane: &PartitionState, next: i64, first: i64) {
         self.figures.unread.inc_by((first - next).max(0) as u64);
         tracing::error!(
             topic = lane.topic,
@@ -98,7 +98,7 @@ impl MemberFigures {
     }
 
     /// The group gave these partitions.
-    pub fn began(&mut self, lanes: &[Partition]) {
+    pub fn began(&mut self, lanes: &[PartitionState]) {
         self.figures.member(self.member, Some(offsets(lanes)));
     }
 
@@ -115,6 +115,6 @@ impl MemberFigures {
     }
 }
 
-fn offsets(lanes: &[Partition]) -> crate::metrics::Committed {
+fn offsets(lanes: &[PartitionState]) -> crate::metrics::Committed {
     lanes.iter().map(|lane| ((lane.topic.clone(), lane.partition), lane.committed_offset())).collect()
 }

@@ -20,10 +20,10 @@ struct Reach {
 
 /// One partition.
 #[derive(Debug)]
-pub struct Partition {
+pub struct PartitionState {
     /// Topic name.
     pub topic: String,
-    /// Partition number.
+    /// Its number in the topic.
     pub partition: u32,
     /// Files of other members that the partition's commits go on naming.
     pub carried: Marks,
@@ -34,7 +34,7 @@ pub struct Partition {
     committed: Reach,
 }
 
-impl Partition {
+impl PartitionState {
     /// From what the group has committed for it.
     pub fn new(entry: &OffsetCommit, texts: &LongTexts) -> Result<Self> {
         let text = CommitText::from_json(&entry.topic, &entry.text, texts)?;

@@ -3,7 +3,7 @@
 //! The writer keeps its promises: repeats are left out by their position, and offsets are committed only for
 //! what the receiver is done with.
 
-use super::partition::Partition;
+use super::partition::PartitionState;
 use crate::change::Position;
 use crate::{Error, Result};
 
@@ -122,7 +122,11 @@ impl Relay {
     }
 
     /// Hands over what was gathered, notes in the lanes what is done with, and tells its number by topic.
-    pub fn hand_over(&mut self, lanes: &mut [Partition], tell: &mut dyn FnMut(&str, usize)) -> Result<()> {
+    pub fn hand_over(
+        &mut self,
+        lanes: &mut [PartitionState],
+        tell: &mut dyn FnMut(&str, usize),
+    ) -> Result<()> {
         if self.ended {
             return Ok(());
         }
@@ -134,7 +138,7 @@ impl Relay {
             self.unreadable = None;
         }
         if done == count && self.unreadable.is_none() {
-            lanes.iter_mut().for_each(Partition::wrote);
+            lanes.iter_mut().for_each(PartitionState::wrote);
         } else {
             self.ended = true;
             for place in &self.messages.places[..done] {
@@ -176,15 +180,15 @@ mod tests {
         }
     }
 
-    fn lane(partition: u32) -> Partition {
-        Partition::new(
+    fn lane(partition: u32) -> PartitionState {
+        PartitionState::new(
             &OffsetCommit { topic: "t".to_owned(), partition, offset: Some(5), text: String::new() },
             &LongTexts::new("t", "g"),
         )
         .unwrap()
     }
 
-    fn filled(relay: &mut Relay, lanes: &mut [Partition]) {
+    fn filled(relay: &mut Relay, lanes: &mut [PartitionState]) {
         for (place, offset, value) in [(0, 5, "a"), (1, 5, ""), (0, 6, "bc")] {
             lanes[place].took(offset);
             let position = Position::first_of(0, offset as u64);
@@ -193,13 +197,13 @@ mod tests {
         }
     }
 
-    fn handed(relay: &mut Relay, lanes: &mut [Partition]) -> usize {
+    fn handed(relay: &mut Relay, lanes: &mut [PartitionState]) -> usize {
         let mut own_figures = 0;
         relay.hand_over(lanes, &mut |_, messages| own_figures += messages).unwrap();
         own_figures
     }
 
-    fn committed(lanes: &[Partition]) -> Vec<(Option<i64>, String)> {
+    fn committed(lanes: &[PartitionState]) -> Vec<(Option<i64>, String)> {
         lanes
             .iter()
             .map(|lane| lane.entry(None, &mut LongTexts::new("t", "g")).unwrap().unwrap())

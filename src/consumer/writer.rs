@@ -12,7 +12,7 @@ use std::time::Instant;
 use super::commit_text::CommitText;
 use super::figures::MemberFigures;
 use super::long_texts::LongTexts;
-use super::partition::Partition;
+use super::partition::PartitionState;
 use super::rejected::Rejected;
 use super::relay::Relay;
 use super::shapes::Shapes;
@@ -42,7 +42,7 @@ pub struct Writer {
     batch: Batch,
     /// The topic that the batch's rows came by.
     channel: String,
-    lanes: Vec<Partition>,
+    lanes: Vec<PartitionState>,
     by_topic: HashMap<String, Vec<usize>>,
     /// The lanes of the channel.
     mates: Vec<usize>,
@@ -92,7 +92,7 @@ impl Writer {
         self.clear();
         let mut marks: BTreeMap<String, Vec<Marks>> = BTreeMap::new();
         for entry in all {
-            let lane = Partition::new(entry, &self.texts)?;
+            let lane = PartitionState::new(entry, &self.texts)?;
             if !lane.carried.is_empty() {
                 marks.entry(entry.topic.clone()).or_default().push(lane.carried);
             }
@@ -104,7 +104,7 @@ impl Writer {
         self.sink.recover(&merged)?;
         for entry in own {
             self.by_topic.entry(entry.topic.clone()).or_default().push(self.lanes.len());
-            let mut lane = Partition::new(entry, &self.texts)?;
+            let mut lane = PartitionState::new(entry, &self.texts)?;
             // Names that a newer commit has left behind are not carried on for ever.
             let known = merged.get(&entry.topic);
             lane.carried.retain(|file, _| known.is_some_and(|known| known.contains_key(file)));
@@ -306,7 +306,8 @@ impl Writer {
 
     /// Whether all that its partitions held before these ends has been read.
     pub fn has_read_to(&self, ends: &BTreeMap<(String, u32), i64>) -> bool {
-        let end = |lane: &Partition| ends.get(&(lane.topic.clone(), lane.partition)).copied().unwrap_or(0);
+        let end =
+            |lane: &PartitionState| ends.get(&(lane.topic.clone(), lane.partition)).copied().unwrap_or(0);
         !self.lanes.is_empty() && self.lanes.iter().all(|lane| lane.has_read_to(end(lane)))
     }
 
@@ -317,7 +318,7 @@ impl Writer {
 
     /// Whether a commit would say anything new.
     pub fn is_ahead(&self) -> bool {
-        self.lanes.iter().any(Partition::is_ahead)
+        self.lanes.iter().any(PartitionState::is_ahead)
     }
 
     /// Flushes the sink and commits what was written: offsets and lengths as one.
@@ -349,7 +350,7 @@ impl Writer {
         self.rejected.flush()?;
         let again = self.sink.holds_back();
         let Self { lanes, texts, .. } = self;
-        let entry = |lane: &Partition| {
+        let entry = |lane: &PartitionState| {
             let own = marks.get(&lane.topic);
             if again { lane.entry_again(own, texts) } else { lane.entry(own, texts) }.transpose()
         };

@@ -7,6 +7,7 @@ use super::super::connection::quote;
 use super::{Bench, both, is_mariadb, print_cells, read_all, read_failure};
 use crate::change::{Batch, Checkpoint, Operation, Position, Restart};
 use crate::error::ErrorKind;
+use crate::secret::Secret;
 
 const COLUMNS: &str = "id INT PRIMARY KEY, v VARCHAR(200), w INT UNSIGNED";
 
@@ -270,11 +271,7 @@ fn live_refusals_say_the_way_out() {
             address
         };
         for (changed, kind, word) in [
-            (
-                url(&|address| address.password = crate::secret::Secret::new("wrong")),
-                ErrorKind::Stop,
-                "password",
-            ),
+            (url(&|address| address.password = Secret::new("wrong")), ErrorKind::Stop, "password"),
             (url(&|address| address.database = "no_such".into()), ErrorKind::Stop, "does not exist"),
             (url(&|address| address.port = 1), ErrorKind::Link, "cannot be reached"),
             (
