@@ -67,7 +67,7 @@ impl AddAssign for Counts {
 static SERVERS: RwLock<()> = RwLock::new(());
 
 /// While it is held, no other check's pipeline runs. `tests/alone.txt` lists the checks that call it:
-/// `scripts/test` runs them on servers that nothing else uses.
+/// `scripts/test-parallel` runs them on servers that nothing else uses.
 #[track_caller]
 pub fn alone() -> RwLockWriteGuard<'static, ()> {
     let is_shared = std::env::var_os("LIST_SYNC_TOGETHER").is_some();
