@@ -400,7 +400,7 @@ fn live_accounts_that_cannot_log_in_say_why() {
         ] {
             let mut address = address.clone();
             address.user = user.into();
-            address.password = crate::secret::Secret::new("secret");
+            address.password = Secret::new("secret");
             let error =
                 super::open(&address).and_then(|mut database| database.query("SELECT 1")).unwrap_err();
             assert!(error.kind() == ErrorKind::Stop && error.to_string().contains(said), "{user}: {error}");
@@ -442,7 +442,7 @@ fn live_a_user_without_privileges_is_told_the_grant() {
         admin.execute(&format!("GRANT SELECT ON {}.* TO my_live_user", address.database)).unwrap();
         let mut source = bench.source(Snapshot::Never);
         source.settings.address.user = "my_live_user".into();
-        source.settings.address.password = crate::secret::Secret::new("secret");
+        source.settings.address.password = Secret::new("secret");
         let refused = source.start(None).unwrap_err();
         assert!(refused.hint_text().unwrap().contains("REPLICATION SLAVE"), "{refused}");
         assert!(!refused.statements().is_empty(), "{refused}");
