@@ -399,7 +399,7 @@ fn the_json_form_is_what_its_page_says() {
         (Some("fail"), Some(format!("source {}", bench.scratch.name).as_str()))
     );
     let statement = format!("ALTER TABLE \"public\".\"{}\" REPLICA IDENTITY FULL", bench.table);
-    assert_eq!(identity["mend"]["statements"], serde_json::json!([statement]));
+    assert_eq!(identity["fix"]["statements"], serde_json::json!([statement]));
     assert!(identity["mend"].as_str().unwrap().contains(&statement));
     let run = bench.run(&["check", "--json", "--fix"]);
     expect_code(&run, 0);
