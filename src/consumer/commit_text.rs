@@ -34,8 +34,8 @@ pub struct CommitText {
 }
 
 impl CommitText {
-    /// JSON of at most [`OffsetCommit::TEXT_MAX`] bytes: `own` files are those of this member, `carried` those
-    /// of others, `long` texts on their disks.
+    /// JSON of at most [`OffsetCommit::TEXT_MAX`] bytes: `own` files are those of this member, `carried`
+    /// those of others, `long` texts on their disks.
     pub fn fit(
         positions: BTreeMap<String, Position>,
         own: Option<&Marks>,
