@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::change::Checkpoint;
-use crate::control::{Control, Pauses};
+use crate::control::{Control, Part, Pauses};
 use crate::error::ErrorKind;
 use crate::metrics::{Life, SourceFigures};
 use crate::source::Source;
@@ -26,8 +26,8 @@ pub trait Job {
     /// Whether a life of it got as far as to stream.
     fn has_begun(&self) -> bool;
 
-    /// What it is called in messages: `source "shop"`.
-    fn name(&self) -> String;
+    /// Which one it is, for messages.
+    fn part(&self) -> Part;
 
     /// Whether nothing is left to do for it.
     fn is_done(&self) -> bool {
@@ -57,14 +57,15 @@ pub trait Job {
 /// all that runs in this process. Later, what may pass is tried again with growing pauses, and anything else
 /// is reported and ends this one alone.
 pub fn supervise(job: &mut dyn Job, control: &Control, life: &Life) -> Result<()> {
+    let part = job.part();
     let mut pauses = Pauses::up_to(job.longest_pause());
     loop {
         let began_at = Instant::now();
-        let ended = catch_unwind(AssertUnwindSafe(|| job.run())).unwrap_or_else(|_| Err(died(&job.name())));
+        let ended = catch_unwind(AssertUnwindSafe(|| job.run())).unwrap_or_else(|_| Err(died(&part)));
         let error = match ended {
             Ok(()) => {
                 if control.is_paused() {
-                    wait_while_paused(&job.name(), control, life);
+                    wait_while_paused(&part, control, life);
                 } else if control.once || job.is_done() {
                     return Ok(());
                 }
@@ -74,7 +75,7 @@ pub fn supervise(job: &mut dyn Job, control: &Control, life: &Life) -> Result<()
                 }
                 continue;
             }
-            Err(error) => error.context(job.name()),
+            Err(error) => error.context(&part),
         };
         job.failed(&error);
         let waits = job.has_begun() || control.waits_at_start && !control.once;
@@ -85,14 +86,20 @@ pub fn supervise(job: &mut dyn Job, control: &Control, life: &Life) -> Result<()
         if !may_pass || control.is_stopping() && !control.is_paused() {
             life.fail(error.to_string());
             if waits {
-                tracing::error!(hint = error.hint_text(), "stopped: {error}");
+                tracing::error!(
+                    source = part.source(),
+                    sink = part.sink(),
+                    hint = error.hint_text(),
+                    "stopped: {error}"
+                );
             }
             if !waits || job.ends_all() && error.kind() != ErrorKind::Link {
                 control.request_stop();
             }
             return Err(error);
         }
-        tracing::warn!(hint = error.hint_text(), "{error}; trying again");
+        let hint = error.hint_text();
+        tracing::warn!(source = part.source(), sink = part.sink(), hint, "{error}; trying again");
         life.wait_for(if job.has_begun() { "starting again" } else { "waiting to start" }, error.to_string());
         job.restarted();
         if began_at.elapsed() > CALM {
@@ -100,7 +107,7 @@ pub fn supervise(job: &mut dyn Job, control: &Control, life: &Life) -> Result<()
         }
         pauses.wait(|| control.is_stopping());
         if control.is_paused() {
-            wait_while_paused(&job.name(), control, life);
+            wait_while_paused(&part, control, life);
         }
         if control.is_stopping() && !job.has_begun() {
             return Ok(());
@@ -108,14 +115,14 @@ pub fn supervise(job: &mut dyn Job, control: &Control, life: &Life) -> Result<()
     }
 }
 
-fn wait_while_paused(name: &str, control: &Control, life: &Life) {
+fn wait_while_paused(part: &Part, control: &Control, life: &Life) {
     life.set_state("paused");
-    tracing::info!("{name}: paused");
+    tracing::info!(source = part.source(), sink = part.sink(), "paused");
     while control.is_paused() {
         thread::sleep(NAP);
     }
     if !control.is_stopping() {
-        tracing::info!("{name}: resumed");
+        tracing::info!(source = part.source(), sink = part.sink(), "resumed");
     }
 }
 
@@ -159,7 +166,7 @@ pub fn reconnect(
 
 /// A panic: a fault of list_sync itself. It ends what it concerns, as any failure that only a person can look
 /// after.
-fn died(name: &str) -> Error {
-    Error::stop(format!("the thread of {name} died"))
+fn died(part: &Part) -> Error {
+    Error::stop(format!("the thread of {part} died"))
         .hint("what it printed on stderr says where; please report it")
 }

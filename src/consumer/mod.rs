@@ -182,8 +182,8 @@ impl Job for Membership<'_> {
         true
     }
 
-    fn name(&self) -> String {
-        format!("sink {:?}", self.sink.name)
+    fn part(&self) -> Part {
+        Part::Sink(self.sink.name.clone())
     }
 
     fn is_done(&self) -> bool {

@@ -1,6 +1,7 @@
 //! The handles of the sources and sinks of a process, by which each is paused, resumed or stopped alone.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -13,6 +14,28 @@ pub enum Part {
     Source(String),
     /// `[[sink]]`: all of its members in this process.
     Sink(String),
+}
+
+impl Part {
+    /// The source's name, for the field of a log line.
+    pub fn source(&self) -> Option<&str> {
+        if let Self::Source(name) = self { Some(name) } else { None }
+    }
+
+    /// The sink's name, for the field of a log line.
+    pub fn sink(&self) -> Option<&str> {
+        if let Self::Sink(name) = self { Some(name) } else { None }
+    }
+}
+
+/// `source "shop"`.
+impl fmt::Display for Part {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Source(name) => write!(formatter, "source {name:?}"),
+            Self::Sink(name) => write!(formatter, "sink {name:?}"),
+        }
+    }
 }
 
 /// What a source or sink is asked to do.
@@ -44,11 +67,7 @@ impl Board {
     pub fn send(&self, part: &Part, command: Command) -> Result<()> {
         let handles = self.handles.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(handle) = handles.get(part) else {
-            let (kind, name) = match part {
-                Part::Source(name) => ("source", name),
-                Part::Sink(name) => ("sink", name),
-            };
-            return Err(Error::usage(format!("no {kind} {name:?} runs in this process")));
+            return Err(Error::usage(format!("no {part} runs in this process")));
         };
         handle.set(command);
         Ok(())

@@ -74,8 +74,8 @@ impl Job for Running<'_> {
         self.has_begun
     }
 
-    fn name(&self) -> String {
-        format!("source {:?}", self.source.name)
+    fn part(&self) -> Part {
+        Part::Source(self.source.name.clone())
     }
 
     fn failed(&mut self, error: &Error) {
