@@ -119,7 +119,11 @@ impl<'a> Dispatcher<'a> {
         kafka::Shapes::ensure(&dispatcher.topics)?;
         if let Some(saved) = saved {
             for topic in saved.topics.keys() {
-                let partitions = dispatcher.topics.ensure(topic, false)?;
+                // Every broker knew the topic when it was saved.
+                let partitions = match dispatcher.topics.partitions(topic)? {
+                    0 => dispatcher.topics.ensure(topic, false)?,
+                    there => there,
+                };
                 let ends = saved.lane_ends(settings, &shared.name, topic, partitions)?;
                 dispatcher.add_lanes(topic, &ends);
             }

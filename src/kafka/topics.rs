@@ -132,18 +132,17 @@ impl Topics {
         Ok(())
     }
 
-    /// Makes the topic if it is not there; answers its number of partitions. `compacted` topics have one
-    /// partition and keep the newest message of each key.
+    /// Makes the topic if it is not there, and waits until every broker knows it; answers its number of
+    /// partitions. `compacted` topics have one partition and keep the newest message of each key.
     pub fn ensure(&self, topic: &str, compacted: bool) -> Result<u32> {
-        let there = self.partitions(topic)?;
-        if there > 0 {
-            return Ok(there);
+        if self.partitions(topic)? == 0 {
+            let (partitions, replication) = self.size(compacted)?;
+            if self.create(&new_topic(topic, compacted, partitions, replication), false)? {
+                tracing::info!(topic, partitions, replication, "topic created");
+            }
         }
-        let (partitions, replication) = self.size(compacted)?;
-        if self.create(&new_topic(topic, compacted, partitions, replication), false)? {
-            tracing::info!(topic, partitions, replication, "topic created");
-        }
-        // Another connector may have created it meanwhile, with another count of partitions.
+        // Another connector may be creating it at this moment, with another count of partitions, and the
+        // broker that was asked may be the first one to know.
         self.wait_until_known(topic)
     }
 
