@@ -3,7 +3,7 @@
 use crate::config::{self, Config};
 use crate::sink::Sink;
 use crate::source::Source;
-use crate::{Error, Result, format, kafka, sink, source};
+use crate::{Code, Error, Result, format, kafka, sink, source};
 
 /// `[kafka]` as the stage wants it.
 pub fn kafka(config: &Config) -> Result<kafka::Settings> {
@@ -59,10 +59,10 @@ pub fn format_options(source: &config::Source) -> format::Options {
 /// A sink that has not recovered yet. `id` tells its files from those of other members of its group.
 pub fn sink(sink: &config::Sink, id: Option<&str>) -> Result<Box<dyn Sink>> {
     let Some(build) = sink.kind.build else {
-        return Err(Error::usage(format!(
-            "sink {:?}: kind = {:?} is not built yet",
-            sink.name, sink.kind.name
-        )));
+        return Err(Error::usage(
+            Code::SinkUnknown,
+            format!("sink {:?}: kind = {:?} is not built yet", sink.name, sink.kind.name),
+        ));
     };
     build(&sink_settings(sink, id))
 }

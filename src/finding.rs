@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use crate::{Error, Result};
+use crate::{Code, Error, Result};
 
 /// How a check ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -38,6 +38,8 @@ pub struct Finding {
     pub fact: String,
     /// What a person can do, with the exact statement.
     pub mend: Option<String>,
+    /// The code of the error that was found.
+    pub code: Option<Code>,
     /// What mends it, or does now what the start would do, without a restart of the server.
     pub fix: Option<Fix>,
 }
@@ -61,12 +63,19 @@ pub enum Fix {
 impl Finding {
     /// All is well.
     pub fn ok(check: &'static str, fact: impl Into<String>) -> Self {
-        Self { check, status: Status::Ok, fact: fact.into(), mend: None, fix: None }
+        Self { check, status: Status::Ok, fact: fact.into(), mend: None, code: None, fix: None }
     }
 
     /// It works, with a consequence.
     pub fn warn(check: &'static str, fact: impl Into<String>, mend: impl Into<String>) -> Self {
-        Self { check, status: Status::Warn, fact: fact.into(), mend: Some(mend.into()), fix: None }
+        Self {
+            check,
+            status: Status::Warn,
+            fact: fact.into(),
+            mend: Some(mend.into()),
+            code: None,
+            fix: None,
+        }
     }
 
     /// A rule's own answer: what it says if it holds, or its failure with the hint and the statements that
@@ -87,6 +96,7 @@ impl Finding {
             status: Status::Fail,
             fact: error.to_string(),
             mend: error.hint_text().map(str::to_owned),
+            code: Some(error.code()),
             fix,
         }
     }

@@ -41,4 +41,4 @@ pub mod threads;
 mod tls;
 pub mod verify;
 
-pub use error::{Error, Result};
+pub use error::{Code, Error, Result};

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::config::Config;
 use crate::control::Control;
-use crate::{Error, Result, connector, consumer, direct, threads};
+use crate::{Code, Error, Result, connector, consumer, direct, threads};
 
 /// Runs it until it is stopped or, with `once`, has caught up.
 pub fn run(config: &Config, control: &Control) -> Result<()> {
@@ -29,7 +29,9 @@ fn over_kafka(config: &Config, control: &Control) -> Result<()> {
         });
         let consumed = consumer::run_beside(config, &[], 1, control, Some(&producing));
         let consumed = consumed.inspect_err(|error| end_both(control, "the consumer", error));
-        let connected = connector.join().unwrap_or_else(|_| Err(Error::stop("the connector's thread died")));
+        let connected = connector
+            .join()
+            .unwrap_or_else(|_| Err(Error::stop(Code::Internal, "the connector's thread died")));
         connected.and(consumed)
     })
 }
@@ -37,7 +39,11 @@ fn over_kafka(config: &Config, control: &Control) -> Result<()> {
 /// One half ended with an error, and the other would go on without it for ever.
 fn end_both(control: &Control, half: &str, error: &Error) {
     if !control.is_stopping() {
-        tracing::error!(hint = error.hint_text(), "{half} ended, and all ends with it: {error}");
+        tracing::error!(
+            code = error.code().slug(),
+            hint = error.hint_text(),
+            "{half} ended, and all ends with it: {error}"
+        );
         control.request_stop();
     }
 }

@@ -11,7 +11,7 @@ use crate::control::{Control, Part, Pauses};
 use crate::error::ErrorKind;
 use crate::metrics::{Life, SourceFigures};
 use crate::source::Source;
-use crate::{Error, Result};
+use crate::{Code, Error, Result};
 
 /// What ran for so long begins with a short pause when it is started again.
 const CALM: Duration = Duration::from_secs(10);
@@ -84,11 +84,12 @@ pub fn supervise(job: &mut dyn Job, control: &Control, life: &Life) -> Result<()
             return Ok(());
         }
         if !may_pass || control.is_stopping() && !control.is_paused() {
-            life.fail(error.to_string());
+            life.fail(&error);
             if waits {
                 tracing::error!(
                     source = part.source(),
                     sink = part.sink(),
+                    code = error.code().slug(),
                     hint = error.hint_text(),
                     "stopped: {error}"
                 );
@@ -98,9 +99,14 @@ pub fn supervise(job: &mut dyn Job, control: &Control, life: &Life) -> Result<()
             }
             return Err(error);
         }
-        let hint = error.hint_text();
-        tracing::warn!(source = part.source(), sink = part.sink(), hint, "{error}; trying again");
-        life.wait_for(if job.has_begun() { "starting again" } else { "waiting to start" }, error.to_string());
+        tracing::warn!(
+            source = part.source(),
+            sink = part.sink(),
+            code = error.code().slug(),
+            hint = error.hint_text(),
+            "{error}; trying again"
+        );
+        life.wait_for(if job.has_begun() { "starting again" } else { "waiting to start" }, &error);
         job.restarted();
         if began_at.elapsed() > CALM {
             pauses = Pauses::up_to(job.longest_pause());
@@ -136,11 +142,11 @@ pub fn reconnect(
     is_stopping: impl Fn() -> bool,
     mut saved: impl FnMut() -> Checkpoint,
 ) -> Result<bool> {
-    tracing::warn!(source = name, "{broke}; connecting again");
+    tracing::warn!(source = name, code = broke.code().slug(), "{broke}; connecting again");
     figures.error(broke.kind());
     figures.restarts.inc();
     figures.up.set(0);
-    figures.life.wait_for("reconnecting", broke.to_string());
+    figures.life.wait_for("reconnecting", broke);
     let mut pauses = Pauses::default();
     loop {
         pauses.wait(&is_stopping);
@@ -155,9 +161,14 @@ pub fn reconnect(
                 return Ok(true);
             }
             Err(error) if error.kind() == ErrorKind::Link => {
-                tracing::warn!(source = name, hint = error.hint_text(), "{error}");
+                tracing::warn!(
+                    source = name,
+                    code = error.code().slug(),
+                    hint = error.hint_text(),
+                    "{error}"
+                );
                 figures.error(error.kind());
-                figures.life.wait_for("reconnecting", error.to_string());
+                figures.life.wait_for("reconnecting", &error);
             }
             Err(error) => return Err(error),
         }
@@ -167,6 +178,6 @@ pub fn reconnect(
 /// A panic: a fault of list_sync itself. It ends what it concerns, as any failure that only a person can look
 /// after.
 fn died(part: &Part) -> Error {
-    Error::stop(format!("the thread of {part} died"))
+    Error::stop(Code::Internal, format!("the thread of {part} died"))
         .hint("what it printed on stderr says where; please report it")
 }

@@ -15,7 +15,7 @@ use rustls::{
     SignatureScheme,
 };
 
-use crate::{Error, Result};
+use crate::{Code, Error, Result};
 
 /// Certificates of a client, its own first, and the key.
 pub type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
@@ -51,13 +51,16 @@ impl Terms {
                 let built =
                     WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
                         .build();
-                Some(built.map_err(|cause| Error::usage("there is no authority to trust").cause(cause))?)
+                Some(built.map_err(|cause| {
+                    Error::usage(Code::TlsFilesInvalid, "there is no authority to trust").cause(cause)
+                })?)
             }
             None => None,
         };
         let verifier = Verifier { chain, checks_host: self.checks_host, provider: Arc::clone(&provider) };
-        let name = ServerName::try_from(host.to_owned())
-            .map_err(|cause| Error::usage(format!("host {host:?} cannot be used with TLS")).cause(cause))?;
+        let name = ServerName::try_from(host.to_owned()).map_err(|cause| {
+            Error::usage(Code::UrlInvalid, format!("host {host:?} cannot be used with TLS")).cause(cause)
+        })?;
         let identity = self.identity;
         let build = || {
             let config =
@@ -71,10 +74,10 @@ impl Terms {
         };
         build().map_err(|cause| match cause {
             rustls::Error::InconsistentKeys(_) => {
-                Error::usage("the client's key is not that of its certificate")
+                Error::usage(Code::TlsFilesInvalid, "the client's key is not that of its certificate")
                     .hint("name the two files that were made together")
             }
-            cause => Error::stop("TLS cannot be set up").cause(cause),
+            cause => Error::stop(Code::TlsFailed, "TLS cannot be set up").cause(cause),
         })
     }
 }
@@ -128,11 +131,14 @@ fn certificates(option: &str, file: &Path) -> Result<Vec<CertificateDer<'static>
 fn unreadable(option: &str, file: &Path, cause: impl Display) -> Error {
     // The library's words for a missing file begin with "I/O error: ".
     let cause = cause.to_string();
-    Error::usage(format!(
-        "the file {:?} of {option} cannot be read: {}",
-        file.display().to_string(),
-        cause.trim_start_matches("I/O error: ")
-    ))
+    Error::usage(
+        Code::TlsFilesInvalid,
+        format!(
+            "the file {:?} of {option} cannot be read: {}",
+            file.display().to_string(),
+            cause.trim_start_matches("I/O error: ")
+        ),
+    )
 }
 
 /// What a failed handshake with `peer` means, if it is one that trying again cannot mend.
@@ -146,30 +152,39 @@ pub fn explain(
 ) -> Option<Error> {
     match failure {
         rustls::Error::InvalidCertificate(fault) => Some(explain_certificate(fault, peer, host, names)),
-        rustls::Error::AlertReceived(alert) if is_about_client(*alert) => Some(if shows_certificate {
-            Error::stop(format!("{peer} refuses the client certificate: {alert:?}")).hint(format!(
+        rustls::Error::AlertReceived(alert) if is_about_client(*alert) => {
+            Some(if shows_certificate {
+                Error::stop(Code::ClientCertificateRefused, format!("{peer} refuses the client certificate: {alert:?}")).hint(format!(
                 "show one that is valid now and signed by an authority that the server trusts; openssl x509 \
                  -noout -subject -issuer -dates -in \
                  FILE tells what the file of {} is",
                 names.certificate
             ))
-        } else {
-            Error::stop(format!("{peer} wants a client certificate, and none is shown")).hint(format!(
-                "set {} and {} to the files of a certificate that the server trusts",
-                names.certificate, names.key
-            ))
-        }),
+            } else {
+                Error::stop(
+                    Code::ClientCertificateMissing,
+                    format!("{peer} wants a client certificate, and none is shown"),
+                )
+                .hint(format!(
+                    "set {} and {} to the files of a certificate that the server trusts",
+                    names.certificate, names.key
+                ))
+            })
+        }
         rustls::Error::AlertReceived(
             AlertDescription::ProtocolVersion | AlertDescription::HandshakeFailure,
         )
         | rustls::Error::PeerIncompatible(_) => Some(
-            Error::stop(format!("{peer} and this program have no version or cipher of TLS in common"))
-                .cause(failure.to_string())
-                .hint("let the server take TLS 1.2 or 1.3"),
+            Error::stop(
+                Code::TlsFailed,
+                format!("{peer} and this program have no version or cipher of TLS in common"),
+            )
+            .cause(failure.to_string())
+            .hint("let the server take TLS 1.2 or 1.3"),
         ),
-        rustls::Error::InvalidMessage(_) => {
-            Some(Error::stop(format!("{peer} does not answer in TLS")).cause(failure.to_string()))
-        }
+        rustls::Error::InvalidMessage(_) => Some(
+            Error::stop(Code::TlsFailed, format!("{peer} does not answer in TLS")).cause(failure.to_string()),
+        ),
         _ => None,
     }
 }
@@ -201,7 +216,7 @@ fn explain_certificate(fault: &CertificateError, peer: &str, host: &str, names: 
             expired(peer, Some(time.as_secs().saturating_sub(not_after.as_secs()) / 3600))
         }
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-            Error::stop(format!("the certificate of {peer} is not valid yet"))
+            Error::stop(Code::CertificateExpired, format!("the certificate of {peer} is not valid yet"))
                 .hint("check the clocks of both machines")
         }
         CertificateError::NotValidForName => not_named(peer, host, "other names"),
@@ -213,16 +228,19 @@ fn explain_certificate(fault: &CertificateError, peer: &str, host: &str, names: 
                 .replace([')', '"'], "");
             not_named(peer, host, if presented.is_empty() { "no name" } else { &presented })
         }
-        CertificateError::UnknownIssuer => Error::stop(format!(
-            "the certificate of {peer} is signed by an authority that is not trusted here"
-        ))
+        CertificateError::UnknownIssuer => Error::stop(
+            Code::CertificateUntrusted,
+            format!("the certificate of {peer} is signed by an authority that is not trusted here"),
+        )
         .hint(format!(
             "put the certificate of the authority that signed it, in PEM form, into the file of {}",
             names.authority
         )),
-        other => Error::stop(format!("the certificate of {peer} cannot be trusted"))
-            .cause(rustls::Error::InvalidCertificate(other.clone()).to_string())
-            .hint(format!("let the authority of {} issue another one", names.authority)),
+        other => {
+            Error::stop(Code::CertificateUntrusted, format!("the certificate of {peer} cannot be trusted"))
+                .cause(rustls::Error::InvalidCertificate(other.clone()).to_string())
+                .hint(format!("let the authority of {} issue another one", names.authority))
+        }
     }
 }
 
@@ -232,12 +250,16 @@ fn expired(peer: &str, hours: Option<u64>) -> Error {
         Some(hours) if hours < 48 => format!(" {hours} hours ago"),
         Some(hours) => format!(" {} days ago", hours / 24),
     };
-    Error::stop(format!("the certificate of {peer} expired{since}"))
+    Error::stop(Code::CertificateExpired, format!("the certificate of {peer} expired{since}"))
         .hint("renew it on the server; if it is valid, check the clock of this machine")
 }
 
 fn not_named(peer: &str, host: &str, presented: &str) -> Error {
-    Error::stop(format!("the certificate of {peer} does not name {host:?}: it names {presented}")).hint(
+    Error::stop(
+        Code::CertificateName,
+        format!("the certificate of {peer} does not name {host:?}: it names {presented}"),
+    )
+    .hint(
         "connect by a name that the certificate has, or let one be issued with this name among its \
             subjectAltName",
     )

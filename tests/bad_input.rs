@@ -3,6 +3,8 @@
 
 use std::process::Command;
 
+use list_sync::Code;
+
 use crate::rig::{
     Monitor, OwnPostgres, Pipeline, Program, Run, Scratch, Server, alone, ends_of, kafka, together,
 };
@@ -38,7 +40,7 @@ fn connect_alone(server: &Server, change: impl Fn(String) -> String) -> Run {
     try_to("connect", server, change)
 }
 
-/// One `error:` line with these words and a `hint:` line with those.
+/// One `error:` line with these words, a `hint:` line with those, and a `code:` that is explained.
 #[track_caller]
 fn expect(run: &Run, code: i32, error: &[&str], hint: &[&str]) {
     assert_eq!(run.code, Some(code), "{}", run.err);
@@ -47,6 +49,9 @@ fn expect(run: &Run, code: i32, error: &[&str], hint: &[&str]) {
         assert_eq!(found.len(), 1, "one {name:?} line in:\n{}", run.err);
         found[0].to_lowercase()
     };
+    let code = line("code:");
+    let code = code.strip_prefix("code: ").and_then(|rest| rest.split(' ').next()).unwrap();
+    assert!(Code::of(code).is_some_and(|code| code != Code::Internal), "{code:?} in:\n{}", run.err);
     for (name, words) in [("error:", error), ("hint:", hint)] {
         let line = line(name);
         for word in words {

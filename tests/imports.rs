@@ -51,6 +51,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("tls", &[]),
 ];
 const OPEN: &[&str] = &[
+    "Code",
     "Error",
     "Result",
     "calendar",

@@ -74,7 +74,11 @@ fn every_line_is_an_object() {
     for message in ["streaming", "connecting again", "connected again", "progress"] {
         assert_eq!(find(&said, message)["source"], name, "{message}");
     }
-    assert_eq!(find(&said, "connecting again")["level"], "WARN");
+    let broke = find(&said, "connecting again");
+    assert_eq!(
+        (broke["level"].as_str(), broke["code"].as_str()),
+        (Some("WARN"), Some("database-disconnected"))
+    );
     assert!(find(&said, "progress")["rows"].is_u64());
     let consume =
         Program::run(&pipeline.scratch.folder, &["--log-format", "json", "-vv", "consume", "--once"]);
@@ -82,10 +86,11 @@ fn every_line_is_an_object() {
     for message in ["partitions assigned", "progress"] {
         assert_eq!(find(&said, message)["sink"], name, "{message}");
     }
-    // A failure too, with its hint.
+    // A failure too, with its hint and its code.
     let failed =
         Program::run(&pipeline.scratch.folder, &["--log-format", "json", "connect", "--source", "none"]);
     let said = lines(&failed.err);
     assert_eq!((failed.code, said[0]["level"].as_str()), (Some(2), Some("ERROR")));
     assert!(!said[0]["hint"].as_str().unwrap().is_empty());
+    assert_eq!(said[0]["code"], "argument-invalid", "{said:?}");
 }

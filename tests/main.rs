@@ -18,6 +18,7 @@ mod dashboard;
 mod deploy;
 mod direct;
 mod exactly_once;
+mod explain;
 mod faults;
 mod groups;
 mod headers;

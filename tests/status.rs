@@ -96,8 +96,10 @@ fn a_server_is_away() {
     let said = json(&run);
     assert_eq!(run.code, Some(1), "{said}");
     assert!(said["sources"][0]["problem"].as_str().unwrap().contains("refused"), "{said}");
+    assert_eq!(said["sources"][0]["problem_code"], "database-unreachable", "{said}");
     assert!(said["sources"][0]["position"].is_string(), "the saved position is known all the same: {said}");
-    assert_eq!(said["groups"][0]["problem"], Value::Null, "{said}");
+    let group = &said["groups"][0];
+    assert!(group["problem"] == Value::Null && group["problem_code"] == Value::Null, "{said}");
     let brokers = text.lines().find(|line| line.starts_with("brokers")).unwrap();
     pipeline.scratch.write("list_sync.toml", &text.replace(brokers, "brokers = [\"127.0.0.1:1\"]"));
     let run = status(&pipeline, &[]);

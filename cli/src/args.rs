@@ -8,6 +8,7 @@
 
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use list_sync::Code;
 use list_sync::config::{OneLine, default_of};
 use list_sync::seed::Mix;
 use list_sync::source::Snapshot;
@@ -125,6 +126,20 @@ set and forget show what they would do and change nothing without --yes. Stop th
 
 Exit code 1 if a row is missing, extra or different. A table without a primary key is compared by whole rows.")]
     Verify(Verify),
+    /// Says what the code of an error means and what to do; without one, lists all codes
+    #[command(after_help = "Examples:
+  list_sync explain slot-lost
+  list_sync explain
+
+docs/errors.md has the same, and says where codes stand.")]
+    Explain(Explain),
+}
+
+#[derive(Args)]
+pub struct Explain {
+    /// The code, as it stands behind `code:` in a message
+    #[arg(value_name = "CODE", hide_possible_values = true, value_parser = code_words())]
+    pub code: Option<String>,
 }
 
 #[derive(Default, Args)]
@@ -434,6 +449,10 @@ impl From {
 }
 
 /// What `--snapshot` takes: the words of the option that are built.
+fn code_words() -> PossibleValuesParser {
+    PossibleValuesParser::new(Code::ALL.iter().map(|code| code.slug()))
+}
+
 fn snapshot_words() -> PossibleValuesParser {
     PossibleValuesParser::new(Snapshot::WORDS.built())
 }

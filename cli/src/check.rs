@@ -2,10 +2,10 @@
 
 use std::process::ExitCode;
 
-use list_sync::Result;
 use list_sync::check::{Done, Found, Scope, check, fix, is_good};
 use list_sync::config;
 use list_sync::finding::{Fix, Status};
+use list_sync::{Code, Result};
 use serde_json::{Value, json};
 
 use crate::args::Check;
@@ -58,13 +58,15 @@ fn as_json(found: &[Found], done: &[Done]) -> Value {
             "check": finding.check,
             "status": finding.status.name(),
             "fact": finding.fact,
+            "code": finding.code.map(Code::slug),
             "mend": finding.mend,
             "fix": finding.fix.as_ref().map(fix_as_json),
         })
     });
     let done = done.iter().map(|one| {
         let error = one.result.as_ref().err().map(ToString::to_string);
-        json!({ "subject": one.subject, "what": one.what, "error": error })
+        let code = one.result.as_ref().err().map(|error| error.code().slug());
+        json!({ "subject": one.subject, "what": one.what, "error": error, "code": code })
     });
     json!({ "status": worst.name(), "checks": checks.collect::<Vec<_>>(), "done": done.collect::<Vec<_>>() })
 }

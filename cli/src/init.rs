@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use list_sync::config::{Draft, FILE};
 use list_sync::source::Address;
-use list_sync::{Error, Result};
+use list_sync::{Code, Error, Result};
 
 use crate::args::Init;
 use crate::hide::is_hidden;
@@ -35,7 +35,7 @@ pub fn run(session: &Session, flags: &Init) -> Result<ExitCode> {
 }
 
 fn is_there(file: &str) -> Error {
-    Error::usage(format!("the file {file:?} is there already"))
+    Error::usage(Code::FileExists, format!("the file {file:?} is there already"))
         .hint("write another one with -c FILE, or replace it with --force")
 }
 
@@ -44,7 +44,7 @@ fn write(file: &str, text: &str, force: bool) -> Result<()> {
         if cause.kind() == io::ErrorKind::AlreadyExists {
             return is_there(file);
         }
-        Error::stop(format!("the file {file:?} cannot be written"))
+        Error::stop(Code::FileFailed, format!("the file {file:?} cannot be written"))
             .cause(cause)
             .hint("name a file in a folder that is there and yours with -c FILE")
     };
@@ -62,10 +62,10 @@ fn of_flags(flags: &Init) -> Result<Draft> {
             .filter_map(|(flag, is_missing)| is_missing.then_some(flag))
             .collect();
     if !missing.is_empty() {
-        return Err(Error::usage(format!(
-            "there is no terminal to ask on, and {} is missing",
-            missing.join(", ")
-        ))
+        return Err(Error::usage(
+            Code::TerminalMissing,
+            format!("there is no terminal to ask on, and {} is missing", missing.join(", ")),
+        )
         .hint(
             "list_sync init --from postgres://repl@db/shop --table 'public.*' --kafka host:9092 --to csv:out",
         ));
@@ -83,7 +83,11 @@ fn draft(flags: &Init, url: String) -> Result<Draft> {
         password_file: flags.password_file.clone(),
         tables: flags.table.clone(),
         snapshot: flags.snapshot.clone(),
-        folder: folder.ok_or_else(|| Error::usage("--to is not understood; expected csv:FOLDER"))?.to_owned(),
+        folder: folder
+            .ok_or_else(|| {
+                Error::usage(Code::ArgumentInvalid, "--to is not understood; expected csv:FOLDER")
+            })?
+            .to_owned(),
     })
 }
 
@@ -111,7 +115,8 @@ struct Terminal;
 
 impl Person for Terminal {
     fn answer(&mut self, question: &str) -> Result<Option<String>> {
-        let failed = |cause: io::Error| Error::stop("the terminal cannot be used").cause(cause);
+        let failed =
+            |cause: io::Error| Error::stop(Code::TerminalMissing, "the terminal cannot be used").cause(cause);
         write!(io::stderr(), "{question} ").and_then(|()| io::stderr().flush()).map_err(failed)?;
         let mut line = String::new();
         let length = io::stdin().lock().read_line(&mut line).map_err(failed)?;
@@ -158,7 +163,7 @@ fn ask(question: &str, default: &str, person: &mut dyn Person) -> Result<String>
     match person.answer(&shown)? {
         Some(answer) if answer.is_empty() => Ok(default.to_owned()),
         Some(answer) => Ok(answer),
-        None => Err(Error::usage("the answers broke off")
+        None => Err(Error::usage(Code::TerminalMissing, "the answers broke off")
             .hint("nothing was written; list_sync init --help lists the flags")),
     }
 }

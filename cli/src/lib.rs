@@ -5,6 +5,7 @@
 
 mod args;
 mod check;
+mod explain;
 mod hide;
 mod init;
 mod logging;
@@ -24,7 +25,7 @@ use indicatif::{MultiProgress, ProgressDrawTarget};
 use list_sync::config::{Config, OneLine};
 use list_sync::control::Control;
 use list_sync::monitor::Monitor;
-use list_sync::{Error, Result};
+use list_sync::{Code, Error, Result};
 use list_sync::{connector, consumer, pipeline};
 
 use args::{Arguments, Command, Connect, Consume, Everywhere, Run};
@@ -66,6 +67,7 @@ impl Session {
             Command::Connect(flags) => self.connect(flags),
             Command::Consume(flags) => self.consume(flags),
             Command::Run(flags) => self.both(flags),
+            Command::Explain(flags) => explain::run(flags),
             Command::Init(flags) => init::run(self, flags),
             Command::Position(flags) => position::run(self, &flags.action),
             Command::Seed(flags) => seed::run(self, flags),
@@ -140,7 +142,7 @@ impl Session {
 fn say(line: &str) -> Result<()> {
     match writeln!(io::stdout(), "{line}") {
         Err(cause) if cause.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Error::stop("stdout cannot be written").cause(cause))
+            Err(Error::stop(Code::OutputFailed, "stdout cannot be written").cause(cause))
         }
         _ => Ok(()),
     }

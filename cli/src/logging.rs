@@ -41,13 +41,14 @@ pub fn start(flags: &Everywhere, bars: Option<&MultiProgress>) {
     };
 }
 
-/// Prints an error as `error: …` (a line for each fact) and `hint: …`, or as JSON objects.
+/// Prints an error as `error: …` (a line for each fact), `hint: …` and `code: …`, or as JSON objects.
 pub fn report(error: &Error, format: LogFormat) {
     let facts = error.to_string();
     let hint = error.hint_text().unwrap_or_default();
+    let code = error.code().slug();
     if format == LogFormat::Json {
         for fact in facts.lines() {
-            tracing::error!(hint, "{fact}");
+            tracing::error!(code, hint, "{fact}");
         }
         return;
     }
@@ -57,6 +58,7 @@ pub fn report(error: &Error, format: LogFormat) {
             told = format!("{told}{label}: {line}\n");
         }
     }
+    told = format!("{told}code: {code} (list_sync explain {code})\n");
     // Nobody is left to tell if stderr is closed.
     let _ = io::stderr().write_all(told.as_bytes());
 }

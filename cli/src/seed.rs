@@ -7,7 +7,7 @@ use std::time::Instant;
 use list_sync::control::Control;
 use list_sync::seed::{Counts, Load, seed};
 use list_sync::source::{self, Address};
-use list_sync::{Error, Result, config};
+use list_sync::{Code, Error, Result, config};
 
 use crate::args::Seed;
 use crate::{Session, say};
@@ -33,7 +33,9 @@ pub fn run(session: &Session, flags: &Seed) -> Result<ExitCode> {
             .collect();
         running
             .into_iter()
-            .map(|thread| thread.join().unwrap_or_else(|_| Err(Error::stop("the load broke off"))))
+            .map(|thread| {
+                thread.join().unwrap_or_else(|_| Err(Error::stop(Code::Internal, "the load broke off")))
+            })
             .collect()
     });
     drop(watch);

@@ -11,7 +11,7 @@ use indicatif::{HumanBytes, HumanCount};
 use list_sync::control::Control;
 use list_sync::monitor::Verdict;
 use list_sync::status::{GroupStatus, Report, SinkStatus, SourceStatus, ask};
-use list_sync::{Error, Result};
+use list_sync::{Code, Error, Result};
 
 use crate::args::Status;
 use crate::{Session, say};
@@ -69,7 +69,7 @@ fn chosen_sources<'a>(
 fn show(report: &Report, flags: &Status) -> Result<()> {
     if flags.json {
         let text = serde_json::to_string(report)
-            .map_err(|cause| Error::stop("the report cannot be written").cause(cause))?;
+            .map_err(|cause| Error::stop(Code::Internal, "the report cannot be written").cause(cause))?;
         return say(&text);
     }
     let text = text(report);

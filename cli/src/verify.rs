@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use list_sync::config::{Sink, Source};
 use list_sync::control::Control;
 use list_sync::verify::{Found, Proof, verify};
-use list_sync::{Error, Result, source};
+use list_sync::{Code, Error, Result, source};
 
 use crate::args::Verify;
 use crate::{Session, say};
@@ -42,7 +42,9 @@ pub fn run(session: &Session, flags: &Verify) -> Result<ExitCode> {
     }
     if compared == 0 {
         let hint = "look at `tables` of the source and `topics` of the sink";
-        return Err(Error::stop("no table of these sources goes to these sinks").hint(hint));
+        return Err(
+            Error::stop(Code::NothingToDo, "no table of these sources goes to these sinks").hint(hint)
+        );
     }
     Ok(if all_equal { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

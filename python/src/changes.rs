@@ -17,7 +17,7 @@ use list_sync::control::{Control, Pauses};
 use list_sync::direct::Feed;
 use list_sync::error::ErrorKind;
 use list_sync::source::KEEP_ALIVE;
-use list_sync::{Error, Result, threads};
+use list_sync::{Code, Error, Result, threads};
 use pyo3::prelude::*;
 use pyo3::types::PyList;
 
@@ -59,8 +59,9 @@ impl Stream {
         let engine = threads::spawn("list_sync", move || {
             read_all(&config, state.as_deref(), told, acknowledged, &open, hand);
         });
-        let engine = engine
-            .map_err(|cause| errors::exception(py, &Error::stop("no thread can be started").cause(cause)))?;
+        let engine = engine.map_err(|cause| {
+            errors::exception(py, &Error::stop(Code::SystemRefused, "no thread can be started").cause(cause))
+        })?;
         wait_until_open(py, &control, &opened)?;
         Ok(Self {
             control,
@@ -97,8 +98,12 @@ impl Stream {
     fn acknowledge(&self, py: Python<'_>, position: &str) -> PyResult<()> {
         self.check_process(py)?;
         let known = Position::from_digits(position.as_bytes());
-        let unknown =
-            || errors::exception(py, &Error::usage(format!("{position:?} is no position of a change")));
+        let unknown = || {
+            errors::exception(
+                py,
+                &Error::usage(Code::ArgumentInvalid, format!("{position:?} is no position of a change")),
+            )
+        };
         *lock(&self.done) = Some(known.ok_or_else(unknown)?);
         Ok(())
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crossbeam_channel::bounded;
 use list_sync::consumer::{self, Messages, Receiver};
-use list_sync::{Error, control};
+use list_sync::{Code, Error, control};
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyString};
 
@@ -82,8 +82,12 @@ impl Callback {
 
     fn argument<'py>(&self, py: Python<'py>, message: &[u8]) -> PyResult<Bound<'py, PyAny>> {
         let text = std::str::from_utf8(message);
-        let text = text
-            .map_err(|fault| errors::message(py, &Error::stop("a message is no UTF-8 text").cause(fault)))?;
+        let text = text.map_err(|fault| {
+            errors::message(
+                py,
+                &Error::stop(Code::MessageUnreadable, "a message is no UTF-8 text").cause(fault),
+            )
+        })?;
         let text = PyString::new(py, text);
         match &self.loads {
             Some(loads) => loads.bind(py).call1((text,)),
@@ -114,7 +118,7 @@ impl Receiver for Handing {
             let _ = tell.send(done);
             called
         };
-        let gone = || Error::stop("the program no longer waits for its messages");
+        let gone = || Error::stop(Code::ProgramEnded, "the program no longer waits for its messages");
         self.jobs.send(Box::new(job)).map_err(|_| gone())?;
         told.recv().map_err(|_| gone())
     }

@@ -1,7 +1,7 @@
 //! The one place where a failure becomes an exception of `list_sync.errors`.
 
-use list_sync::Error;
 use list_sync::error::ErrorKind;
+use list_sync::{Code, Error};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyType;
@@ -19,12 +19,12 @@ pub fn exception(py: Python<'_>, error: &Error) -> PyErr {
         ErrorKind::Link => "LinkError",
         ErrorKind::Stop => "StoppedError",
     };
-    named(py, class, &error.to_string(), error.hint_text())
+    named(py, class, &error.to_string(), error.hint_text(), error.code())
 }
 
 /// A message that is no row change in JSON: `MessageError` (a `ValueError`).
 pub fn message(py: Python<'_>, error: &Error) -> PyErr {
-    named(py, "MessageError", &error.to_string(), error.hint_text())
+    named(py, "MessageError", &error.to_string(), error.hint_text(), error.code())
 }
 
 /// A call in a process that was forked from the one that made the object: `ForkError`.
@@ -35,16 +35,17 @@ pub fn forked(py: Python<'_>) -> PyErr {
         "ForkError",
         "the object was made in another process: its threads and connections did not come along",
         Some(hint),
+        Code::Forked,
     )
 }
 
 /// A call on something that was closed: `ClosedError`.
 pub fn closed(py: Python<'_>, what: &str) -> PyErr {
-    named(py, "ClosedError", &format!("{what} is closed"), None)
+    named(py, "ClosedError", &format!("{what} is closed"), None, Code::Closed)
 }
 
-fn named(py: Python<'_>, class: &'static str, text: &str, hint: Option<&str>) -> PyErr {
-    let made = found(py, class).and_then(|class| class.call1((text, hint)));
+fn named(py: Python<'_>, class: &'static str, text: &str, hint: Option<&str>, code: Code) -> PyErr {
+    let made = found(py, class).and_then(|class| class.call1((text, hint, code.slug())));
     made.map_or_else(|error| error, PyErr::from_value)
 }
 

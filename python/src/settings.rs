@@ -25,7 +25,8 @@ fn without_places(call: &str, error: &Error) -> Error {
     let facts = error.to_string();
     let told: Vec<String> =
         facts.lines().map(|line| format!("{call}: {}", without_place(call, line))).collect();
-    Error::new(error.kind(), told.join("\n")).hint("look at the arguments' names, types and values")
+    Error::new(error.code(), error.kind(), told.join("\n"))
+        .hint("look at the arguments' names, types and values")
 }
 
 /// The line without `CALL:LINE:COLUMN: ` in front.

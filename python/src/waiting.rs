@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded, never, select};
 use list_sync::control::Control;
-use list_sync::{Error, Result, threads};
+use list_sync::{Code, Error, Result, threads};
 use pyo3::prelude::*;
 
 use crate::{errors, logs};
@@ -38,14 +38,18 @@ pub fn run<T: Send + 'static>(
         let _ = end.send(work(jobs));
     });
     if let Err(cause) = engine {
-        return Err(errors::exception(py, &Error::stop("no thread can be started").cause(cause)));
+        return Err(errors::exception(
+            py,
+            &Error::stop(Code::SystemRefused, "no thread can be started").cause(cause),
+        ));
     }
     wait(py, control, to_do, &ended)
 }
 
 /// A panic of the engine: a fault of list_sync itself.
 pub fn died() -> Error {
-    Error::stop("the engine's thread died").hint("what it printed on stderr says where; please report it")
+    Error::stop(Code::Internal, "the engine's thread died")
+        .hint("what it printed on stderr says where; please report it")
 }
 
 enum Next<T> {

@@ -7,7 +7,7 @@ use crate::config::{self, Config};
 use crate::finding::{Finding, Fix, Status};
 use crate::kafka::{self, Topics};
 use crate::source::{self, Address};
-use crate::{Error, Result};
+use crate::{Code, Error, Result};
 
 /// One finding, and what it is about.
 #[derive(Debug, Clone)]
@@ -34,8 +34,11 @@ pub fn check(config: &Config, scope: &Scope<'_>) -> Result<Vec<Found>> {
     let sources = chosen(&config.sources, || config.need_sources(scope.sources), scope.sources)?;
     let sinks = chosen(&config.sinks, || config.need_sinks(scope.sinks), scope.sinks)?;
     if sources.is_empty() && sinks.is_empty() {
-        return Err(Error::usage("there is nothing to check: neither a [[source]] nor a [[sink]]")
-            .hint("add one, or: list_sync check --from URL --table TABLE"));
+        return Err(Error::usage(
+            Code::NothingToDo,
+            "there is nothing to check: neither a [[source]] nor a [[sink]]",
+        )
+        .hint("add one, or: list_sync check --from URL --table TABLE"));
     }
     let (mut found, topics) = check_sources(&sources);
     if config.kafka.is_some() {

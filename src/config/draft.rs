@@ -7,7 +7,7 @@ use super::declaration::{Kind, LeftOut, Section, Setting};
 use super::options::SECTIONS;
 use super::{Config, Outside};
 use crate::source::{Address, Dialect};
-use crate::{Error, Result};
+use crate::{Code, Error, Result};
 
 /// The longest line of a comment, in characters.
 const LINE: usize = 110;
@@ -45,17 +45,18 @@ impl Draft {
         let outside = Outside { variable: &variable, read: &|_| Ok("x".to_owned()) };
         Config::parse(file, &text, outside).map_err(|error| {
             let told: Vec<_> = error.to_string().lines().map(|line| without_place(line, file)).collect();
-            Error::usage(told.join("\n")).hint("nothing was written")
+            Error::usage(Code::ConfigInvalid, told.join("\n")).hint("nothing was written")
         })?;
         Ok(text)
     }
 
     /// The refusal of a URL that holds a password: the file is read by more people than the command line is.
     pub fn password_in_url() -> Error {
-        Error::usage("the password in the URL would stand in the file for all to read").hint(
-            "write '${NAME}' in its place and set that environment variable, or leave it out and give \
+        Error::usage(Code::PasswordInFile, "the password in the URL would stand in the file for all to read")
+            .hint(
+                "write '${NAME}' in its place and set that environment variable, or leave it out and give \
                 --password-file FILE",
-        )
+            )
     }
 
     fn render(&self) -> String {

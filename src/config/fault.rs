@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use crate::Error;
 use crate::template;
+use crate::{Code, Error};
 
 /// Faults found so far, by their offset in [`Places`].
 #[derive(Debug, Default)]
@@ -28,7 +28,7 @@ impl Faults {
         };
         let lines: Vec<_> =
             self.0.iter().map(|(offset, what)| format!("{}: {what}", places.of(*offset))).collect();
-        (!lines.is_empty()).then(|| Error::usage(lines.join("\n")).hint(hint))
+        (!lines.is_empty()).then(|| Error::usage(Code::ConfigInvalid, lines.join("\n")).hint(hint))
     }
 }
 

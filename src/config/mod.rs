@@ -24,7 +24,7 @@ mod schema;
 mod tests;
 
 use crate::source::Address;
-use crate::{Error, Result};
+use crate::{Code, Error, Result};
 use fault::{Faults, Places};
 use overrides::Override;
 
@@ -84,9 +84,12 @@ impl Config {
             Err(cause) => {
                 let hint = "name the file with -c FILE, write one with list_sync init, or go without: \
                     list_sync run --from URL --table TABLE --to csv:FOLDER";
-                Err(Error::usage(format!("the configuration file {file:?} cannot be read"))
-                    .cause(cause)
-                    .hint(hint))
+                Err(Error::usage(
+                    Code::ConfigInvalid,
+                    format!("the configuration file {file:?} cannot be read"),
+                )
+                .cause(cause)
+                .hint(hint))
             }
         }
     }
@@ -132,7 +135,7 @@ impl Config {
     /// Refuses a start with what the program cannot do yet, rather than leaving it out silently.
     pub fn refuse_unbuilt(&self) -> Result<()> {
         let Some(first) = self.unbuilt.iter().min_by_key(|unbuilt| unbuilt.offset) else { return Ok(()) };
-        Err(Error::usage(format!("{} is not built yet", first.what))
+        Err(Error::usage(Code::SinkUnknown, format!("{} is not built yet", first.what))
             .hint("leave it out; its default is built"))
     }
 
@@ -172,7 +175,8 @@ impl Config {
     }
 
     fn lacks(&self, section: &str, hint: &str) -> Error {
-        Error::usage(format!("{} has no {section}, which this command needs", self.origin)).hint(hint)
+        Error::usage(Code::NothingToDo, format!("{} has no {section}, which this command needs", self.origin))
+            .hint(hint)
     }
 }
 
@@ -191,7 +195,8 @@ pub fn default_of(section: &str, option: &str) -> String {
 /// The database that a flag names. A password that is typed out shows in the list of processes, so it is
 /// warned of.
 pub fn address_of_flag(url: &str) -> Result<Address> {
-    let expanded = variables::expand_url(url, outside()).map_err(Error::usage)?;
+    let expanded =
+        variables::expand_url(url, outside()).map_err(|fact| Error::usage(Code::UrlInvalid, fact))?;
     let address = Address::parse(&expanded)?;
     warn_of_password(url);
     Ok(address)
@@ -216,8 +221,11 @@ fn chosen<'a, T>(
     let known: Vec<&str> = all.iter().map(&name_of).collect();
     if let Some(unknown) = names.iter().find(|name| !known.contains(&name.as_str())) {
         let suggestion = if known.is_empty() { String::new() } else { fault::suggestion(unknown, &known) };
-        return Err(Error::usage(format!("there is no {what} {unknown:?}{suggestion}"))
-            .hint(format!("the {what}s are listed in the configuration")));
+        return Err(Error::usage(
+            Code::ArgumentInvalid,
+            format!("there is no {what} {unknown:?}{suggestion}"),
+        )
+        .hint(format!("the {what}s are listed in the configuration")));
     }
     Ok(all.iter().filter(|one| names.is_empty() || names.iter().any(|name| name == name_of(one))).collect())
 }

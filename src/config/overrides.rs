@@ -13,7 +13,7 @@ use toml::de::{DeArray, DeTable, DeValue};
 use super::declaration::{Kind, Section, Setting};
 use super::fault::{Faults, suggestion};
 use crate::secret::Secret;
-use crate::{Error, Result};
+use crate::{Code, Error, Result};
 
 #[cfg(test)]
 mod tests;
@@ -82,9 +82,9 @@ pub fn of_set(set: &[String]) -> Result<Vec<Override>> {
         let hint =
             "write --set kafka.brokers=host:9092, or --set source.NAME.tables=public.orders,public.customers";
         // The text may hold a password and is not repeated.
-        let (key, value) = text
-            .split_once('=')
-            .ok_or_else(|| Error::usage("--set has no \"=\" between key and value").hint(hint))?;
+        let (key, value) = text.split_once('=').ok_or_else(|| {
+            Error::usage(Code::ArgumentInvalid, "--set has no \"=\" between key and value").hint(hint)
+        })?;
         if key.trim().rsplit('.').next() == Some("url") {
             super::warn_of_password(value);
         }

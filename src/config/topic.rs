@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use super::fault::template_fault;
-use crate::Error;
 use crate::template::Template;
+use crate::{Code, Error};
 
 const NAMES: &[&str] = &["source", "schema", "table"];
 
@@ -71,11 +71,14 @@ impl TopicOwners {
         let (name, spelled) = (topic.of(schema, table), topic.spelled_out(schema, table));
         let qualified = format!("{schema}.{table}");
         match self.0.get(&name) {
-            Some((other, of)) if *other != spelled => Err(Error::stop(format!(
-                "tables {of:?} and {qualified:?} would share topic {name:?}: Kafka allows letters, \
+            Some((other, of)) if *other != spelled => Err(Error::stop(
+                Code::TopicsCollide,
+                format!(
+                    "tables {of:?} and {qualified:?} would share topic {name:?}: Kafka allows letters, \
                  digits, \".\", \"_\" and \"-\" in a topic's name, \
                  and every other character becomes \"_\""
-            ))
+                ),
+            )
             .hint(
                 "leave one of them out of `tables`, or give it a source of its own, with a `topic` of its \
                 own",

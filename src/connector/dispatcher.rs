@@ -19,7 +19,7 @@ use crate::config::{self, TopicName, TopicOwners};
 use crate::format::{Encoding, ShapeId};
 use crate::kafka::{self, Checkpoints, Outgoing, Sender, Settings, Topics, partition_of};
 use crate::metrics::as_of_us;
-use crate::{Error, Result, assembly};
+use crate::{Code, Error, Result, assembly};
 
 /// While rows flow, the position is saved this often.
 const SAVE_MOVING: Duration = Duration::from_secs(1);
@@ -271,10 +271,13 @@ impl<'a> Dispatcher<'a> {
             std::thread::sleep(Duration::from_millis(1));
             self.tend()?;
             if self.shared.stopping() && self.shared.stopped_for() > STOP_PATIENCE {
-                return Err(Error::link(format!(
-                    "source {:?}: Kafka did not take all in time; the rest follows at the next start",
-                    self.shared.name
-                )));
+                return Err(Error::link(
+                    Code::KafkaTimeout,
+                    format!(
+                        "source {:?}: Kafka did not take all in time; the rest follows at the next start",
+                        self.shared.name
+                    ),
+                ));
             }
         }
     }
@@ -414,7 +417,7 @@ impl<'a> Dispatcher<'a> {
             self.sender.check()?;
             self.acknowledgements.with(|state| state.failed.take().map_or(Ok(()), Err))?;
             if self.shared.stopping() && self.shared.stopped_for() > STOP_PATIENCE {
-                return Err(Error::link("Kafka did not take the position in time"));
+                return Err(Error::link(Code::KafkaTimeout, "Kafka did not take the position in time"));
             }
         }
         self.saved_at = Instant::now();
@@ -461,10 +464,13 @@ impl<'a> Dispatcher<'a> {
                 return Ok(());
             }
             if self.shared.stopping() && self.shared.stopped_for() > STOP_PATIENCE {
-                return Err(Error::link(format!(
-                    "source {:?}: {failing} in time; the rest follows at the next start",
-                    self.shared.name
-                )));
+                return Err(Error::link(
+                    Code::KafkaTimeout,
+                    format!(
+                        "source {:?}: {failing} in time; the rest follows at the next start",
+                        self.shared.name
+                    ),
+                ));
             }
             self.sender.hasten(Duration::from_millis(2));
             std::thread::sleep(Duration::from_millis(1));

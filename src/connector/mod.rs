@@ -32,7 +32,7 @@ use crate::control::{Control, Part};
 use crate::kafka::{Checkpoints, Settings, Topics};
 use crate::metrics::{SourceFigures, now_us};
 use crate::supervisor::{Job, supervise};
-use crate::{Error, Result, assembly, source, threads};
+use crate::{Code, Error, Result, assembly, source, threads};
 use dispatcher::Dispatcher;
 use reader::Reader;
 pub use saved::POSITION_HEADER;
@@ -99,9 +99,9 @@ pub fn run(config: &Config, names: &[String], control: &Control) -> Result<()> {
     let begun = control.begin(
         || Topics::connect(&settings),
         |error| {
-            tracing::warn!(hint = error.hint_text(), "{error}; trying again");
+            tracing::warn!(code = error.code().slug(), hint = error.hint_text(), "{error}; trying again");
             for source in &sources {
-                control.progress.source(&source.name).life.wait_for("waiting for Kafka", error.to_string());
+                control.progress.source(&source.name).life.wait_for("waiting for Kafka", error);
             }
         },
     )?;
@@ -114,9 +114,9 @@ pub fn run(config: &Config, names: &[String], control: &Control) -> Result<()> {
             threads::spawn_scoped(scope, move || run_supervised(source, settings, control))
         };
         let running: Vec<_> = sources.into_iter().map(work).collect();
-        let ended = running
-            .into_iter()
-            .map(|source| source.join().unwrap_or_else(|_| Err(Error::stop("a source's thread died"))));
+        let ended = running.into_iter().map(|source| {
+            source.join().unwrap_or_else(|_| Err(Error::stop(Code::Internal, "a source's thread died")))
+        });
         ended.collect::<Vec<_>>().into_iter().collect()
     })
 }
@@ -142,7 +142,12 @@ pub(crate) fn replace_saved(settings: &Settings, source: &str, checkpoint: Optio
         (Some(checkpoint), Some(bytes)) => {
             Saved::from_bytes(source, &bytes)?.moved_to(checkpoint).to_bytes()?
         }
-        (Some(_), None) => return Err(Error::stop(format!("source {source:?} has no saved place to move"))),
+        (Some(_), None) => {
+            return Err(Error::stop(
+                Code::PositionMissing,
+                format!("source {source:?} has no saved place to move"),
+            ));
+        }
     };
     Checkpoints::replace(settings, key, &value)
 }
@@ -196,7 +201,8 @@ fn run_supervised(source: &config::Source, settings: &Settings, control: &Contro
 /// A panic: a fault of list_sync itself. It ends what it concerns, as any failure that only a person can look
 /// after.
 fn died(what: &str) -> Error {
-    Error::stop(format!("{what} died")).hint("what it printed on stderr says where; please report it")
+    Error::stop(Code::Internal, format!("{what} died"))
+        .hint("what it printed on stderr says where; please report it")
 }
 
 fn run_source(

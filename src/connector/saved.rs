@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::in_flight::LaneEnd;
 use crate::change::{Checkpoint, Position};
 use crate::kafka::{Settings, read_between, watermarks};
-use crate::{Error, Result};
+use crate::{Code, Error, Result};
 
 /// Between two looks at the end of a topic.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(150);
@@ -62,16 +62,19 @@ impl Saved {
     /// As it is stored.
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
         serde_json::to_vec(self)
-            .map_err(|cause| Error::stop("the source's state cannot be written").cause(cause))
+            .map_err(|cause| Error::stop(Code::Internal, "the source's state cannot be written").cause(cause))
     }
 
     /// Reads what [`Saved::to_bytes`] made.
     pub fn from_bytes(source: &str, bytes: &[u8]) -> Result<Self> {
         let fail = |reason: String| {
-            Error::stop(format!(
-                "the saved position of source {source:?} in topic \"list_sync.positions\" \
+            Error::stop(
+                Code::PositionDamaged,
+                format!(
+                    "the saved position of source {source:?} in topic \"list_sync.positions\" \
                 cannot be read: {reason}"
-            ))
+                ),
+            )
             .hint(format!(
                 "if a newer list_sync wrote it, use that one; else list_sync position forget {source} \
                      removes it: the next start then begins at the end \

@@ -14,7 +14,7 @@ use super::long_texts::LongTexts;
 use crate::change::Position;
 use crate::kafka::OffsetCommit;
 use crate::sink::{Mark, Marks};
-use crate::{Error, Result};
+use crate::{Code, Error, Result};
 
 /// The text of one partition's commit.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -67,8 +67,9 @@ impl CommitText {
     }
 
     pub(super) fn to_json(&self) -> Result<String> {
-        serde_json::to_string(self)
-            .map_err(|cause| Error::stop("the text of a commit cannot be written").cause(cause))
+        serde_json::to_string(self).map_err(|cause| {
+            Error::stop(Code::Internal, "the text of a commit cannot be written").cause(cause)
+        })
     }
 
     /// An empty text (another client's commit) knows nothing; one of another layout is refused. Names that
@@ -78,9 +79,12 @@ impl CommitText {
             return Ok(Self::default());
         }
         let fail = |reason: String| {
-            Error::stop(format!(
-                "the commit of topic {topic:?} carries a text that list_sync did not write: {reason}"
-            ))
+            Error::stop(
+                Code::GroupShared,
+                format!(
+                    "the commit of topic {topic:?} carries a text that list_sync did not write: {reason}"
+                ),
+            )
             .hint("give this sink a group of its own")
         };
         let mut found: Self = serde_json::from_str(text).map_err(|cause| fail(cause.to_string()))?;

@@ -17,7 +17,7 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 
 use crate::sink::{Marks, file_failure, fixed_folder};
-use crate::{Error, Result};
+use crate::{Code, Error, Result};
 
 /// A file that no commit names may still be about to be named, by a member that is just committing. None
 /// takes so long.
@@ -53,8 +53,9 @@ impl LongTexts {
 
     /// Writes these names down, if they are not yet; answers what a commit calls them.
     pub fn store(&mut self, files: &Marks) -> Result<String> {
-        let text = serde_json::to_vec(files)
-            .map_err(|cause| Error::stop("the names of files cannot be written").cause(cause))?;
+        let text = serde_json::to_vec(files).map_err(|cause| {
+            Error::stop(Code::Internal, "the names of files cannot be written").cause(cause)
+        })?;
         let name = Self::name(&self.group, &text);
         if !self.held.contains(&name) && !self.next.contains(&name) {
             let path = self.path(&name);
@@ -90,10 +91,10 @@ impl LongTexts {
         };
         match Self::parse(name, &text) {
             Some(files) => Ok(Some(files)),
-            None => Err(Error::stop(format!(
-                "file \"{}\", which a commit names, was changed",
-                path.display()
-            ))
+            None => Err(Error::stop(
+                Code::FileChanged,
+                format!("file \"{}\", which a commit names, was changed", path.display()),
+            )
             .hint(
                 "bring it back from a copy of the folder; or give the sink a new group and an empty folder, \
                  and it writes all files again",

@@ -30,7 +30,7 @@ use crate::glob::Glob;
 use crate::kafka::{Event, Member, Settings, Topics, watermarks};
 use crate::metrics::SinkFigures;
 use crate::supervisor::{Job, supervise};
-use crate::{Error, Result, assembly, threads};
+use crate::{Code, Error, Result, assembly, threads};
 use figures::MemberFigures;
 use long_texts::LongTexts;
 use rejected::Rejected;
@@ -77,9 +77,9 @@ pub(crate) fn run_beside(
         Common::new(settings.clone(), topics, control, producing)
     };
     let begun = control.begin(connect, |error| {
-        tracing::warn!(hint = error.hint_text(), "{error}; trying again");
+        tracing::warn!(code = error.code().slug(), hint = error.hint_text(), "{error}; trying again");
         for sink in &sinks {
-            control.progress.sink(&sink.name).life.wait_for("waiting for Kafka", error.to_string());
+            control.progress.sink(&sink.name).life.wait_for("waiting for Kafka", error);
         }
     })?;
     let Some(common) = begun else { return Ok(()) };
@@ -97,9 +97,9 @@ pub(crate) fn run_beside(
             .into_iter()
             .map(|mut member| threads::spawn_scoped(scope, move || run_supervised(&mut member)))
             .collect();
-        let ended = running
-            .into_iter()
-            .map(|member| member.join().unwrap_or_else(|_| Err(Error::stop("a consumer's thread died"))));
+        let ended = running.into_iter().map(|member| {
+            member.join().unwrap_or_else(|_| Err(Error::stop(Code::Internal, "a consumer's thread died")))
+        });
         ended.collect::<Vec<_>>().into_iter().collect()
     })
 }

@@ -7,7 +7,7 @@ use super::long_texts::LongTexts;
 use crate::change::Position;
 use crate::kafka::OffsetCommit;
 use crate::sink::Marks;
-use crate::{Error, Result};
+use crate::{Code, Error, Result};
 
 /// How far something has come in a partition.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -151,7 +151,8 @@ impl PartitionState {
                 "one commit cannot name the positions of all {sources} sources of topic {:?}",
                 self.topic
             );
-            return Err(Error::stop(fact).hint("give the sources topics of their own: topic = \"{source}\""));
+            return Err(Error::stop(Code::TopicsCollide, fact)
+                .hint("give the sources topics of their own: topic = \"{source}\""));
         }
         Ok(Some(OffsetCommit {
             topic: self.topic.clone(),

@@ -241,7 +241,7 @@ mod tests {
         let (mut relay, mut lanes) = (Relay::new(Box::new(First(3, Arc::default()))), [lane(0), lane(1)]);
         filled(&mut relay, &mut lanes);
         lanes[1].took(6);
-        assert!(relay.end_before(Error::stop("of the test")), "no more fit");
+        assert!(relay.end_before(Error::stop(crate::Code::Internal, "of the test")), "no more fit");
         assert!(relay.add(b"d", 1, 7, "s", Position::first_of(0, 7)));
         assert_eq!(handed(&mut relay, &mut lanes), 3);
         let offsets: Vec<_> = committed(&lanes).into_iter().map(|(offset, _)| offset).collect();
@@ -249,7 +249,7 @@ mod tests {
         // Its own answer comes first.
         let (mut relay, mut lanes) = (Relay::new(Box::new(First(2, Arc::default()))), [lane(0), lane(1)]);
         filled(&mut relay, &mut lanes);
-        relay.end_before(Error::stop("of the test"));
+        relay.end_before(Error::stop(crate::Code::Internal, "of the test"));
         assert_eq!(
             (handed(&mut relay, &mut lanes), relay.ended, relay.unreadable.is_none()),
             (2, true, true)

@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::change::Table;
 use crate::format::{ShapeId, shape_of_text};
 use crate::kafka::{self, Settings, Topics};
-use crate::{Error, Result};
+use crate::{Code, Error, Result};
 
 /// A shape is acknowledged before the first row that names it, so one look finds it. More looks are for
 /// topics that a mirror copies one after the other.
@@ -47,9 +47,8 @@ impl Shapes {
             if let Some(known) = read.tables.get(&id) {
                 return match known {
                     Ok(table) => Ok(Arc::clone(table)),
-                    Err(error) => {
-                        Err(Error::stop(error.to_string()).hint(error.hint_text().unwrap_or_default()))
-                    }
+                    Err(error) => Err(Error::stop(error.code(), error.to_string())
+                        .hint(error.hint_text().unwrap_or_default())),
                 };
             }
             if look > 1 {
@@ -60,10 +59,13 @@ impl Shapes {
             }
         }
         let tables = kafka::Shapes::TOPIC;
-        Err(Error::stop(format!(
-            "topic {tables:?} does not say which columns the table of a message of \
+        Err(Error::stop(
+            Code::ShapeUnknown,
+            format!(
+                "topic {tables:?} does not say which columns the table of a message of \
             topic {topic:?} has (shape {id})"
-        ))
+            ),
+        )
         .hint(format!(
             "a mirror of {topic:?} needs {tables:?} too; if it was deleted, restart the connector: it \
                  writes there again what its tables look like now"

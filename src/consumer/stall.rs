@@ -5,7 +5,7 @@
 use std::time::{Duration, Instant};
 
 use crate::kafka::{Holder, Member};
-use crate::{Error, Result};
+use crate::{Code, Error, Result};
 
 /// How long nothing may come before a look, and after a look that found something. Longer than a session and
 /// a rebalance last.
@@ -57,12 +57,14 @@ impl StallCheck {
         let waited = 2 * self.patience.as_secs();
         (self.waiting, self.patience) = (false, PATIENCE_MAX.min(self.patience * 2));
         Err(match unread {
-            Ok(unread) => {
-                Error::link(format!("{unread} messages wait in Kafka, and none came for {waited} s"))
-            }
-            Err(cause) => Error::link(format!(
-                "nothing came for {waited} s, and whether messages wait cannot be asked: {cause}"
-            )),
+            Ok(unread) => Error::link(
+                Code::ConsumerStalled,
+                format!("{unread} messages wait in Kafka, and none came for {waited} s"),
+            ),
+            Err(cause) => Error::link(
+                Code::ConsumerStalled,
+                format!("nothing came for {waited} s, and whether messages wait cannot be asked: {cause}"),
+            ),
         })
     }
 }
@@ -106,9 +108,9 @@ mod tests {
         // A client that cannot even ask is as good as one that hears nothing.
         quiet.broken();
         after(&mut quiet, 1, Ok(0)).unwrap();
-        after(&mut quiet, 30, Err(Error::link("timed out"))).unwrap();
+        after(&mut quiet, 30, Err(Error::link(Code::Internal, "timed out"))).unwrap();
         after(&mut quiet, 1, Ok(0)).unwrap();
-        let error = after(&mut quiet, 30, Err(Error::link("timed out"))).unwrap_err();
+        let error = after(&mut quiet, 30, Err(Error::link(Code::Internal, "timed out"))).unwrap_err();
         assert_eq!(
             error.to_string(),
             "nothing came for 60 s, and whether messages wait cannot be asked: timed out"

@@ -8,7 +8,7 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use crate::{Error, Result};
+use crate::{Code, Error, Result};
 
 /// Between two looks of a member that was given nothing, and of one that was given something.
 const LOOK_EMPTY: Duration = Duration::from_secs(3);
@@ -56,9 +56,12 @@ impl Unassigned {
         let count = self.unheld.len();
         self.unheld.clear();
         self.patience = PATIENCE_MAX.min(self.patience * 2);
-        Err(Error::link(format!(
-            "no member of the group was given partition {partition} of topic {topic:?} ({count} in all)"
-        )))
+        Err(Error::link(
+            Code::PartitionUnassigned,
+            format!(
+                "no member of the group was given partition {partition} of topic {topic:?} ({count} in all)"
+            ),
+        ))
     }
 }
 

@@ -21,7 +21,7 @@ use crate::error::ErrorKind;
 use crate::format::{Decoder, Encoding, ShapeId};
 use crate::kafka::{Holder, Message, OffsetCommit};
 use crate::sink::{Marks, Sink};
-use crate::{Error, Result};
+use crate::{Code, Error, Result};
 
 /// Partitions, batch and sink of one member.
 pub struct Writer {
@@ -148,9 +148,7 @@ impl Writer {
             self.change_topic(topic);
         }
         let Some(&place) = self.mates.iter().find(|place| self.lanes[**place].partition == partition) else {
-            return Err(Error::link(format!(
-                "a message of partition {partition} of topic {topic:?}, which this member does not hold"
-            )));
+            return Err(not_held(topic, partition));
         };
         // Offsets may be missing in a partition; what was deleted unread is another matter.
         if let Some(next) = self.lanes[place].gap_before(offset)
@@ -415,7 +413,7 @@ impl Holder for Writer {
                 tracing::debug!("partitions revoked");
             }
             Err(error) => {
-                tracing::warn!("{error}; what was not committed is read again");
+                tracing::warn!(code = error.code().slug(), "{error}; what was not committed is read again");
                 if error.kind() == ErrorKind::Stop {
                     self.stopped = Some(error);
                 }
@@ -426,4 +424,10 @@ impl Holder for Writer {
         // Closes the files, so that the next owner can cut what was not committed.
         let _ = self.renew_sink();
     }
+}
+
+fn not_held(topic: &str, partition: u32) -> Error {
+    let fact =
+        format!("a message of partition {partition} of topic {topic:?}, which this member does not hold");
+    Error::link(Code::PartitionLost, fact)
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::{Error, Result};
+use crate::{Code, Error, Result};
 
 /// A source or a sink, by its name in the configuration.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -67,7 +67,7 @@ impl Board {
     pub fn send(&self, part: &Part, command: Command) -> Result<()> {
         let handles = self.handles.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(handle) = handles.get(part) else {
-            return Err(Error::usage(format!("no {part} runs in this process")));
+            return Err(Error::usage(Code::NotRunning, format!("no {part} runs in this process")));
         };
         handle.set(command);
         Ok(())

@@ -17,7 +17,7 @@ use signal_hook::low_level::pipe;
 
 use crate::error::ErrorKind;
 use crate::metrics::Progress;
-use crate::{Error, Result, threads};
+use crate::{Code, Error, Result, threads};
 
 /// Signals that follow one another faster than this are one.
 pub const SAME_SIGNAL: Duration = Duration::from_millis(250);
@@ -54,7 +54,8 @@ impl Control {
     /// signal a process and then its group.
     pub fn stop_on_signals(&self) -> Result<()> {
         let impatient = Arc::new(AtomicBool::new(false));
-        self.register(&impatient).map_err(|cause| Error::stop("signals cannot be caught").cause(cause))
+        self.register(&impatient)
+            .map_err(|cause| Error::stop(Code::SystemRefused, "signals cannot be caught").cause(cause))
     }
 
     fn register(&self, impatient: &Arc<AtomicBool>) -> io::Result<()> {
@@ -189,7 +190,7 @@ mod tests {
             let begun = control.begin(
                 || {
                     if tries.fetch_add(1, Ordering::Relaxed) < 2 {
-                        Err(Error::new(kind, "down"))
+                        Err(Error::new(crate::Code::Internal, kind, "down"))
                     } else {
                         Ok(())
                     }
@@ -204,7 +205,12 @@ mod tests {
         assert_eq!(run(false, true, ErrorKind::Stop), (false, 1));
         let stopped = Control { waits_at_start: true, ..Control::default() };
         stopped.request_stop();
-        assert!(stopped.begin(|| Err::<(), _>(Error::link("down")), |_| ()).unwrap().is_none());
+        assert!(
+            stopped
+                .begin(|| Err::<(), _>(Error::link(crate::Code::Internal, "down")), |_| ())
+                .unwrap()
+                .is_none()
+        );
     }
 
     #[test]

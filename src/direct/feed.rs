@@ -126,7 +126,7 @@ impl Feed {
                 .definite()
                 .hint("name a state file: then the stream goes on after a broken connection"));
         }
-        tracing::warn!(source = self.name, "{error}; connecting again");
+        tracing::warn!(source = self.name, code = error.code().slug(), "{error}; connecting again");
         self.is_broken = true;
         Ok(())
     }

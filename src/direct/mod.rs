@@ -20,7 +20,7 @@ use crate::metrics::SourceFigures;
 use crate::sink::{Marks, Sink};
 use crate::source::{self, Dialect, Source};
 use crate::supervisor::{Job, reconnect, supervise};
-use crate::{Error, Result, assembly, threads};
+use crate::{Code, Error, Result, assembly, threads};
 pub use feed::Feed;
 use figures::DirectFigures;
 use state::{State, StateFile};
@@ -42,9 +42,9 @@ pub fn run(config: &Config, control: &Control) -> Result<()> {
         let work =
             |source| threads::spawn_scoped(scope, move || run_supervised(source, &config.sinks, control));
         let running: Vec<_> = config.sources.iter().map(work).collect();
-        let ended = running
-            .into_iter()
-            .map(|source| source.join().unwrap_or_else(|_| Err(Error::stop("a source's thread died"))));
+        let ended = running.into_iter().map(|source| {
+            source.join().unwrap_or_else(|_| Err(Error::stop(Code::Internal, "a source's thread died")))
+        });
         ended.collect::<Vec<_>>().into_iter().collect()
     })
 }
@@ -115,7 +115,10 @@ fn state_file(config: &Config, source: &config::Source) -> StateFile {
 pub(crate) fn replace_saved(config: &Config, source: &config::Source, checkpoint: Checkpoint) -> Result<()> {
     let file = state_file(config, source);
     let Some(mut state) = file.load()? else {
-        return Err(Error::stop(format!("source {:?} has no saved place to move", source.name)));
+        return Err(Error::stop(
+            Code::PositionMissing,
+            format!("source {:?} has no saved place to move", source.name),
+        ));
     };
     state.checkpoint = checkpoint;
     file.save(&state)
@@ -137,10 +140,13 @@ fn refuse_the_slot_of_others(config: &config::Source, file: &StateFile) -> Resul
         .behind(&Restart::Postgres { lsn: 0, last: None });
     if asked.is_ok_and(|distance| distance.is_read.is_some()) {
         let (slot, name) = (&config.slot, &config.name);
-        return Err(Error::stop(format!(
-            "source {name:?}: slot {slot:?} is there already, but no saved \
+        return Err(Error::stop(
+            Code::SlotMismatch,
+            format!(
+                "source {name:?}: slot {slot:?} is there already, but no saved \
             position in \"{file}\""
-        ))
+            ),
+        )
         .hint(format!(
             "start in the folder where the slot's files are, or give this source another name; if \
                  nobody needs the slot: \
@@ -258,9 +264,11 @@ impl<'a> Direct<'a> {
             let mut new_files = false;
             for (channel, part) in &channels {
                 if !self.outputs.iter().any(|output| output.settings.takes(channel)) {
-                    return Err(Error::stop(format!("no sink takes the changes of topic {channel:?}")).hint(
-                        "add it to a sink's `topics`, or leave the table out of the source's `tables`",
-                    ));
+                    return Err(Error::stop(
+                        Code::TableWithoutSink,
+                        format!("no sink takes the changes of topic {channel:?}"),
+                    )
+                    .hint("add it to a sink's `topics`, or leave the table out of the source's `tables`"));
                 }
                 for output in self.outputs.iter_mut().filter(|output| output.settings.takes(channel)) {
                     new_files |= output.sink.prepare(channel, part.as_ref().unwrap_or(batch))?;
@@ -324,7 +332,7 @@ impl<'a> Direct<'a> {
         match self.source.confirm(&self.reached) {
             // The files hold it; the database hears of it after the next connection.
             Err(error) if error.kind() == ErrorKind::Link => {
-                tracing::warn!(source = self.config.name, "{error}");
+                tracing::warn!(source = self.config.name, code = error.code().slug(), "{error}");
                 Ok(())
             }
             confirmed => confirmed,

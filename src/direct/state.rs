@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::change::{Checkpoint, Position};
 use crate::sink::{Marks, file_failure, fixed_folder};
-use crate::{Error, Result};
+use crate::{Code, Error, Result};
 
 /// What is saved.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,7 +77,11 @@ impl StateFile {
             Err(cause) => return Err(file_failure("read", &self.path, cause)),
         };
         Self::parse(&text).map(Some).map_err(|reason| {
-            Error::stop(format!("the state file \"{}\" is damaged: {reason}", self.path.display())).hint(
+            Error::stop(
+                Code::PositionDamaged,
+                format!("the state file \"{}\" is damaged: {reason}", self.path.display()),
+            )
+            .hint(
                 "restore it from a backup; or move it and the CSV files away: the next start then begins at \
                  the end of the log, and changes since the \
                  last saved place are in no file",
@@ -102,7 +106,7 @@ impl StateFile {
     /// What [`StateFile::parse`] reads.
     pub(super) fn text(state: &State) -> Result<String> {
         let json = serde_json::to_string(state)
-            .map_err(|cause| Error::stop("the state cannot be written").cause(cause))?;
+            .map_err(|cause| Error::stop(Code::Internal, "the state cannot be written").cause(cause))?;
         Ok(format!("{:08x}\n{json}", crc32fast::hash(json.as_bytes())))
     }
 

@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 use super::Options;
 use super::shape::COLUMNS_MAX;
 use crate::change::{Column, Table};
-use crate::{Error, Result, hex};
+use crate::{Code, Error, Result, hex};
 
 /// The id of a shape: the first 16 hexadecimal digits of the text's SHA-256.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -103,14 +103,17 @@ pub fn shape_text(table: &Table, options: Options) -> Result<String> {
     let columns = table.columns.iter().enumerate().map(column).collect();
     let text = Text { v: VERSION, schema: table.schema.clone(), table: table.name.clone(), columns, pk };
     serde_json::to_string(&text)
-        .map_err(|cause| Error::stop("the shape of a table cannot be written").cause(cause))
+        .map_err(|cause| Error::stop(Code::Internal, "the shape of a table cannot be written").cause(cause))
 }
 
 /// The table that a text describes. Another layout, or no such text, is a `Stop`.
 pub fn shape_of_text(text: &[u8]) -> Result<Table> {
     let fail = |reason: String| {
-        Error::stop(format!("a table's shape in topic \"list_sync.tables\" cannot be read: {reason}"))
-            .hint("was it written by a newer list_sync? upgrade this one")
+        Error::stop(
+            Code::ShapeUnknown,
+            format!("a table's shape in topic \"list_sync.tables\" cannot be read: {reason}"),
+        )
+        .hint("was it written by a newer list_sync? upgrade this one")
     };
     let Text { v, schema, table: name, columns, pk } =
         serde_json::from_slice(text).map_err(|cause| fail(cause.to_string()))?;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 
 use crate::secret::Secret;
-use crate::{Error, Result};
+use crate::{Code, Error, Result};
 
 /// `[kafka]` of the configuration.
 #[derive(Debug, Clone)]
@@ -109,9 +109,10 @@ impl Settings {
         let Some(fixed) = self.properties.keys().find(|name| FIXED.contains(&name.as_str())) else {
             return self.check_security();
         };
-        Err(Error::usage(format!(
-            "[kafka] properties: {fixed:?} is not to be set, since exactly-once rests on it"
-        ))
+        Err(Error::usage(
+            Code::KafkaPropertyInvalid,
+            format!("[kafka] properties: {fixed:?} is not to be set, since exactly-once rests on it"),
+        )
         .hint("leave it out"))
     }
 

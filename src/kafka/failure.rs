@@ -1,12 +1,12 @@
 //! What the library's errors mean for us: one cause, one hint, and what must happen next.
 
-use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use super::acl::{Acl, Resource};
 use super::client::Settings;
 use super::complaints::Complaints;
 use super::refusal;
-use crate::{Error, Result};
+use crate::{Code, Error, Result};
 
 /// Turns a failure of the library into ours. `what` says what was being done, `needs` which rights it takes.
 pub(super) fn failure(
@@ -19,8 +19,11 @@ pub(super) fn failure(
     match cause {
         KafkaError::ClientConfig(_, reason, name, value) => return bad_property(name, value, reason),
         KafkaError::ClientCreation(reason) => {
-            return Error::usage(format!("[kafka] properties: {}", reason.trim()))
-                .hint("see docs/security.md for what each mechanism needs");
+            return Error::usage(
+                Code::KafkaPropertyInvalid,
+                format!("[kafka] properties: {}", reason.trim()),
+            )
+            .hint("see docs/security.md for what each mechanism needs");
         }
         _ => {}
     }
@@ -31,42 +34,45 @@ pub(super) fn failure(
     };
     match code {
         Some(
-            Code::BrokerTransportFailure
-            | Code::AllBrokersDown
-            | Code::Resolve
-            | Code::OperationTimedOut
-            | Code::RequestTimedOut
-            | Code::MessageTimedOut
-            | Code::Authentication
-            | Code::SaslAuthenticationFailed
-            | Code::UnsupportedSASLMechanism
-            | Code::SSL,
+            RDKafkaErrorCode::BrokerTransportFailure
+            | RDKafkaErrorCode::AllBrokersDown
+            | RDKafkaErrorCode::Resolve
+            | RDKafkaErrorCode::OperationTimedOut
+            | RDKafkaErrorCode::RequestTimedOut
+            | RDKafkaErrorCode::MessageTimedOut
+            | RDKafkaErrorCode::Authentication
+            | RDKafkaErrorCode::SaslAuthenticationFailed
+            | RDKafkaErrorCode::UnsupportedSASLMechanism
+            | RDKafkaErrorCode::SSL,
         ) => unreachable(what, settings, complaints),
-        Some(Code::TopicAuthorizationFailed) => {
+        Some(RDKafkaErrorCode::TopicAuthorizationFailed) => {
             denied(what, needs, settings, |acl| matches!(acl.resource, Resource::Topic(_)))
         }
-        Some(Code::GroupAuthorizationFailed) => {
+        Some(RDKafkaErrorCode::GroupAuthorizationFailed) => {
             denied(what, needs, settings, |acl| matches!(acl.resource, Resource::Group(_)))
         }
-        Some(Code::ClusterAuthorizationFailed) => denied_to_write(what, needs, settings),
+        Some(RDKafkaErrorCode::ClusterAuthorizationFailed) => denied_to_write(what, needs, settings),
         // The producer has ended; why was told before.
-        Some(Code::Fatal | Code::PurgeQueue | Code::PurgeInflight)
+        Some(RDKafkaErrorCode::Fatal | RDKafkaErrorCode::PurgeQueue | RDKafkaErrorCode::PurgeInflight)
             if complaints.last().is_some_and(|said| said.contains("Cluster authorization failed")) =>
         {
             denied_to_write(what, needs, settings)
         }
-        Some(Code::MessageSizeTooLarge | Code::InvalidMessageSize) => {
-            Error::stop(format!("cannot {what}: a message is larger than Kafka takes")).hint(
-                "raise max.message.bytes of the topic (or message.max.bytes of the brokers), and \
+        Some(RDKafkaErrorCode::MessageSizeTooLarge | RDKafkaErrorCode::InvalidMessageSize) => {
+            Error::stop(Code::MessageTooLarge, format!("cannot {what}: a message is larger than Kafka takes"))
+                .hint(
+                    "raise max.message.bytes of the topic (or message.max.bytes of the brokers), and \
             message.max.bytes under [kafka] properties",
-            )
+                )
         }
-        Some(Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition) => {
-            Error::stop(format!("cannot {what}: the topic is not there"))
-                .cause(cause.to_string())
-                .hint("was it deleted? restart to have it made again")
-        }
-        _ => Error::link(format!("cannot {what}")).cause(cause.to_string()),
+        Some(
+            RDKafkaErrorCode::UnknownTopicOrPartition
+            | RDKafkaErrorCode::UnknownTopic
+            | RDKafkaErrorCode::UnknownPartition,
+        ) => Error::stop(Code::TopicMissing, format!("cannot {what}: the topic is not there"))
+            .cause(cause.to_string())
+            .hint("was it deleted? restart to have it made again"),
+        _ => Error::link(Code::KafkaFailed, format!("cannot {what}")).cause(cause.to_string()),
     }
 }
 
@@ -92,7 +98,11 @@ fn bad_property(name: &str, value: &str, reason: &str) -> Error {
     } else {
         "see [kafka] properties in the configuration; names are librdkafka's"
     };
-    Error::usage(format!("Kafka property {name:?} cannot be set: {}", reason.trim())).hint(hint)
+    Error::usage(
+        Code::KafkaPropertyInvalid,
+        format!("Kafka property {name:?} cannot be set: {}", reason.trim()),
+    )
+    .hint(hint)
 }
 
 /// No broker answers as it should: it refuses us, or cannot be reached.
@@ -104,16 +114,19 @@ fn unreachable(what: &str, settings: &Settings, complaints: &Complaints) -> Erro
         return refused;
     }
     let reason = complaint.unwrap_or_else(|| "no answer".to_owned());
-    Error::link(format!("cannot {what}: no broker of {} can be reached: {reason}", settings.address()))
-        .hint("check [kafka] brokers, and that the brokers run and can be reached from here")
+    Error::link(
+        Code::KafkaUnreachable,
+        format!("cannot {what}: no broker of {} can be reached: {reason}", settings.address()),
+    )
+    .hint("check [kafka] brokers, and that the brokers run and can be reached from here")
 }
 
 fn denied(what: &str, needs: &[Acl<'_>], settings: &Settings, is_meant: impl Fn(&Acl<'_>) -> bool) -> Error {
     let Some(acl) = needs.iter().find(|acl| is_meant(acl)) else {
-        return Error::stop(format!("cannot {what}: an ACL is missing"))
+        return Error::stop(Code::AclMissing, format!("cannot {what}: an ACL is missing"))
             .hint("docs/security.md lists those that are needed");
     };
-    Error::stop(format!("cannot {what}: the ACL {} is missing", acl.name()))
+    Error::stop(Code::AclMissing, format!("cannot {what}: the ACL {} is missing", acl.name()))
         .hint(format!("run as an administrator: {}", acl.command(settings)))
 }
 
@@ -123,7 +136,7 @@ fn denied_to_write(what: &str, needs: &[Acl<'_>], settings: &Settings) -> Error 
         return denied(what, &[], settings, |_| true);
     };
     let command = acl.command(settings);
-    Error::stop(format!("cannot {what}: the ACL {} is missing", acl.name())).hint(format!(
+    Error::stop(Code::AclMissing, format!("cannot {what}: the ACL {} is missing", acl.name())).hint(format!(
         "run as an administrator: {command} (a cluster older than Kafka 2.8 wants --operation \
          IdempotentWrite --cluster too)"
     ))

@@ -14,7 +14,7 @@ use super::client::Settings;
 use super::commit::{self, Outcome};
 use super::complaints::Complaints;
 use super::failure::failure;
-use crate::{Error, Result};
+use crate::{Code, Error, Result};
 
 /// How long a member that is to end waits for the answer to its last commit.
 const LAST_ANSWER: Duration = Duration::from_secs(5);
@@ -71,16 +71,16 @@ impl MemberInfo {
             Some(RDKafkaErrorCode::TopicAuthorizationFailed | RDKafkaErrorCode::GroupAuthorizationFailed) => {
                 self.failed(&what, topic, cause)
             }
-            Some(RDKafkaErrorCode::OffsetMetadataTooLarge) => Error::stop(format!(
-                "group {:?}: the broker refused the text of a commit as too long",
-                self.group
-            ))
+            Some(RDKafkaErrorCode::OffsetMetadataTooLarge) => Error::stop(
+                Code::CommitTooLong,
+                format!("group {:?}: the broker refused the text of a commit as too long", self.group),
+            )
             .hint(format!(
                 "set offset.metadata.max.bytes={} on all brokers (Kafka's default), or more, and \
                 restart them",
                 OffsetCommit::TEXT_MAX
             )),
-            _ => Error::link("the group refused the commit").cause(cause.to_string()),
+            _ => Error::link(Code::KafkaFailed, "the group refused the commit").cause(cause.to_string()),
         }
     }
 }
@@ -96,11 +96,14 @@ pub fn commit<C: ConsumerContext>(
         let Some(offset) = entry.offset else { continue };
         if entry.text.len() > OffsetCommit::TEXT_MAX {
             let (bytes, topic) = (entry.text.len(), &entry.topic);
-            return Err(Error::stop(format!(
-                "the text of a commit of topic {topic:?} has {bytes} bytes, more than brokers take"
-            )));
+            return Err(Error::stop(
+                Code::CommitTooLong,
+                format!("the text of a commit of topic {topic:?} has {bytes} bytes, more than brokers take"),
+            ));
         }
-        let refused = |cause: KafkaError| Error::stop("cannot prepare a commit").cause(cause.to_string());
+        let refused = |cause: KafkaError| {
+            Error::stop(Code::KafkaFailed, "cannot prepare a commit").cause(cause.to_string())
+        };
         list.add_partition_offset(&entry.topic, entry.partition as i32, Offset::Offset(offset))
             .map_err(refused)?;
     }
@@ -131,7 +134,9 @@ pub fn commit<C: ConsumerContext>(
                 .map(TopicPartitionListElem::topic);
             Err(info.refused(topic, &cause))
         }
-        Outcome::GivenUp => Err(Error::link("Kafka did not answer the last commit in time")
-            .hint("what it did not commit is read again at the next start")),
+        Outcome::GivenUp => {
+            Err(Error::link(Code::KafkaTimeout, "Kafka did not answer the last commit in time")
+                .hint("what it did not commit is read again at the next start"))
+        }
     }
 }

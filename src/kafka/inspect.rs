@@ -16,7 +16,7 @@ use super::complaints::Complaints;
 use super::failure::failure;
 use super::topics::Topics;
 use crate::finding::{Finding, Fix};
-use crate::{Error, Result};
+use crate::{Code, Error, Result};
 
 /// How long a broker may take to answer.
 const ANSWER: Duration = Duration::from_secs(10);
@@ -73,9 +73,10 @@ pub fn inspect(settings: &Settings, wanted: &Wanted) -> Vec<Finding> {
 fn replication(settings: &Settings, brokers: usize) -> Finding {
     match settings.replication {
         Some(wanted) if wanted as usize > brokers => {
-            let error = Error::stop(format!(
-                "replication is {wanted}, and the cluster has {brokers} brokers"
-            ))
+            let error = Error::stop(
+                Code::ReplicationTooLarge,
+                format!("replication is {wanted}, and the cluster has {brokers} brokers"),
+            )
             .hint(format!("set [kafka] topic = {{ replication = {brokers} }}, or start more brokers"));
             Finding::fail("replication", &error)
         }
@@ -112,9 +113,10 @@ fn compacted(
             .fix(Fix::Topic { name: name.to_owned(), compacted: true }));
     }
     match cleanup_policy(settings, name)?.as_deref() {
-        Some(policy) if policy != "compact" => Err(Error::stop(format!(
-            "topic {name:?} has cleanup.policy {policy:?}: {what} would be deleted"
-        ))
+        Some(policy) if policy != "compact" => Err(Error::stop(
+            Code::TopicPolicy,
+            format!("topic {name:?} has cleanup.policy {policy:?}: {what} would be deleted"),
+        )
         .hint(format!(
             "kafka-configs.sh --bootstrap-server {} --alter --entity-type topics --entity-name {name} \
              --add-config cleanup.policy=compact",

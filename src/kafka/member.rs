@@ -25,7 +25,7 @@ use super::librdkafka::{first_offset, waiting};
 use super::lock;
 use super::revive::revive;
 use crate::glob::Glob;
-use crate::{Error, Result};
+use crate::{Code, Error, Result};
 
 /// How long the group's coordinator may take to answer.
 const ANSWER: Duration = Duration::from_secs(15);
@@ -94,6 +94,7 @@ impl<H: Holder> ConsumerContext for Context<H> {
                 // refused.
                 let committed = if consumer.assignment_lost() {
                     Err(Error::link(
+                        Code::PartitionLost,
                         "the group gave the partitions to another member: this one was silent for too long",
                     ))
                 } else {
@@ -182,7 +183,10 @@ impl<H: Holder> Member<H> {
         match told {
             None => {}
             Some(Ok(_)) => {
-                return Err(Error::link("a message came outside the partitions that the group gave"));
+                return Err(Error::link(
+                    Code::PartitionLost,
+                    "a message came outside the partitions that the group gave",
+                ));
             }
             Some(Err(KafkaError::MessageConsumption(code))) => {
                 self.pass_by(code)?;

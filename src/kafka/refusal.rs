@@ -4,7 +4,7 @@
 use super::acl::for_shell;
 use super::client::Settings;
 use super::probe::probe;
-use crate::Error;
+use crate::{Code, Error};
 
 /// What is added to the library's words where a broker closed the connection on our first question.
 pub(super) const NOT_UNDERSTOOD: &str = " at the first question";
@@ -20,7 +20,7 @@ pub(super) fn is_definite(complaint: &str) -> bool {
 
 /// The failure that a complaint stands for, if it is about TLS or the login. `what` says what was being done.
 pub(super) fn explain(what: &str, settings: &Settings, complaint: &str) -> Option<Error> {
-    let failed = |fact: String| Error::stop(format!("cannot {what}: {fact}"));
+    let failed = |fact: String| Error::stop(Code::KafkaLoginRefused, format!("cannot {what}: {fact}"));
     let user = settings.property("sasl.username").unwrap_or_default();
     if let Some((_, reason)) = complaint.split_once("SASL authentication error: ") {
         return Some(
@@ -77,7 +77,11 @@ pub(super) fn explain(what: &str, settings: &Settings, complaint: &str) -> Optio
     };
     let failure = failed(format!("{fact} ({})", broker_of(complaint, settings))).hint(hint);
     // A connection that is closed may be a broker that goes down.
-    Some(if is_definite(complaint) { failure } else { Error::link(failure.to_string()).hint(hint) })
+    Some(if is_definite(complaint) {
+        failure
+    } else {
+        Error::link(Code::KafkaLoginRefused, failure.to_string()).hint(hint)
+    })
 }
 
 /// How a password is set depends on the mechanism.

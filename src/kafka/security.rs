@@ -4,7 +4,7 @@
 use std::fs::File;
 
 use super::client::Settings;
-use crate::{Error, Result};
+use crate::{Code, Error, Result};
 
 /// Mechanisms of the login that are built in.
 const MECHANISMS: &[&str] = &["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"];
@@ -42,7 +42,8 @@ impl Settings {
 
     /// Refuses settings that would be ignored, or could only fail.
     pub(super) fn check_security(&self) -> Result<()> {
-        let refused = |fact: String| Error::usage(format!("[kafka] properties: {fact}"));
+        let refused =
+            |fact: String| Error::usage(Code::KafkaPropertyInvalid, format!("[kafka] properties: {fact}"));
         let set =
             |names: &[&'static str]| names.iter().copied().find(|name| self.properties.contains_key(*name));
         if let Some(name) = set(OF_LOGIN).filter(|_| !self.uses_login()) {
@@ -85,7 +86,8 @@ impl Settings {
     }
 
     fn check_login(&self) -> Result<()> {
-        let refused = |fact: String| Error::usage(format!("[kafka] properties: {fact}"));
+        let refused =
+            |fact: String| Error::usage(Code::KafkaPropertyInvalid, format!("[kafka] properties: {fact}"));
         match self.property("sasl.mechanisms") {
             Some(mechanism) if MECHANISMS.contains(&mechanism) => {}
             Some(mechanism) => {

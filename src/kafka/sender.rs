@@ -17,7 +17,7 @@ use super::complaints::Complaints;
 use super::failure::{failure, refused_for_good};
 use super::librdkafka;
 use super::revive::revive;
-use crate::{Error, Result, threads};
+use crate::{Code, Error, Result, threads};
 
 /// A poll hands out deliveries as they come but returns only after this time, so an end waits for it.
 const POLL: Duration = Duration::from_millis(20);
@@ -121,7 +121,7 @@ impl<D: Delivery> Sender<D> {
                 }
             };
             threads::spawn("kafka-poll", work)
-                .map_err(|cause| Error::stop("cannot start a thread").cause(cause))?
+                .map_err(|cause| Error::stop(Code::SystemRefused, "cannot start a thread").cause(cause))?
         };
         Ok(Self {
             producer,
@@ -154,10 +154,13 @@ impl<D: Delivery> Sender<D> {
                 if message.value.len() as u64 > self.queue_bytes_max =>
             {
                 let (bytes, topic) = (message.value.len(), message.topic);
-                Err(Error::stop(format!(
-                    "cannot send a message of {bytes} bytes to topic {topic:?}: it is larger than the \
+                Err(Error::stop(
+                    Code::MessageTooLarge,
+                    format!(
+                        "cannot send a message of {bytes} bytes to topic {topic:?}: it is larger than the \
                      producer's queue"
-                ))
+                    ),
+                )
                 .hint("raise queue.buffering.max.kbytes under [kafka] properties, or leave it out"))
             }
             Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) => Ok(false),
@@ -185,7 +188,7 @@ impl<D: Delivery> Sender<D> {
     /// will not pass.
     pub fn check(&self) -> Result<()> {
         if self.poller.as_ref().is_some_and(JoinHandle::is_finished) {
-            return Err(Error::stop("the thread that receives delivery reports died"));
+            return Err(Error::stop(Code::Internal, "the thread that receives delivery reports died"));
         }
         refused_for_good(
             || "send to Kafka".to_owned(),

@@ -12,7 +12,7 @@ use super::acl::Acl;
 use super::client::Settings;
 use super::complaints::Complaints;
 use super::failure::failure;
-use crate::{Error, Result, threads};
+use crate::{Code, Error, Result, threads};
 
 /// How long the brokers may send nothing.
 const SILENCE: Duration = Duration::from_secs(30);
@@ -195,10 +195,10 @@ pub fn read_between(
                 });
             }
         } else if heard.elapsed() > SILENCE {
-            return Err(Error::link(format!(
-                "topic {topic:?} cannot be read: no message for {} s",
-                SILENCE.as_secs()
-            )));
+            return Err(Error::link(
+                Code::KafkaTimeout,
+                format!("topic {topic:?} cannot be read: no message for {} s", SILENCE.as_secs()),
+            ));
         }
         // Offsets have holes (transactions, compaction), so the end is where the reader stands, not which
         // message came last.

@@ -15,7 +15,7 @@ use super::client::Settings;
 use super::complaints::Complaints;
 use super::failure::failure;
 use crate::glob::{Glob, is_pattern};
-use crate::{Error, Result, threads};
+use crate::{Code, Error, Result, threads};
 
 /// How long a broker may take to answer a question about topics.
 const ANSWER: Duration = Duration::from_secs(10);
@@ -108,8 +108,11 @@ impl Topics {
             if !is_pattern(pattern) {
                 if self.partitions(pattern)? == 0 {
                     if now && !self.is_there(pattern)? {
-                        return Err(Error::stop(format!("there is no topic {pattern:?}"))
-                            .hint("check the name; without --once the sink waits for the topic"));
+                        return Err(Error::stop(
+                            Code::TopicMissing,
+                            format!("there is no topic {pattern:?}"),
+                        )
+                        .hint("check the name; without --once the sink waits for the topic"));
                     }
                     tracing::warn!("there is no topic {pattern:?} yet: the sink waits for it");
                 }
@@ -211,10 +214,10 @@ impl Topics {
             }
             Some(Err((name, code))) => {
                 let fact = format!("cannot create topic {name:?}: {code}");
-                Err(Error::stop(fact)
+                Err(Error::stop(Code::TopicRefused, fact)
                     .hint("create it by hand, or correct [kafka] topic = { partitions, replication }"))
             }
-            None => Err(Error::link(format!("no answer about topic {:?}", new.name))),
+            None => Err(Error::link(Code::KafkaTimeout, format!("no answer about topic {:?}", new.name))),
         }
     }
 
@@ -232,9 +235,12 @@ impl Topics {
                 return Ok(first.partitions);
             }
             if began.elapsed() > ANSWER {
-                return Err(Error::link(format!(
-                    "topic {topic:?} is not known to every broker, or has partitions without a leader"
-                ))
+                return Err(Error::link(
+                    Code::TopicNotReady,
+                    format!(
+                        "topic {topic:?} is not known to every broker, or has partitions without a leader"
+                    ),
+                )
                 .hint("are enough brokers up?"));
             }
             std::thread::sleep(Duration::from_millis(50));
@@ -301,7 +307,7 @@ impl Topics {
                 }
             }
         }
-        Err(Error::link("Kafka does not answer"))
+        Err(Error::link(Code::KafkaTimeout, "Kafka does not answer"))
     }
 
     fn reader(&self) -> MutexGuard<'_, Arc<BaseConsumer<Complaints>>> {

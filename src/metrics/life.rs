@@ -2,12 +2,29 @@
 
 use std::sync::{Mutex, PoisonError};
 
+use crate::{Code, Error};
+
+/// An error as it is shown: in `/readyz`, in `status`, on the progress line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trouble {
+    /// Its code.
+    pub code: Code,
+    /// Its fact and causes.
+    pub text: String,
+}
+
+impl Trouble {
+    fn new(error: &Error) -> Self {
+        Self { code: error.code(), text: error.to_string() }
+    }
+}
+
 /// What is being done.
 #[derive(Debug, Default)]
 pub struct Life {
     state: Mutex<String>,
-    trouble: Mutex<Option<String>>,
-    failure: Mutex<Option<String>>,
+    trouble: Mutex<Option<Trouble>>,
+    failure: Mutex<Option<Trouble>>,
 }
 
 impl Life {
@@ -18,13 +35,13 @@ impl Life {
     }
 
     /// It waits, and tries again: why.
-    pub fn wait_for(&self, state: impl Into<String>, trouble: impl Into<String>) {
+    pub fn wait_for(&self, state: impl Into<String>, error: &Error) {
         self.set_state(state);
-        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(trouble.into());
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(Trouble::new(error));
     }
 
     /// What it waits for to pass, if it does.
-    pub fn trouble(&self) -> Option<String> {
+    pub fn trouble(&self) -> Option<Trouble> {
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -34,13 +51,13 @@ impl Life {
     }
 
     /// It ended, and nothing in this process starts it again.
-    pub fn fail(&self, why: impl Into<String>) {
+    pub fn fail(&self, error: &Error) {
         self.set_state("failed");
-        *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(why.into());
+        *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(Trouble::new(error));
     }
 
     /// Why it ended, if it did.
-    pub fn failure(&self) -> Option<String> {
+    pub fn failure(&self) -> Option<Trouble> {
         self.failure.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }

@@ -19,12 +19,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use prometheus::{Encoder as _, TextEncoder};
 
-use crate::{Error, Result};
+use crate::{Code, Error, Result};
 
 pub use declaration::{Kind, Metric};
 pub use declared::METRICS;
 use families::Families;
-pub use life::Life;
+pub use life::{Life, Trouble};
 pub use sink::{Committed, SinkFigures};
 pub use source::{Finished, Lag, SourceFigures, as_of_us, now_us};
 
@@ -74,7 +74,7 @@ impl Progress {
     pub fn render(&self) -> Result<Vec<u8>> {
         let mut text = Vec::new();
         let encoded = TextEncoder::new().encode(&self.families.registry.gather(), &mut text);
-        encoded.map_err(|cause| Error::stop("the metrics cannot be written").cause(cause))?;
+        encoded.map_err(|cause| Error::stop(Code::Internal, "the metrics cannot be written").cause(cause))?;
         Ok(text)
     }
 }

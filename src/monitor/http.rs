@@ -27,7 +27,7 @@ use tokio::runtime::{self, Runtime};
 use tokio::sync::{Semaphore, oneshot};
 use tokio::time::{sleep, timeout};
 
-use crate::{Error, Result, threads};
+use crate::{Code, Error, Result, threads};
 
 /// Bytes of a request's head. No less: it is the smallest buffer that hyper takes.
 const HEAD_BYTES_MAX: usize = 8 * 1024;
@@ -121,7 +121,9 @@ impl Server {
                 }
                 _ => "choose an address of this machine in [monitor] listen",
             };
-            Error::stop(format!("the monitor cannot listen on {listen:?}")).cause(cause).hint(hint)
+            Error::stop(Code::PortUnavailable, format!("the monitor cannot listen on {listen:?}"))
+                .cause(cause)
+                .hint(hint)
         };
         let listener = TcpListener::bind(listen).map_err(fail)?;
         listener.set_nonblocking(true).map_err(fail)?;

@@ -12,7 +12,7 @@ use crate::change::Position;
 use crate::kafka::{Ends, Settings};
 use crate::metrics::{Committed, Lag, SinkFigures, SourceFigures, now_us};
 use crate::source::Measure;
-use crate::{Error, Result, threads};
+use crate::{Code, Error, Result, threads};
 
 /// Between two questions.
 pub const ASK_EVERY: Duration = Duration::from_secs(2);
@@ -36,7 +36,9 @@ pub fn ask_server(
 }
 
 fn spawn(name: String, work: impl FnOnce() + Send + 'static) -> Result<()> {
-    threads::spawn(name, work).map(drop).map_err(|cause| Error::stop("cannot start a thread").cause(cause))
+    threads::spawn(name, work)
+        .map(drop)
+        .map_err(|cause| Error::stop(Code::SystemRefused, "cannot start a thread").cause(cause))
 }
 
 struct ServerAsker {

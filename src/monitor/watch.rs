@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use crate::metrics::{Lag, SinkFigures, SourceFigures};
+use crate::metrics::{Lag, SinkFigures, SourceFigures, Trouble};
 
 /// A source or sink that is watched.
 pub struct Watched<T> {
@@ -113,6 +113,9 @@ pub struct Verdict {
     pub ready: bool,
     /// Why not; empty if it does.
     pub reason: String,
+    /// The code of the error behind the reason, if there is one ([`crate::Code`]).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
     /// It ended, and nothing in this process starts it again.
     pub failed: bool,
     /// Source: bytes of log that are not finished.
@@ -133,14 +136,12 @@ pub fn judge_source(source: &Watched<SourceFigures>, stalled_after: Duration) ->
     let figures = &source.figures;
     let (state, lag, failure) = (figures.life.state(), figures.lag(), figures.life.failure());
     let (bytes, seconds) = (lag.map(|lag: Lag| lag.bytes), lag.map(|lag| lag.seconds));
+    let trouble = figures.life.trouble();
     let reason = if let Some(failure) = &failure {
-        Some(format!("it ended: {failure}"))
+        Some(format!("it ended: {}", failure.text))
     } else if figures.up.get() == 0 {
-        let trouble = figures.life.trouble().map_or_else(String::new, |trouble| format!(": {trouble}"));
-        Some(format!(
-            "it is not connected ({}){trouble}",
-            if state.is_empty() { "not started" } else { &state }
-        ))
+        let why = trouble.as_ref().map_or_else(String::new, |trouble| format!(": {}", trouble.text));
+        Some(format!("it is not connected ({}){why}", if state.is_empty() { "not started" } else { &state }))
     } else if bytes.is_none() {
         let lacks = || source.lacks("its server was not asked for its position yet");
         source.stalled(stalled_after, "its server", false, "").or_else(lacks)
@@ -154,6 +155,7 @@ pub fn judge_source(source: &Watched<SourceFigures>, stalled_after: Duration) ->
         name: source.name.clone(),
         state,
         ready: reason.is_none(),
+        code: code_of(reason.is_some(), failure.as_ref().or(trouble.as_ref())),
         reason: reason.unwrap_or_default(),
         failed: failure.is_some(),
         lag_bytes: bytes,
@@ -163,15 +165,20 @@ pub fn judge_source(source: &Watched<SourceFigures>, stalled_after: Duration) ->
     }
 }
 
+fn code_of(has_reason: bool, trouble: Option<&Trouble>) -> Option<String> {
+    trouble.filter(|_| has_reason).map(|trouble| trouble.code.slug().to_owned())
+}
+
 /// Judges a sink; `through_kafka` is false in direct mode, where a sink has no lag of its own.
 pub fn judge_sink(sink: &Watched<SinkFigures>, through_kafka: bool, stalled_after: Duration) -> Verdict {
     let figures = &sink.figures;
     let (state, failure, lag) = (figures.life.state(), figures.life.failure(), figures.lag());
+    let trouble = figures.life.trouble();
     let (_, without_place) = figures.holds();
     let reason = if let Some(failure) = &failure {
-        Some(format!("it ended: {failure}"))
-    } else if let Some(trouble) = figures.life.trouble() {
-        Some(format!("{state}: {trouble}"))
+        Some(format!("it ended: {}", failure.text))
+    } else if let Some(trouble) = &trouble {
+        Some(format!("{state}: {}", trouble.text))
     } else if !through_kafka {
         (figures.up.get() == 0).then(|| "it has not started".to_owned())
     } else if figures.unheld() > 0 {
@@ -192,6 +199,7 @@ pub fn judge_sink(sink: &Watched<SinkFigures>, through_kafka: bool, stalled_afte
         name: sink.name.clone(),
         state,
         ready: reason.is_none(),
+        code: code_of(reason.is_some(), failure.as_ref().or(trouble.as_ref())),
         reason: reason.unwrap_or_default(),
         failed: failure.is_some(),
         lag_bytes: None,
@@ -237,7 +245,8 @@ mod tests {
         std::thread::sleep(Duration::from_millis(30));
         source.unanswered("refused".to_owned());
         assert_eq!(reason(Duration::from_millis(20)), "its server has not answered for 0 s: refused");
-        source.figures.life.fail("the slot is gone");
+        source.figures.life.fail(&crate::Error::stop(crate::Code::SlotLost, "the slot is gone"));
+        assert_eq!(judge_source(&source, NEVER).code.as_deref(), Some("slot-lost"));
         assert!(judge_source(&source, NEVER).failed && reason(NEVER).contains("the slot is gone"));
     }
 

@@ -10,7 +10,7 @@ use crate::error::ErrorKind;
 use crate::kafka::Topics;
 use crate::monitor::live;
 use crate::source::{Dialect, Distance, Snapshot, measure, open};
-use crate::{Error, Result, assembly, connector, direct};
+use crate::{Code, Error, Result, assembly, connector, direct};
 use kept::Kept;
 
 /// How long a server may take to answer.
@@ -116,8 +116,11 @@ impl<'a> Place<'a> {
     /// The place that `to` names: `latest`, a PostgreSQL LSN, or `FILE:OFFSET` of a binary log.
     pub fn find(&self, to: &str) -> Result<Checkpoint> {
         let Some(saved) = &self.saved else {
-            return Err(Error::stop(format!("source {:?} has no saved place to move", self.source.name))
-                .hint("start it: with snapshot = \"never\" it begins at the end of the log"));
+            return Err(Error::stop(
+                Code::PositionMissing,
+                format!("source {:?} has no saved place to move", self.source.name),
+            )
+            .hint("start it: with snapshot = \"never\" it begins at the end of the log"));
         };
         match (to, self.source.address.dialect) {
             ("latest", Dialect::Postgres) => {
@@ -131,10 +134,13 @@ impl<'a> Place<'a> {
             }
             _ => {
                 if matches!(saved.restart, Restart::Binlog { gtid: Some(_), .. }) {
-                    return Err(Error::usage(format!(
-                        "the place of source {:?} is a GTID set, and {to:?} is none",
-                        self.source.name
-                    ))
+                    return Err(Error::usage(
+                        Code::PositionInvalid,
+                        format!(
+                            "the place of source {:?} is a GTID set, and {to:?} is none",
+                            self.source.name
+                        ),
+                    )
                     .hint("move it to the end of the log: list_sync position set SOURCE latest"));
                 }
                 let found = to
@@ -150,19 +156,25 @@ impl<'a> Place<'a> {
     fn forward(&self, saved: &Checkpoint, restart: Restart) -> Result<Checkpoint> {
         let position = Position::first_of(saved.position.epoch, number(&restart));
         if position < saved.position {
-            return Err(Error::stop(format!("{restart} lies before the saved place {}", saved.restart))
-                .hint(
-                    "a place is only moved forward: to read older changes again, give the source another \
+            return Err(Error::stop(
+                Code::PositionInvalid,
+                format!("{restart} lies before the saved place {}", saved.restart),
+            )
+            .hint(
+                "a place is only moved forward: to read older changes again, give the source another \
                     name and begin there",
-                ));
+            ));
         }
         // A place that the server does not have yet, or does not have any more, is an error of this question.
         self.distance(&restart).map_err(|error| error.context(format!("{restart} cannot be read from")))?;
         if let Restart::Postgres { lsn, .. } = restart
             && lsn > self.kept.end_lsn
         {
-            return Err(Error::stop(format!("{restart} lies behind the end of the server's log"))
-                .hint("name a place up to `latest`"));
+            return Err(Error::stop(
+                Code::PositionInvalid,
+                format!("{restart} lies behind the end of the server's log"),
+            )
+            .hint("name a place up to `latest`"));
         }
         Ok(Checkpoint { identity: saved.identity.clone(), position, restart })
     }
@@ -197,15 +209,18 @@ impl<'a> Place<'a> {
             .iter()
             .any(|verdict| verdict.stage == "source" && verdict.name == self.source.name && !verdict.failed);
         if runs || self.kept.is_read() {
-            return Err(Error::stop(format!("source {:?} is running", self.source.name))
-                .hint("stop its process, then try again"));
+            return Err(Error::stop(
+                Code::SourceRunning,
+                format!("source {:?} is running", self.source.name),
+            )
+            .hint("stop its process, then try again"));
         }
         Ok(())
     }
 }
 
 fn unknown(to: &str, expected: &str) -> Error {
-    Error::usage(format!("{to:?} is no place; expected {expected}"))
+    Error::usage(Code::PositionInvalid, format!("{to:?} is no place; expected {expected}"))
 }
 
 fn parse_lsn(text: &str) -> Option<u64> {

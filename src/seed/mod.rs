@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use crate::control::Control;
 use crate::metrics::SourceFigures;
 use crate::source::{Address, Database, Dialect};
-use crate::{Error, Result};
+use crate::{Code, Error, Result};
 use random::Random;
 use statements::TestTable;
 
@@ -157,7 +157,8 @@ fn enough_rows(load: &Load, mut rows: u64) -> Result<()> {
         rows += step.inserted;
         if rows < step.updated.max(step.deleted) {
             let fact = format!("table {:?} has too few rows for this mix", load.table);
-            return Err(Error::usage(fact).hint("insert some first: list_sync seed --mix 100,0,0"));
+            return Err(Error::usage(Code::ArgumentInvalid, fact)
+                .hint("insert some first: list_sync seed --mix 100,0,0"));
         }
         rows -= step.deleted;
         done = load.mix.of(end);

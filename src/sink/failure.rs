@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::io::{self, ErrorKind};
 use std::path::Path;
 
-use crate::Error;
+use crate::{Code, Error};
 
 /// A file or folder failed; `what` is the verb. Always a stop: the kernel has tried already.
 pub fn file_failure(what: &str, path: &Path, cause: impl Into<io::Error> + Display) -> Error {
@@ -17,5 +17,7 @@ pub fn file_failure(what: &str, path: &Path, cause: impl Into<io::Error> + Displ
         ErrorKind::ReadOnlyFilesystem => "mount it for writing, or choose another path",
         _ => "look at the disk and at the kernel's log",
     };
-    Error::stop(format!("cannot {what} file \"{}\"", path.display())).cause(cause).hint(hint)
+    Error::stop(Code::FileFailed, format!("cannot {what} file \"{}\"", path.display()))
+        .cause(cause)
+        .hint(hint)
 }

@@ -9,7 +9,7 @@ use super::Settings;
 use super::failure::file_failure;
 use crate::finding::{Finding, Fix};
 use crate::template::fixed_part;
-use crate::{Error, Result};
+use crate::{Code, Error, Result};
 
 /// Less room than this is worth a warning, bytes.
 const FREE_BYTES_LOW: u64 = 1 << 30;
@@ -71,7 +71,7 @@ fn free(folder: &Path) -> Result<Finding> {
     let fact = format!("{} free in \"{}\"", size(bytes), folder.display());
     let mend = "make room, or set `path` to another disk";
     Ok(if bytes < FREE_BYTES_MIN {
-        Finding::fail("free space", &Error::stop(fact).hint(mend))
+        Finding::fail("free space", &Error::stop(Code::DiskFull, fact).hint(mend))
     } else if bytes < FREE_BYTES_LOW {
         Finding::warn("free space", fact, mend)
     } else {

@@ -6,7 +6,7 @@ use std::io::{self, ErrorKind, Write};
 use super::{Marks, Sink};
 use crate::change::Batch;
 use crate::format::{Encoder, Encoding, Include, Options, Records};
-use crate::{Error, Result};
+use crate::{Code, Error, Result};
 
 /// Writes each batch at once: whoever reads sees it, and a commit that follows is later than the lines. A
 /// crash between the two repeats lines; it never leaves one out.
@@ -61,5 +61,5 @@ fn failure(cause: io::Error) -> Error {
         ErrorKind::BrokenPipe => "the program that reads it has ended",
         _ => "check where stdout leads",
     };
-    Error::stop("stdout cannot be written").cause(cause).hint(hint)
+    Error::stop(Code::OutputFailed, "stdout cannot be written").cause(cause).hint(hint)
 }

@@ -9,7 +9,7 @@ use url::Url;
 use super::KINDS;
 use crate::finding::Finding;
 use crate::secret::Secret;
-use crate::{Error, Result};
+use crate::{Code, Error, Result};
 
 /// Which database a URL's scheme names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -46,11 +46,14 @@ impl Address {
     /// Takes a URL apart; what is missing gets the default of the database's own client.
     pub fn parse(text: &str) -> Result<Self> {
         let hint = "write it as postgres://user@host:5432/database, mysql://… or mariadb://…";
-        let url = Url::parse(text)
-            .map_err(|cause| Error::usage("the database URL cannot be read").cause(cause).hint(hint))?;
+        let url = Url::parse(text).map_err(|cause| {
+            Error::usage(Code::UrlInvalid, "the database URL cannot be read").cause(cause).hint(hint)
+        })?;
         let scheme = url.scheme();
         let Some(kind) = KINDS.iter().find(|kind| kind.schemes.contains(&scheme)) else {
-            return Err(Error::usage(format!("unknown database {scheme:?} in a URL")).hint(hint));
+            return Err(
+                Error::usage(Code::UrlInvalid, format!("unknown database {scheme:?} in a URL")).hint(hint)
+            );
         };
         let decode = |part: &str| percent_decode_str(part).decode_utf8_lossy().into_owned();
         let mut options: BTreeMap<String, String> =
@@ -66,7 +69,7 @@ impl Address {
         });
         let database = decode(url.path().trim_start_matches('/'));
         if database.is_empty() {
-            return Err(Error::usage("the database URL names no database").hint(hint));
+            return Err(Error::usage(Code::UrlInvalid, "the database URL names no database").hint(hint));
         }
         Ok(Self {
             dialect: kind.dialect,

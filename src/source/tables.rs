@@ -2,7 +2,7 @@
 
 use crate::finding::{Finding, listed};
 use crate::glob::Glob;
-use crate::{Error, Result};
+use crate::{Code, Error, Result};
 
 /// The patterns of one source, in the order they were written; the last one that matches decides.
 #[derive(Debug, Clone)]
@@ -17,9 +17,8 @@ impl Tables {
     /// a schema lies in `default_schema`.
     pub fn parse(written: &[String], default_schema: &str) -> Result<Self> {
         if !written.iter().any(|pattern| !pattern.starts_with('!')) {
-            return Err(
-                Error::usage("`tables` names no table").hint("write tables = [\"public.*\"] or the like")
-            );
+            return Err(Error::usage(Code::ConfigInvalid, "`tables` names no table")
+                .hint("write tables = [\"public.*\"] or the like"));
         }
         let patterns = written.iter().map(|pattern| {
             let (wanted, name) =

@@ -22,6 +22,8 @@ pub struct GroupStatus {
     pub partitions: Vec<PartitionStatus>,
     /// Why it could not be asked.
     pub problem: Option<String>,
+    /// The code of that error ([`crate::Code`]).
+    pub problem_code: Option<&'static str>,
 }
 
 /// One partition of a topic that the group reads.
@@ -45,13 +47,14 @@ pub fn ask(settings: &Settings, topics: &Topics, sink: &Sink) -> GroupStatus {
     match partitions(settings, topics, sink) {
         Ok(partitions) => {
             let lag_messages = Some(partitions.iter().map(|partition| partition.lag_messages).sum());
-            GroupStatus { group, lag_messages, partitions, problem: None }
+            GroupStatus { group, lag_messages, partitions, problem: None, problem_code: None }
         }
         Err(error) => GroupStatus {
             group,
             lag_messages: None,
             partitions: Vec::new(),
             problem: Some(error.to_string()),
+            problem_code: Some(error.code().slug()),
         },
     }
 }

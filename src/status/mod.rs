@@ -34,6 +34,8 @@ pub struct KafkaStatus {
     pub brokers: Vec<String>,
     /// Why it did not answer.
     pub problem: Option<String>,
+    /// The code of that error ([`crate::Code`]).
+    pub problem_code: Option<&'static str>,
 }
 
 /// One sink.
@@ -71,8 +73,12 @@ pub fn ask(config: &Config, sources: &[&Source], sinks: &[&Sink]) -> Result<Repo
     if let Some(kafka) = &config.kafka {
         let settings = crate::assembly::kafka(config)?;
         let topics = Topics::connect(&settings);
-        let problem = topics.as_ref().err().map(ToString::to_string);
-        report.kafka = Some(KafkaStatus { brokers: kafka.brokers.clone(), problem });
+        let error = topics.as_ref().err();
+        report.kafka = Some(KafkaStatus {
+            brokers: kafka.brokers.clone(),
+            problem: error.map(ToString::to_string),
+            problem_code: error.map(|error| error.code().slug()),
+        });
         cluster = Some((settings, topics.ok()));
     }
     if let Some((settings, Some(topics))) = &cluster {

@@ -10,7 +10,7 @@ use crate::kafka::{Settings, Topics};
 use crate::metrics::now_us;
 use crate::monitor::Verdict;
 use crate::source::{Dialect, measure};
-use crate::{Error, Result};
+use crate::{Code, Error, Result};
 
 /// How long a server may take for an answer.
 const ANSWER_TIME: Duration = Duration::from_secs(5);
@@ -39,6 +39,8 @@ pub struct SourceStatus {
     pub retained_bytes: Option<u64>,
     /// What could not be asked, and why.
     pub problem: Option<String>,
+    /// The code of that error ([`crate::Code`]).
+    pub problem_code: Option<&'static str>,
     /// What the running process says of it, if its monitor answers.
     pub live: Option<Verdict>,
 }
@@ -62,13 +64,24 @@ impl SourceStatus {
             lag_seconds: None,
             retained_bytes: None,
             problem: None,
+            problem_code: None,
             live: None,
         }
     }
 
+    fn with_problem(self, error: &Error) -> Self {
+        let problem_code = Some(error.code().slug());
+        Self { problem: Some(error.to_string()), problem_code, ..self }
+    }
+
     /// The thread that asked died.
     pub fn broken(source: &Source) -> Self {
-        Self { problem: Some("the question broke off".to_owned()), ..Self::new(source, "unknown") }
+        let problem_code = Some(Code::Internal.slug());
+        Self {
+            problem: Some("the question broke off".to_owned()),
+            problem_code,
+            ..Self::new(source, "unknown")
+        }
     }
 }
 
@@ -79,7 +92,9 @@ pub fn saved(
     source: &Source,
 ) -> Result<Option<Saved>> {
     match cluster {
-        Some((_, None)) => Err(Error::link("its position is saved in Kafka, which does not answer")),
+        Some((_, None)) => {
+            Err(Error::link(Code::KafkaUnreachable, "its position is saved in Kafka, which does not answer"))
+        }
         Some((settings, Some(topics))) => {
             let found = crate::connector::saved(settings, topics, &source.name)?;
             Ok(found.map(|(checkpoint, as_of_us, is_clean)| Saved { checkpoint, as_of_us, is_clean }))
@@ -97,7 +112,7 @@ pub fn ask(source: &Source, saved: Result<Option<Saved>>) -> SourceStatus {
         Ok(Some(saved)) => saved,
         Ok(None) => return SourceStatus::new(source, "new"),
         Err(error) => {
-            return SourceStatus { problem: Some(error.to_string()), ..SourceStatus::new(source, "unknown") };
+            return SourceStatus::new(source, "unknown").with_problem(&error);
         }
     };
     let mut status = SourceStatus::new(source, if saved.is_clean { "ended" } else { "started" });
@@ -116,6 +131,7 @@ pub fn ask(source: &Source, saved: Result<Option<Saved>>) -> SourceStatus {
                     "the slot {:?} is gone: changes since the saved position are lost",
                     source.slot
                 ));
+                status.problem_code = Some(Code::SlotLost.slug());
             }
             match distance.is_read {
                 Some(true) => status.state = "streaming",
@@ -125,7 +141,7 @@ pub fn ask(source: &Source, saved: Result<Option<Saved>>) -> SourceStatus {
         }
         Err(error) => {
             status.position = Some(saved.checkpoint.restart.to_string());
-            status.problem = Some(error.to_string());
+            return status.with_problem(&error);
         }
     }
     status

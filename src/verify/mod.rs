@@ -17,7 +17,7 @@ use crate::glob::is_pattern;
 use crate::sink::csv::{Field, Fold, FoldRow};
 use crate::sink::{Folded, files};
 use crate::source::{Database, Dialect};
-use crate::{Error, Result};
+use crate::{Code, Error, Result};
 use key::{columns, primary_key};
 
 /// What the files of a table fold to, by the sink that wrote them.
@@ -90,8 +90,11 @@ impl Proof {
 /// Proves each table of the source that the sink writes.
 pub fn verify(database: &mut dyn Database, source: &Source, sink: &Sink) -> Result<Vec<Proof>> {
     let Some(fold) = sink.kind.fold else {
-        return Err(Error::usage(format!("sink {:?} writes no files that can be read back", sink.name))
-            .hint("choose another with --sink"));
+        return Err(Error::usage(
+            Code::NothingToDo,
+            format!("sink {:?} writes no files that can be read back", sink.name),
+        )
+        .hint("choose another with --sink"));
     };
     let found = database.tables(&source.tables)?;
     let mut proofs = unseen(source, &found);
@@ -221,8 +224,11 @@ fn places(batch: &Batch, row: &Row, proof: &Proof) -> Result<Vec<Option<usize>>>
     if places.iter().all(Option::is_some) {
         return Ok(places);
     }
-    Err(Error::stop(format!("the rows of table {:?} have no column of its key", table.name))
-        .hint("its key was changed while it was compared: run it again"))
+    Err(Error::stop(
+        Code::KeyMissing,
+        format!("the rows of table {:?} have no column of its key", table.name),
+    )
+    .hint("its key was changed while it was compared: run it again"))
 }
 
 /// Whether each column of the table has the same value in the files; a column that was dropped since is in

@@ -30,17 +30,24 @@ class ListSyncError(Exception):
 
     >>> ListSyncError("a fact", "try this").hint
     'try this'
+    >>> ListSyncError("a fact", code="slot-lost").code
+    'slot-lost'
     """
 
     #: What a person can do about it; ``None`` if there is nothing to say.
     hint: Optional[str]
 
-    def __init__(self, text: str = "", hint: Optional[str] = None) -> None:
+    #: A name that stays while words may change: ``list_sync explain CODE`` says what it means.
+    code: str = "internal"
+
+    def __init__(self, text: str = "", hint: Optional[str] = None, code: Optional[str] = None) -> None:
         super().__init__(text)
         self.hint = hint
+        if code is not None:
+            self.code = code
 
-    def __reduce__(self) -> "tuple[type[ListSyncError], tuple[str, Optional[str]]]":
-        return type(self), (str(self), self.hint)
+    def __reduce__(self) -> "tuple[type[ListSyncError], tuple[str, Optional[str], str]]":
+        return type(self), (str(self), self.hint, self.code)
 
 
 class ConfigurationError(ListSyncError, ValueError):
@@ -50,6 +57,8 @@ class ConfigurationError(ListSyncError, ValueError):
     True
     """
 
+    code = "config-invalid"
+
 
 class ArgumentTypeError(ConfigurationError, TypeError):
     """An argument is of a type that cannot be meant; nothing was started.
@@ -58,6 +67,8 @@ class ArgumentTypeError(ConfigurationError, TypeError):
     True
     """
 
+    code = "argument-invalid"
+
 
 class MissingPackageError(ListSyncError, ImportError):
     """A package that a call needs is not installed.
@@ -65,6 +76,8 @@ class MissingPackageError(ListSyncError, ImportError):
     >>> issubclass(MissingPackageError, ImportError)
     True
     """
+
+    code = "package-missing"
 
 
 class LinkError(ListSyncError, ConnectionError):
@@ -93,6 +106,8 @@ class MessageError(ListSyncError, ValueError):
     list_sync.errors.MessageError: a message is no row change in JSON: it is no JSON object
     """
 
+    code = "message-unreadable"
+
 
 class ClosedError(ListSyncError, RuntimeError):
     """A call on something that was closed.
@@ -106,6 +121,8 @@ class ClosedError(ListSyncError, RuntimeError):
     list_sync.errors.ClosedError: the writer is closed
     """
 
+    code = "closed"
+
 
 class ForkError(ListSyncError, RuntimeError):
     """An object was used in a child of a fork; its threads and connections stayed in the parent.
@@ -113,3 +130,5 @@ class ForkError(ListSyncError, RuntimeError):
     >>> issubclass(ForkError, RuntimeError)
     True
     """
+
+    code = "forked"

@@ -4,11 +4,11 @@
 use std::sync::Arc;
 
 use super::parse::{Cursor, Skipped, check, parse};
-use crate::Error;
 use crate::change::{Batch, CellKind, Operation, Position, Table};
 use crate::format::parts::{List, Parts, Reason, Span};
 use crate::format::rows::Rows;
 use crate::format::template::{Slot, Templates, Value};
+use crate::{Code, Error};
 
 /// Reads messages. Keeps what it learned of tables from call to call.
 ///
@@ -38,10 +38,11 @@ impl Decoder {
     /// lacks what its action needs is a `Stop` and leaves the batch's rows as they were.
     pub fn decode(&mut self, message: &[u8], position: Position, batch: &mut Batch) -> crate::Result<()> {
         self.add(message, position, batch).map_err(|reason| {
-            Error::stop(format!("a message is no row change in JSON: {reason}")).hint(
-                "check that the topic holds only messages of list_sync or wal2json (format-version \
+            Error::stop(Code::MessageUnreadable, format!("a message is no row change in JSON: {reason}"))
+                .hint(
+                    "check that the topic holds only messages of list_sync or wal2json (format-version \
                     2), and that `format` names their format",
-            )
+                )
         })
     }
 

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use super::wire::{BYTES, Reader, VARINT, change, kind, unzigzag};
-use crate::Error;
 use crate::change::{Batch, CellKind, Operation, Position, Table};
 use crate::format::json::{is_literal, write_message};
 use crate::format::parts::{BYTES_MAX, Extras, Field, List, NO_TABLE, Parts, Reason, Span};
 use crate::format::rows::Rows;
 use crate::format::template::{Slot, Templates, Value};
+use crate::{Code, Error};
 
 /// Reads messages. Keeps what it learned of tables from call to call.
 #[derive(Debug, Default)]
@@ -227,7 +227,7 @@ fn value_at(message: &[u8], kind: CellKind, slot: Slot, at: usize) -> Option<(Ce
 }
 
 fn refused(reason: Reason) -> Error {
-    Error::stop(format!("a message is no row change in protobuf: {reason}"))
+    Error::stop(Code::MessageUnreadable, format!("a message is no row change in protobuf: {reason}"))
         .hint("check that what writes the header format=protobuf also writes docs/change.proto")
 }
 

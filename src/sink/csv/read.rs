@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use super::row::truncate_position;
 use crate::change::Position;
-use crate::{Error, Result};
+use crate::{Code, Error, Result};
 
 /// What a row says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,8 +78,9 @@ impl Reader {
 
     /// As [`Reader::open`], but reads no more than `bytes`.
     pub fn open_part(path: &Path, bytes: u64) -> Result<Option<Self>> {
-        let file = File::open(path)
-            .map_err(|cause| Error::stop(format!("cannot open \"{}\"", path.display())).cause(cause))?;
+        let file = File::open(path).map_err(|cause| {
+            Error::stop(Code::FileFailed, format!("cannot open \"{}\"", path.display())).cause(cause)
+        })?;
         let input = BufReader::with_capacity(128 * 1024, file.take(bytes));
         let mut reader =
             Self { path: path.to_owned(), input, columns: Vec::new(), record: Record::default() };
@@ -130,7 +131,7 @@ impl Reader {
             let start = raw.len();
             let read = self.input.read_until(b'\n', raw);
             let bytes = read.map_err(|cause| {
-                Error::stop(format!("cannot read \"{}\"", self.path.display())).cause(cause)
+                Error::stop(Code::FileFailed, format!("cannot read \"{}\"", self.path.display())).cause(cause)
             })?;
             if bytes == 0 && start == 0 {
                 return Ok(false);
@@ -151,8 +152,11 @@ impl Reader {
     }
 
     fn malformed(&self, reason: &str) -> Error {
-        Error::stop(format!("file \"{}\" is not as this sink writes it: {reason}", self.path.display()))
-            .hint("move it away if it is not a file of list_sync; if it is, report it")
+        Error::stop(
+            Code::FileForeign,
+            format!("file \"{}\" is not as this sink writes it: {reason}", self.path.display()),
+        )
+        .hint("move it away if it is not a file of list_sync; if it is, report it")
     }
 }
 

@@ -14,7 +14,7 @@ use std::time::Duration;
 use rustix::fs::{FlockOperation, flock};
 
 use super::lost::{Carried, Lost, look};
-use crate::{Error, Result};
+use crate::{Code, Error, Result};
 
 /// A buffer with more bytes than this is written to its file.
 pub(super) const BUFFER_BYTES: usize = 256 * 1024;
@@ -171,10 +171,10 @@ impl Appended {
         if self.buffer.len() <= LOST_BYTES_MAX {
             return Ok(());
         }
-        Err(Error::link(format!(
-            "file {:?} was taken away, and too much waits for the next commit",
-            self.path
-        ))
+        Err(Error::link(
+            Code::FileChanged,
+            format!("file {:?} was taken away, and too much waits for the next commit", self.path),
+        )
         .hint("set a shorter commit_interval_ms, or take away finished files only"))
     }
 
@@ -321,24 +321,28 @@ const LOCK_PAUSE: Duration = Duration::from_millis(50);
 
 /// A file that lies where one shall be made, and no mark names it.
 pub(super) fn foreign(path: &str) -> Error {
-    Error::stop(format!("file {path:?} exists, but the saved state does not know it")).hint(
-        "it was written under a place that is not saved any more (the topic was made again, offsets \
+    Error::stop(Code::FileUnknown, format!("file {path:?} exists, but the saved state does not know it"))
+        .hint(
+            "it was written under a place that is not saved any more (the topic was made again, offsets \
              were reset, the state file was removed), \
              by another consumer group, or by another program: move it away, or choose another `path` or \
              `id` for this sink",
-    )
+        )
 }
 
 /// A file that another process writes.
 pub(super) fn held(path: &str) -> Error {
-    Error::stop(format!("file {path:?} is held by another process"))
+    Error::stop(Code::FileLocked, format!("file {path:?} is held by another process"))
         .hint("stop the other list_sync that writes it, or give each of them an `id` of its own")
 }
 
 /// A file that lost rows a saved mark vouches for.
 pub(super) fn short(path: &str, length: u64, mark: u64) -> Error {
-    Error::stop(format!("file {path:?} has {length} bytes, but the saved state needs {mark}"))
-        .hint("put the file back as it was, or move it away: then the next file is started")
+    Error::stop(
+        Code::FileTooShort,
+        format!("file {path:?} has {length} bytes, but the saved state needs {mark}"),
+    )
+    .hint("put the file back as it was, or move it away: then the next file is started")
 }
 
 /// A failed step on a file.
@@ -363,5 +367,5 @@ pub(super) fn failure(step: &str, path: &str, cause: io::Error) -> Error {
             "check the disk (dmesg), then start again: everything after the last saved position is written again"
         }
     };
-    Error::stop(format!("cannot {step} {path:?}")).cause(cause).hint(hint)
+    Error::stop(Code::FileFailed, format!("cannot {step} {path:?}")).cause(cause).hint(hint)
 }

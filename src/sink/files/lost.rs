@@ -8,7 +8,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use super::file::failure;
-use crate::{Error, Result};
+use crate::{Code, Error, Result};
 
 /// What became of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,9 +44,10 @@ pub(super) fn look(path: &str, file: &File, written: u64, has_number: bool) -> R
     }
     match own.len() {
         length if length < written => Ok(Some(Lost::Shorter(length))),
-        length if length > written => Err(Error::stop(format!(
-            "file {path:?} has {length} bytes instead of {written}: something else wrote to it"
-        ))
+        length if length > written => Err(Error::stop(
+            Code::FileChanged,
+            format!("file {path:?} has {length} bytes instead of {written}: something else wrote to it"),
+        )
         .hint("stop what writes to it, then start again")),
         _ => Ok(None),
     }
@@ -54,9 +55,10 @@ pub(super) fn look(path: &str, file: &File, written: u64, has_number: bool) -> R
 
 /// Rows that were in a file beyond its last marks are gone from the disk.
 pub(super) fn cut_off(path: &str, length: u64, written: u64) -> Error {
-    Error::stop(format!(
-        "file {path:?} was truncated to {length} bytes by something else; {written} were written"
-    ))
+    Error::stop(
+        Code::FileChanged,
+        format!("file {path:?} was truncated to {length} bytes by something else; {written} were written"),
+    )
     .hint("stop what truncates it and move it away, then start again: what was not committed is read again")
 }
 

@@ -6,7 +6,7 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use crate::change::Table;
 use crate::template::{self, Fault};
-use crate::{Error, Result};
+use crate::{Code, Error, Result};
 
 /// Which rows a file holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -36,7 +36,7 @@ impl Template {
                 Fault::Unclosed => format!("the path {path:?} has a brace that is not closed"),
                 Fault::Unknown(name) => format!("the path {path:?} has an unknown placeholder {{{name}}}"),
             };
-            Error::usage(fact).hint("write {table}, {schema}, {topic} or {source}")
+            Error::usage(Code::PathTemplateInvalid, fact).hint("write {table}, {schema}, {topic} or {source}")
         })?;
         let suffix = id.map_or_else(String::new, |id| format!("_{}", safe(id)));
         Ok(Self { path: whole, suffix })
@@ -134,14 +134,15 @@ pub struct Part {
 /// that is not there has none.
 pub fn list(stem: &Path, ending: &str) -> Result<Vec<Part>> {
     // A path may end in "/": then the files have no name before `_insert`.
-    let whole =
-        stem.to_str().ok_or_else(|| Error::stop(format!("the path \"{}\" is not UTF-8", stem.display())))?;
+    let whole = stem.to_str().ok_or_else(|| {
+        Error::stop(Code::FileFailed, format!("the path \"{}\" is not UTF-8", stem.display()))
+    })?;
     let (folder, name) = whole
         .rsplit_once('/')
         .map_or((".", whole), |(folder, name)| (if folder.is_empty() { "/" } else { folder }, name));
     let folder = Path::new(folder);
     let unreadable = |cause: std::io::Error| {
-        Error::stop(format!("cannot read the folder \"{}\"", folder.display())).cause(cause)
+        Error::stop(Code::FileFailed, format!("cannot read the folder \"{}\"", folder.display())).cause(cause)
     };
     let entries = match std::fs::read_dir(folder) {
         Ok(entries) => entries,

@@ -7,7 +7,7 @@ use super::file::foreign;
 use super::generation::{Chain, Generation, Place, names_old, sides};
 use super::{FilesSink, RowWriter};
 use crate::change::{Batch, CellKind, Operation, Position, Row, Table};
-use crate::{Error, Result};
+use crate::{Code, Error, Result};
 
 /// Where rows of one table and operation go.
 #[derive(Debug)]
@@ -133,7 +133,7 @@ impl<W: RowWriter> FilesSink<W> {
         let chain = self.chain_of_stem(channel, stem, &table.name);
         let Chain { stem, .. } = &self.chains[chain];
         if self.template.names_schema() && table.schema.is_empty() {
-            return Err(Error::stop(format!(
+            return Err(Error::stop(Code::SchemaUnknown, format!(
                 "the path of table {:?} wants {{schema}}, and the messages of topic {channel:?} name none",
                 table.name
             ))
@@ -149,7 +149,8 @@ impl<W: RowWriter> FilesSink<W> {
                 "tables {:?} of {channel:?} and of {:?} would share the files \"{stem}\"",
                 table.name, other.channel
             );
-            return Err(Error::stop(fact).hint("write {source}, {schema} or {topic} in the sink's path"));
+            return Err(Error::stop(Code::FilesCollide, fact)
+                .hint("write {source}, {schema} or {topic} in the sink's path"));
         }
         self.keep_schemas_apart(chain, channel, table)?;
         Ok(chain)
@@ -165,10 +166,13 @@ impl<W: RowWriter> FilesSink<W> {
             return Ok(());
         }
         let (first, second) = (format!("{schema}.{}", table.name), table.qualified_name());
-        Err(Error::stop(format!(
-            "tables {first:?} and {second:?} of topic {channel:?} would share the \
+        Err(Error::stop(
+            Code::FilesCollide,
+            format!(
+                "tables {first:?} and {second:?} of topic {channel:?} would share the \
             files \"{stem}\""
-        ))
+            ),
+        )
         .hint(
             "write {schema} in the sink's path, and give the sink a new group, so that it writes all files \
              from the start of the topic",

@@ -10,7 +10,7 @@ use super::path::{Part, Side, list, parse_file_name};
 use super::{Described, FilesSink, RowWriter};
 use crate::change::Position;
 use crate::sink::Marks;
-use crate::{Error, Result};
+use crate::{Code, Error, Result};
 
 /// Files that are kept open, and so locked, from the start; the others are opened when they are written to.
 const OPEN_AT_START: usize = 96;
@@ -62,7 +62,7 @@ fn parse_own_name<'a>(path: &'a str, ending: &str, split: bool) -> Option<(&'a s
 }
 
 fn of_another_kind(name: &str) -> Error {
-    Error::stop(format!("the saved state of {name:?} is not that of a file"))
+    Error::stop(Code::GroupShared, format!("the saved state of {name:?} is not that of a file"))
         .hint("another kind of sink had this group: give the sink a group of its own")
 }
 

@@ -5,7 +5,7 @@ use super::generation::{Generation, Slot};
 use super::plan::NOWHERE;
 use super::{FilesSink, RowWriter, TableRows};
 use crate::change::{Batch, Operation, Row};
-use crate::{Error, Result};
+use crate::{Code, Error, Result};
 
 /// All buffers are written out when they hold more bytes than this.
 const BUFFERED_MAX: usize = 32 * 1024 * 1024;
@@ -20,7 +20,7 @@ impl<W: RowWriter> FilesSink<W> {
     /// Writes the rows of the batch that was prepared.
     pub(super) fn write_batch(&mut self, batch: &Batch) -> Result<()> {
         if self.plan.routes.len() != batch.rows().len() {
-            return Err(Error::stop("a batch was to be written that was not prepared")
+            return Err(Error::stop(Code::Internal, "a batch was to be written that was not prepared")
                 .hint("report this: it is a fault of list_sync"));
         }
         let before = self.buffered_by_plan();
@@ -173,6 +173,6 @@ fn slot_buffer<'a, W: RowWriter>(slot: &'a mut Slot, writer: &W) -> Result<&'a m
 }
 
 fn unmarked() -> Error {
-    Error::stop("a row was to be written to a file that no mark names")
+    Error::stop(Code::Internal, "a row was to be written to a file that no mark names")
         .hint("report this: it is a fault of list_sync")
 }

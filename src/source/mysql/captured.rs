@@ -12,7 +12,7 @@ use super::place::Place;
 use super::shape::{self, Shape};
 use super::table_map::TableName;
 use crate::change::Table;
-use crate::{Error, Result};
+use crate::{Code, Error, Result};
 
 /// Forms that are kept; with more (each new number of a table is one) all are forgotten between two
 /// transactions.
@@ -69,8 +69,9 @@ impl Captured {
 
     /// Takes the body of a `TABLE_MAP` event.
     pub fn describe(&mut self, event_body: Vec<u8>, place: &Place) -> Result<()> {
-        let unreadable =
-            |Malformed| Error::stop(format!("a description of a table at {place} cannot be read"));
+        let unreadable = |Malformed| {
+            Error::stop(Code::LogDamaged, format!("a description of a table at {place} cannot be read"))
+        };
         let id = table_id(&event_body).map_err(unreadable)?;
         if self.shapes.get(&id).is_some_and(|mapped| mapped.event_body == event_body) {
             return Ok(());
@@ -80,10 +81,13 @@ impl Captured {
         if self.patterns.contains(name.schema, name.name) {
             let mariadb = self.catalog.address.dialect == Dialect::Mariadb;
             let map = name.columns(mariadb).map_err(|Malformed| {
-                Error::stop(format!(
-                    "the log's description of table \"{}.{}\" at {place} cannot be read",
-                    name.schema, name.name
-                ))
+                Error::stop(
+                    Code::LogDamaged,
+                    format!(
+                        "the log's description of table \"{}.{}\" at {place} cannot be read",
+                        name.schema, name.name
+                    ),
+                )
             })?;
             if !self.schemas.iter().any(|schema| schema == name.schema) {
                 self.schemas.push(name.schema.to_owned());
@@ -98,11 +102,15 @@ impl Captured {
 
     /// The form of the table that the body of a row event belongs to; `None` if the table is not captured.
     pub fn shape(&self, event_body: &[u8], place: &Place) -> Result<Option<&Arc<Shape>>> {
-        let id = table_id(event_body)
-            .map_err(|Malformed| Error::stop(format!("a row event at {place} cannot be read")))?;
+        let id = table_id(event_body).map_err(|Malformed| {
+            Error::stop(Code::LogDamaged, format!("a row event at {place} cannot be read"))
+        })?;
         let mapped = self.shapes.get(&id);
         let mapped = mapped.ok_or_else(|| {
-            Error::stop(format!("a row event at {place} has no description of its table before it"))
+            Error::stop(
+                Code::LogDamaged,
+                format!("a row event at {place} has no description of its table before it"),
+            )
         })?;
         Ok(mapped.shape.as_ref())
     }

@@ -5,7 +5,7 @@ use super::charsets::Charsets;
 use super::connection::{Connection, SQL_TIMEOUT, quote};
 use super::values::charset::Charset;
 use crate::change::{Column, Table};
-use crate::{Error, Result};
+use crate::{Code, Error, Result};
 
 /// Plain SQL on the server of a source.
 pub(super) struct Catalog {
@@ -61,7 +61,7 @@ impl Catalog {
         self.conn()?;
         match &mut self.conn {
             Some(conn) => self.charsets.converter(conn, charset),
-            None => Err(Error::link("no connection")),
+            None => Err(Error::link(Code::DatabaseDisconnected, "no connection")),
         }
     }
 

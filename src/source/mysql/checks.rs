@@ -9,7 +9,7 @@ use super::failure::privileges;
 use super::shape::metadata_hint;
 use crate::change::Identity;
 use crate::error::ErrorKind;
-use crate::{Error, Result};
+use crate::{Code, Error, Result};
 
 /// The server's settings that matter here, by lower-case name.
 pub(super) struct Settings {
@@ -41,7 +41,7 @@ impl Settings {
         if self.get("log_bin").eq_ignore_ascii_case("on") || self.get("log_bin") == "1" {
             return Ok(());
         }
-        Err(Error::stop("the server writes no binary log (log_bin is off)")
+        Err(Error::stop(Code::LogDisabled, "the server writes no binary log (log_bin is off)")
             .hint("put log_bin = binlog and server_id = 1 under [mysqld] in my.cnf, and restart the server"))
     }
 
@@ -62,8 +62,11 @@ impl Settings {
             return Ok(());
         }
         let found = if found.is_empty() { "not known to this server" } else { found };
-        let failure = Error::stop(format!("binlog_row_metadata is {found}; the log must name its columns"))
-            .hint(metadata_hint(self.dialect));
+        let failure = Error::stop(
+            Code::LogSetting,
+            format!("binlog_row_metadata is {found}; the log must name its columns"),
+        )
+        .hint(metadata_hint(self.dialect));
         Err(failure.mended_by(format!("SET {} binlog_row_metadata = FULL", self.scope())))
     }
 
@@ -72,9 +75,12 @@ impl Settings {
         if self.get("binlog_row_value_options").is_empty() {
             return Ok(());
         }
-        Err(Error::stop("binlog_row_value_options is PARTIAL_JSON; the log must hold whole values")
-            .hint("SET PERSIST binlog_row_value_options = ''")
-            .mended_by("SET PERSIST binlog_row_value_options = ''"))
+        Err(Error::stop(
+            Code::LogSetting,
+            "binlog_row_value_options is PARTIAL_JSON; the log must hold whole values",
+        )
+        .hint("SET PERSIST binlog_row_value_options = ''")
+        .mended_by("SET PERSIST binlog_row_value_options = ''"))
     }
 
     fn expect(&self, name: &str, wanted: &str) -> Result<()> {
@@ -84,7 +90,7 @@ impl Settings {
             return Ok(());
         }
         let statement = format!("SET {} {name} = {wanted}", self.scope());
-        Err(Error::stop(format!("{name} is {found}, and {wanted} is needed"))
+        Err(Error::stop(Code::LogSetting, format!("{name} is {found}, and {wanted} is needed"))
             .hint(format!(
                 "{statement}, put it into my.cnf too, and let the sessions that write connect again"
             ))
@@ -131,8 +137,11 @@ impl Settings {
             return Ok(());
         }
         let (found, scheme) = if is_mariadb { ("MariaDB", "mariadb") } else { ("MySQL", "mysql") };
-        Err(Error::stop(format!("the server is {found}, and the URL says {}", self.dialect.product()))
-            .hint(format!("write {scheme}://… in the URL")))
+        Err(Error::stop(
+            Code::ProductMismatch,
+            format!("the server is {found}, and the URL says {}", self.dialect.product()),
+        )
+        .hint(format!("write {scheme}://… in the URL")))
     }
 }
 
@@ -162,7 +171,7 @@ pub(super) fn log_end(catalog: &mut Catalog) -> Result<End> {
     };
     let mut values = rows.into_iter().next().unwrap_or_default().into_iter().map(Option::unwrap_or_default);
     let (Some(file), Some(Ok(offset))) = (values.next(), values.next().map(|offset| offset.parse())) else {
-        return Err(Error::stop("the server writes no binary log")
+        return Err(Error::stop(Code::LogDisabled, "the server writes no binary log")
             .hint("put log_bin = binlog under [mysqld] in my.cnf, and restart the server"));
     };
     let mut schemas = || {
@@ -191,9 +200,10 @@ impl End {
         };
         let Some((schema, _)) = tables.iter().find(|(schema, _)| !is_logged(schema)) else { return Ok(()) };
         let option = if self.ignored.contains(schema) { "binlog-ignore-db" } else { "binlog-do-db" };
-        Err(Error::stop(format!(
-            "the server does not log database {schema:?} ({option}): its rows would never come"
-        ))
+        Err(Error::stop(
+            Code::LogFiltered,
+            format!("the server does not log database {schema:?} ({option}): its rows would never come"),
+        )
         .hint(format!(
             "correct {option} in my.cnf and restart the server, or leave the tables out with \"!{schema}.*\""
         )))
@@ -214,10 +224,13 @@ pub(super) fn check_replica(catalog: &mut Catalog, settings: &Settings) -> Resul
     if !is_off || catalog.query(ask).unwrap_or_default().is_empty() {
         return Ok(());
     }
-    Err(Error::stop(format!(
-        "the server is a replica with {option} off: rows that it takes over from its \
+    Err(Error::stop(
+        Code::LogFiltered,
+        format!(
+            "the server is a replica with {option} off: rows that it takes over from its \
         source are not in its log"
-    ))
+        ),
+    )
     .hint(format!(
         "put {option} = ON under [mysqld] in my.cnf and restart the server, or read from the server \
             that it replicates from"
@@ -245,8 +258,10 @@ pub(super) fn check_privileges(catalog: &mut Catalog) -> Result<()> {
     {
         return Ok(());
     }
-    let failure =
-        Error::stop(format!("user {:?} lacks the privilege REPLICATION SLAVE", catalog.address.user));
+    let failure = Error::stop(
+        Code::PrivilegeMissing,
+        format!("user {:?} lacks the privilege REPLICATION SLAVE", catalog.address.user),
+    );
     let account = account(catalog)?;
     let grant = privileges(&catalog.address, &account);
     Err(failure.hint(&grant).mended_by(grant))
@@ -294,7 +309,7 @@ pub(super) fn check_tables(catalog: &mut Catalog, wanted: &Tables) -> Result<Vec
         Some((score, name)) if score > 0.6 => format!("did you mean {name:?}?"),
         _ => format!("create the table, or give user {:?} SELECT on it", catalog.address.user),
     };
-    Err(Error::stop(format!("no table matches \"{written}\"")).hint(hint))
+    Err(Error::stop(Code::TableMissing, format!("no table matches \"{written}\"")).hint(hint))
 }
 
 /// MariaDB logs the changes of a table whose row versions are numbered by transactions as statements,
@@ -320,10 +335,13 @@ pub(super) fn check_versioning(catalog: &mut Catalog, tables: &[(String, String)
         let (Some(start), Some(end)) = (by_number("ROW START"), by_number("ROW END")) else { continue };
         let [name, start, end] = [table, &start.name, &end.name].map(|name| quote_name(name));
         let name = format!("{}.{name}", quote_name(schema));
-        return Err(Error::stop(format!(
-            "table \"{schema}.{table}\" is versioned by transaction numbers: MariaDB logs its statements \
+        return Err(Error::stop(
+            Code::RowsNotLogged,
+            format!(
+                "table \"{schema}.{table}\" is versioned by transaction numbers: MariaDB logs its statements \
              instead of its rows"
-        ))
+            ),
+        )
         .hint(format!(
             "leave the table out with \"!{schema}.{table}\", and the source goes on with the others. To \
              take it in again, version it by time, \
@@ -357,9 +375,10 @@ pub(super) fn check_snapshot(
             .text(&format!("SELECT 1 FROM {}.{} LIMIT 1", quote_name(schema), quote_name(name)))?
             .is_some()
         {
-            return Err(Error::stop(format!(
-                "table \"{schema}.{name}\" already holds rows, and snapshots are not built yet"
-            ))
+            return Err(Error::stop(
+                Code::TableHasRows,
+                format!("table \"{schema}.{name}\" already holds rows, and snapshots are not built yet"),
+            )
             .hint("set snapshot = \"never\" to stream from now on"));
         }
     }

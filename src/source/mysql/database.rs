@@ -7,7 +7,7 @@ use super::catalog::Catalog;
 use super::connection::{Connection, SQL_TIMEOUT, quote_name};
 use super::{checks, scan};
 use crate::change::{Batch, Operation, Position, RowHead, Table, Transaction};
-use crate::{Error, Result};
+use crate::{Code, Error, Result};
 
 /// A session for plain SQL.
 pub struct MysqlDatabase {
@@ -32,8 +32,11 @@ impl Database for MysqlDatabase {
     fn scan(&mut self, schema: &str, table: &str, each: &mut dyn FnMut(&Batch) -> Result<()>) -> Result<()> {
         let described = Catalog::open(&self.address)?.table(schema, table)?;
         if described.columns.is_empty() {
-            return Err(Error::stop(format!("table \"{schema}.{table}\" does not exist"))
-                .hint(format!("create it, or give user {:?} SELECT on it", self.address.user)));
+            return Err(Error::stop(
+                Code::TableMissing,
+                format!("table \"{schema}.{table}\" does not exist"),
+            )
+            .hint(format!("create it, or give user {:?} SELECT on it", self.address.user)));
         }
         self.run("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")?;
         self.run("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")?;

@@ -6,7 +6,7 @@ use super::super::{Address, Distance, Measure};
 use super::connection::Connection;
 use super::failure::PURGED;
 use crate::change::Restart;
-use crate::{Error, Result};
+use crate::{Code, Error, Result};
 
 /// Asks a MySQL or MariaDB server.
 pub struct MysqlMeasure {
@@ -40,13 +40,17 @@ impl MysqlMeasure {
 impl Measure for MysqlMeasure {
     fn behind(&mut self, place: &Restart) -> Result<Distance> {
         let Restart::Binlog { file, offset, .. } = place else {
-            return Err(Error::stop("the place is not one of a MySQL or MariaDB server"));
+            return Err(Error::stop(
+                Code::PositionForeign,
+                "the place is not one of a MySQL or MariaDB server",
+            ));
         };
         let logs = self.logs()?;
         let bytes = bytes_behind(&logs, file, *offset).ok_or_else(|| {
-            Error::stop(format!(
-                "the server no longer has binary log {file:?}, which was not read to its end"
-            ))
+            Error::stop(
+                Code::LogPurged,
+                format!("the server no longer has binary log {file:?}, which was not read to its end"),
+            )
             .hint(PURGED)
         })?;
         let end = logs.last().map_or_else(String::new, |(file, size)| format!("{file}:{size}"));

@@ -18,7 +18,7 @@ use super::statement::Statement;
 use super::values::charset::Charset;
 use super::words::Name;
 use crate::change::Table;
-use crate::{Error, Result};
+use crate::{Code, Error, Result};
 
 /// Temporary tables and uncaptured tables that are remembered; with more all are forgotten.
 const REMEMBERED_MAX: usize = 4096;
@@ -135,7 +135,7 @@ impl Captured {
         let (schema, table) =
             (self.folded(name.schema.as_deref().unwrap_or(&said.schema)), self.folded(&name.table));
         if schema.contains('\u{fffd}') || table.contains('\u{fffd}') {
-            return Err(Error::stop(format!(
+            return Err(Error::stop(Code::ValueUnreadable, format!(
                 "the name of a table in the statement at {place} is not valid in its client's character set"
             ))
             .hint(BEGIN_AGAIN));
@@ -154,10 +154,13 @@ impl Captured {
         let captured = [(schema.clone(), table.clone())];
         checks::check_versioning(&mut self.catalog, &captured)
             .map_err(|error| error.context(format!("{verb} at {place}")))?;
-        Err(Error::stop(format!(
-            "{verb} changed rows of table \"{schema}.{table}\" at {place}, and the binary log holds the \
+        Err(Error::stop(
+            Code::RowsNotLogged,
+            format!(
+                "{verb} changed rows of table \"{schema}.{table}\" at {place}, and the binary log holds the \
              statement instead of the rows"
-        ))
+            ),
+        )
         .hint(format!(
             "leave the table out with \"!{schema}.{table}\", and the source goes on with the \
             others. {}",
@@ -209,7 +212,7 @@ impl Captured {
             }
             Some(by) => {
                 self.seen.told.remove(&format!("{schema}.{table}"));
-                Err(Error::stop(format!(
+                Err(Error::stop(Code::RowsNotLogged, format!(
                     "{verb} on \"{schema}.{table}\" at {place} may have changed captured rows ({by}), and \
                      the binary log holds the statement \
                      instead of the rows"
@@ -223,7 +226,7 @@ impl Captured {
     fn refuse_call(&mut self, said: &Said, place: &Place) -> Result<()> {
         let own = std::slice::from_ref(&said.schema);
         if said.schemas.as_deref().unwrap_or(own).iter().any(|schema| self.has_captured(schema)) {
-            return Err(Error::stop(format!(
+            return Err(Error::stop(Code::RowsNotLogged, format!(
                 "a stored function may have changed captured rows at {place}, and the binary log holds its \
                  call instead of the rows"
             ))
@@ -272,10 +275,13 @@ impl Captured {
         for name in names {
             let (schema, table) = self.full(name, said, place)?;
             if self.patterns.contains(&schema, &table) && self.catalog_has(&schema, &table)? {
-                return Err(Error::stop(format!(
-                    "a statement at {place} names table \"{schema}.{table}\", and this version does not \
+                return Err(Error::stop(
+                    Code::RowsNotLogged,
+                    format!(
+                        "a statement at {place} names table \"{schema}.{table}\", and this version does not \
                      know whether it changes rows"
-                ))
+                    ),
+                )
                 .hint(format!("leave the table out with \"!{schema}.{table}\", or update list_sync")));
             }
         }

@@ -8,7 +8,7 @@ use super::connection::quote;
 use super::cursor::Malformed;
 use super::packet::ServerError;
 use super::tls;
-use crate::Error;
+use crate::{Code, Error};
 
 /// Why a connection gives no answer.
 #[derive(Debug)]
@@ -77,20 +77,22 @@ pub(super) fn explain(address: &Address, fault: Fault) -> Error {
     }
     let product = address.dialect.product();
     if fault.is_time_out() {
-        return Error::link(format!("{product} at \"{address}\" does not answer")).hint(format!(
+        return Error::link(Code::DatabaseSilent, format!("{product} at \"{address}\" does not answer")).hint(format!(
             "check that it is {product} that listens there, and that the network between lets answers through"
         ));
     }
     match fault {
         Fault::Server(server) => explain_server(address, &server),
-        Fault::Unreachable(cause) | Fault::Lost(cause) => unreachable_server(address).cause(cause),
+        Fault::Unreachable(cause) => unreachable_server(Code::DatabaseUnreachable, address).cause(cause),
+        Fault::Lost(cause) => unreachable_server(Code::DatabaseDisconnected, address).cause(cause),
         Fault::Plugin(plugin) => refused_plugin(address, &plugin),
-        Fault::NoTls => Error::stop(format!("{product} at \"{address}\" offers no TLS"))
+        Fault::NoTls => Error::stop(Code::TlsNotOffered, format!("{product} at \"{address}\" offers no TLS"))
             .hint("set ssl-ca, ssl-cert and ssl-key on the server, or write ?ssl-mode=preferred in the URL"),
-        fault @ (Fault::Malformed | Fault::Protocol(_)) => {
-            Error::link(format!("the connection to {product} at \"{address}\" broke"))
-                .cause(fault.to_string())
-        }
+        fault @ (Fault::Malformed | Fault::Protocol(_)) => Error::link(
+            Code::DatabaseDisconnected,
+            format!("the connection to {product} at \"{address}\" broke"),
+        )
+        .cause(fault.to_string()),
     }
 }
 
@@ -99,9 +101,9 @@ fn explain_tls(address: &Address, failure: &rustls::Error) -> Option<Error> {
     crate::tls::explain(failure, &peer, &address.host, tls::NAMES, tls::shows_certificate(address))
 }
 
-fn unreachable_server(address: &Address) -> Error {
+fn unreachable_server(code: Code, address: &Address) -> Error {
     let product = address.dialect.product();
-    Error::link(format!("{product} at \"{address}\" cannot be reached")).hint(format!(
+    Error::link(code, format!("{product} at \"{address}\" cannot be reached")).hint(format!(
         "check that {product} listens on {}:{} and that no firewall is in between",
         address.host, address.port
     ))
@@ -119,10 +121,13 @@ fn refused_plugin(address: &Address, plugin: &str) -> Error {
         Dialect::Mariadb => format!("ALTER USER '{user}'@'%' IDENTIFIED VIA {wanted} USING PASSWORD('…')"),
         _ => format!("ALTER USER '{user}'@'%' IDENTIFIED WITH {wanted} BY '…'"),
     };
-    Error::stop(format!(
-        "{product} does not know user {user:?}, or asks it for the plugin {plugin:?}, and \
+    Error::stop(
+        Code::LoginRefused,
+        format!(
+            "{product} does not know user {user:?}, or asks it for the plugin {plugin:?}, and \
         list_sync knows {known}"
-    ))
+        ),
+    )
     .hint(format!(
         "check the user's name in the URL, and SELECT user, host, plugin FROM mysql.user; \
             then: {change}"
@@ -141,12 +146,13 @@ fn explain_log(address: &Address, message: &str, said: String) -> Error {
         "could not find gtid state",
         "not in the master's binlog",
     ]) {
-        return Error::stop("the server's binary log no longer holds what comes next")
+        return Error::stop(Code::LogPurged, "the server's binary log no longer holds what comes next")
             .hint(format!("{PURGED}; next time keep the log longer: {}", keep_longer(address.dialect)))
             .cause(said);
     }
     if says(&["impossible position", "position > file size"]) {
         return Error::stop(
+            Code::LogReset,
             "the server's binary log is shorter than the saved position: it was reset, or \
             lost its end in a crash",
         )
@@ -160,7 +166,7 @@ fn explain_log(address: &Address, message: &str, said: String) -> Error {
     } else {
         "see the server's error log; mysqlbinlog tells whether the file can be read"
     };
-    Error::stop("the server cannot send its binary log").hint(hint).cause(said)
+    Error::stop(Code::StatementRefused, "the server cannot send its binary log").hint(hint).cause(said)
 }
 
 /// Errors by the server's number: <https://dev.mysql.com/doc/mysql-errors/8.4/en/server-error-reference.html>
@@ -169,47 +175,55 @@ fn explain_server(address: &Address, server: &ServerError) -> Error {
     let said = format!("{} says: {}", address.dialect.product(), server.message);
     // MySQL says it under the number of all that ends its log, MariaDB under one of its own.
     if server.message.contains("same server_uuid/server_id") {
-        return Error::stop("another reader has the same server id")
+        return Error::stop(Code::ServerIdInUse, "another reader has the same server id")
             .hint("give each [[source]] its own name or server_id")
             .cause(said);
     }
     match server.code {
-        1045 | 1698 => Error::stop(format!(
-            "{} refuses the password of user {user:?}",
-            address.dialect.product()
-        ))
+        1045 | 1698 => Error::stop(
+            Code::LoginRefused,
+            format!("{} refuses the password of user {user:?}", address.dialect.product()),
+        )
         .hint(format!(
             "check the URL or password_file; to set it: ALTER USER '{user}'@'%' IDENTIFIED BY '…'; SHOW \
                  CREATE USER '{user}'@'%' tells whether \
                  it must come with TLS or a certificate (ssl-cert, ssl-key)"
         ))
         .cause(said),
-        1049 => Error::stop(format!("database {:?} does not exist", address.database))
+        1049 => Error::stop(Code::DatabaseMissing, format!("database {:?} does not exist", address.database))
             .hint(format!("CREATE DATABASE `{}`, or name another one in the URL", address.database)),
-        1044 | 1142 | 1143 | 1227 => Error::stop(format!("user {user:?} lacks a privilege"))
-            .hint(privileges(address, &format!("{}@'%'", quote(user))))
-            .cause(said),
-        1146 => Error::stop("a table does not exist").cause(said),
+        1044 | 1142 | 1143 | 1227 => {
+            Error::stop(Code::PrivilegeMissing, format!("user {user:?} lacks a privilege"))
+                .hint(privileges(address, &format!("{}@'%'", quote(user))))
+                .cause(said)
+        }
+        1146 => Error::stop(Code::TableMissing, "a table does not exist").cause(said),
         LOG_REFUSED => explain_log(address, &server.message, said),
         // The password has expired; the account is locked.
-        1820 | 1862 => Error::stop(format!("the password of user {user:?} has expired"))
+        1820 | 1862 => Error::stop(Code::LoginRefused, format!("the password of user {user:?} has expired"))
             .hint(format!("ALTER USER '{user}'@'%' IDENTIFIED BY '…' PASSWORD EXPIRE NEVER"))
             .cause(said),
-        3118 | 4151 => Error::stop(format!("the account of user {user:?} is locked"))
+        3118 | 4151 => Error::stop(Code::LoginRefused, format!("the account of user {user:?} is locked"))
             .hint(format!("ALTER USER '{user}'@'%' ACCOUNT UNLOCK"))
             .cause(said),
-        1129 | 1130 => Error::stop(format!("{} lets nobody in from this host", address.dialect.product()))
-            .hint(if server.code == 1129 {
-                "FLUSH HOSTS (MySQL 8.4 and later: TRUNCATE performance_schema.host_cache)".to_owned()
-            } else {
-                format!("create the user for this host: CREATE USER '{user}'@'%' IDENTIFIED BY '…'")
-            })
-            .cause(said),
+        1129 | 1130 => Error::stop(
+            Code::HostRefused,
+            format!("{} lets nobody in from this host", address.dialect.product()),
+        )
+        .hint(if server.code == 1129 {
+            "FLUSH HOSTS (MySQL 8.4 and later: TRUNCATE performance_schema.host_cache)".to_owned()
+        } else {
+            format!("create the user for this host: CREATE USER '{user}'@'%' IDENTIFIED BY '…'")
+        })
+        .cause(said),
         // Too many connections, shutdown, killed, lock wait, deadlock, lost packets.
         1040 | 1053 | 1077 | 1152..=1161 | 1203 | 1205 | 1213 | 1317 | 3169 | 4031 => {
-            Error::link("the server ended the connection").cause(said)
+            Error::link(Code::DatabaseDisconnected, "the server ended the connection").cause(said)
         }
-        _ => Error::stop(format!("{} refuses a statement", address.dialect.product())).cause(said),
+        _ => {
+            Error::stop(Code::StatementRefused, format!("{} refuses a statement", address.dialect.product()))
+                .cause(said)
+        }
     }
 }
 

@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::event::Event;
-use crate::{Error, Result};
+use crate::{Code, Error, Result};
 
 /// Bytes of events that are held in memory; the rest of a transaction goes to disk.
 const MEMORY_BYTES_MAX: usize = 32 * 1024 * 1024;
@@ -135,10 +135,10 @@ impl Disk {
     fn push(&mut self, start: u64, event: &Event) -> Result<()> {
         self.bytes += (HEAD_BYTES + event.body.len()) as u64;
         if self.bytes > DISK_BYTES_MAX {
-            return Err(Error::stop(format!(
-                "a transaction has more than {} GiB of events",
-                DISK_BYTES_MAX >> 30
-            ))
+            return Err(Error::stop(
+                Code::TransactionTooLarge,
+                format!("a transaction has more than {} GiB of events", DISK_BYTES_MAX >> 30),
+            )
             .hint(
                 "leave its tables out with \"!schema.table\", or change that many rows in several \
                     transactions",
@@ -216,10 +216,13 @@ fn folder() -> PathBuf {
 
 fn unwritable(cause: io::Error) -> Error {
     let memory = MEMORY_BYTES_MAX >> 20;
-    Error::stop(format!(
-        "a transaction with more than {memory} MiB of events cannot be held in \"{}\" until its commit",
-        folder().display()
-    ))
+    Error::stop(
+        Code::TransactionTooLarge,
+        format!(
+            "a transaction with more than {memory} MiB of events cannot be held in \"{}\" until its commit",
+            folder().display()
+        ),
+    )
     .hint("make room there, or set TMPDIR to a folder that has some")
     .cause(cause)
 }

@@ -6,7 +6,7 @@ use super::catalog::Catalog;
 use super::connection::{quote, quote_name};
 use super::{Settings, checks};
 use crate::finding::{Finding, listed};
-use crate::{Error, Result};
+use crate::{Code, Error, Result};
 
 /// Tries every rule. `server_id` is our number among the replicas.
 pub(super) fn inspect(settings: &Settings, server_id: u32) -> Inspection {
@@ -126,15 +126,16 @@ fn server_ids(catalog: &mut Catalog, server: &checks::Settings, ours: u32) -> Fi
         } else {
             "SET PERSIST server_id = 1"
         };
-        let error = Error::stop("the server has no server_id, and sends its log to nobody")
-            .hint(statement)
-            .mended_by(statement);
+        let error =
+            Error::stop(Code::ServerIdInUse, "the server has no server_id, and sends its log to nobody")
+                .hint(statement)
+                .mended_by(statement);
         return Finding::fail("server id", &error);
     }
     if own == ours.to_string() {
         return Finding::fail(
             "server id",
-            &Error::stop(format!("{ours} is the server's own number"))
+            &Error::stop(Code::ServerIdInUse, format!("{ours} is the server's own number"))
                 .hint("set server_id = … of the [[source]] to another one"),
         );
     }

@@ -63,7 +63,7 @@ use self::stream::{From, Stream};
 use super::socket::Wait;
 use super::{Address, Dialect, Inspection, Snapshot, Source, Tables};
 use crate::change::{Batch, Checkpoint, Identity, Position, Restart};
-use crate::{Error, Result};
+use crate::{Code, Error, Result};
 
 /// What a source is told.
 #[derive(Debug, Clone)]
@@ -105,9 +105,9 @@ impl MysqlSource {
     }
 
     fn running(&mut self) -> Result<&mut Running> {
-        self.running
-            .as_mut()
-            .ok_or_else(|| Error::link(format!("source {:?} is not started", self.settings.name)))
+        self.running.as_mut().ok_or_else(|| {
+            Error::link(Code::Internal, format!("source {:?} is not started", self.settings.name))
+        })
     }
 
     /// A stream that begins now.
@@ -150,7 +150,7 @@ fn stream_from(reached: &Reached, gtids: Option<&GtidSet>) -> From {
 fn parse_gtids(dialect: Dialect, text: &str) -> Result<GtidSet> {
     let set =
         if dialect == Dialect::Mariadb { GtidSet::parse_mariadb(text) } else { GtidSet::parse_mysql(text) };
-    set.ok_or_else(|| Error::stop("a set of GTIDs cannot be read"))
+    set.ok_or_else(|| Error::stop(Code::Internal, "a set of GTIDs cannot be read"))
 }
 
 /// FNV-1a of the name, in a range that people do not number their servers in.
@@ -174,7 +174,12 @@ impl Source for MysqlSource {
         checks::check_privileges(&mut catalog)?;
         self.identity = settings.identity();
         if let Err(error) = checks::check_replica(&mut catalog, &settings) {
-            tracing::error!(source = self.settings.name, hint = error.hint_text(), "{error}");
+            tracing::error!(
+                source = self.settings.name,
+                code = error.code().slug(),
+                hint = error.hint_text(),
+                "{error}"
+            );
         }
         let (tables, (reached, gtids)) = if let Some(saved) = saved {
             (

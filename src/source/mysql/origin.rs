@@ -18,7 +18,7 @@ use super::reader::Reader;
 use super::{MysqlSource, checks, parse_gtids, stream};
 use crate::change::{Checkpoint, Position, Restart};
 use crate::error::ErrorKind;
-use crate::{Error, Result};
+use crate::{Code, Error, Result};
 
 impl MysqlSource {
     /// Where the stream goes on, after all checks that it can.
@@ -29,17 +29,18 @@ impl MysqlSource {
         saved: &Checkpoint,
     ) -> Result<(Reached, Option<GtidSet>)> {
         let Restart::Binlog { gtid, file, offset, begun } = &saved.restart else {
-            return Err(Error::stop(format!(
-                "the saved position of source {:?} is not one of MySQL or MariaDB",
-                self.settings.name
-            ))
-            .hint("give the source another name"));
+            let name = &self.settings.name;
+            let fact = format!("the saved position of source {name:?} is not one of MySQL or MariaDB");
+            return Err(Error::stop(Code::PositionForeign, fact).hint("give the source another name"));
         };
         let dialect = self.settings.address.dialect;
         let same_server = saved.identity == self.identity;
         if saved.identity.get("product") != self.identity.get("product") {
-            return Err(Error::stop("the saved position belongs to another product's server")
-                .hint("give the source another name"));
+            return Err(Error::stop(
+                Code::PositionForeign,
+                "the saved position belongs to another product's server",
+            )
+            .hint("give the source another name"));
         }
         // GTIDs were turned off while the source was away: on the same server, file and offset still say
         // where it goes on.
@@ -61,6 +62,7 @@ impl MysqlSource {
             Some(set) if settings.has_gtids() => check_gtids(catalog, set)?,
             Some(_) => {
                 return Err(Error::stop(
+                    Code::ServerChanged,
                     "this is another server than the saved position's, and it has no GTIDs: its log cannot \
                      be compared",
                 )
@@ -68,6 +70,7 @@ impl MysqlSource {
             }
             None => {
                 return Err(Error::stop(
+                    Code::ServerChanged,
                     "this is another server than the saved position's, and without GTIDs \
                     its log cannot be compared",
                 )
@@ -77,11 +80,8 @@ impl MysqlSource {
                 )));
             }
         }
-        let epoch = saved
-            .position
-            .epoch
-            .checked_add(1)
-            .ok_or_else(|| Error::stop("the server changed more than 65,535 times"))?;
+        let too_often = || Error::stop(Code::ServerChanged, "the server changed more than 65,535 times");
+        let epoch = saved.position.epoch.checked_add(1).ok_or_else(too_often)?;
         let reached = Reached {
             position: Position::first_of(epoch, 0),
             file: String::new(),
@@ -101,10 +101,13 @@ impl MysqlSource {
         }
         let end = checks::log_end(catalog)?;
         if position(reached.position.epoch, file_number(&end.file), end.offset) < reached.position {
-            return Err(Error::stop(format!(
-                "the server's log ends at {}:{}, before {}:{} that was read: it was reset or restored",
-                end.file, end.offset, reached.file, reached.offset
-            ))
+            return Err(Error::stop(
+                Code::LogReset,
+                format!(
+                    "the server's log ends at {}:{}, before {}:{} that was read: it was reset or restored",
+                    end.file, end.offset, reached.file, reached.offset
+                ),
+            )
             .hint(PURGED));
         }
         match stream::file_begun(&self.settings.address, self.server_id(), &reached.file)? {
@@ -155,10 +158,13 @@ fn check_log_goes_on(catalog: &mut Catalog, file: &str, saved: &GtidSet) -> Resu
     if goes_on {
         return Ok(());
     }
-    Err(Error::stop(format!(
-        "the server does not have binary log \"{file}\", and its log does not go on from there: its logs \
+    Err(Error::stop(
+        Code::LogReset,
+        format!(
+            "the server does not have binary log \"{file}\", and its log does not go on from there: its logs \
          were reset, or it was restored"
-    ))
+        ),
+    )
     .hint(PURGED))
 }
 
@@ -169,10 +175,13 @@ fn check_mysql_gtids(catalog: &mut Catalog, saved: &str) -> Result<()> {
         .text(&format!("SELECT GTID_SUBTRACT({saved_literal}, @@GLOBAL.gtid_executed)"))?
         .unwrap_or_default();
     if !unknown.is_empty() {
-        return Err(Error::stop(format!(
-            "the server never executed transactions {unknown}, which are in the files: it was reset or \
+        return Err(Error::stop(
+            Code::LogReset,
+            format!(
+                "the server never executed transactions {unknown}, which are in the files: it was reset or \
              restored from a backup"
-        ))
+            ),
+        )
         .hint(PURGED));
     }
     let missing = catalog
@@ -180,9 +189,10 @@ fn check_mysql_gtids(catalog: &mut Catalog, saved: &str) -> Result<()> {
         .unwrap_or_default();
     if !missing.is_empty() {
         let hint = format!("{PURGED}; next time keep the log longer: {}", keep_longer(Dialect::Mysql));
-        return Err(Error::stop(format!(
-            "the server purged transactions {missing}, which were not read yet"
-        ))
+        return Err(Error::stop(
+            Code::LogPurged,
+            format!("the server purged transactions {missing}, which were not read yet"),
+        )
         .hint(hint));
     }
     Ok(())
@@ -193,15 +203,18 @@ fn check_mysql_gtids(catalog: &mut Catalog, saved: &str) -> Result<()> {
 fn check_mariadb_gtids(catalog: &mut Catalog, saved: &GtidSet) -> Result<()> {
     let own = catalog.text("SELECT @@GLOBAL.gtid_binlog_pos")?.unwrap_or_default();
     let own = GtidSet::parse_mariadb(&own)
-        .ok_or_else(|| Error::stop("the server's gtid_binlog_pos cannot be read"))?;
+        .ok_or_else(|| Error::stop(Code::StatementRefused, "the server's gtid_binlog_pos cannot be read"))?;
     let behind = own.domains_behind(saved);
     if behind.is_empty() {
         return Ok(());
     }
-    Err(Error::stop(format!(
-        "the server is at GTID {own}, behind {saved} which is in the files (domain {behind:?}): it was \
+    Err(Error::stop(
+        Code::LogReset,
+        format!(
+            "the server is at GTID {own}, behind {saved} which is in the files (domain {behind:?}): it was \
          reset or restored"
-    ))
+        ),
+    )
     .hint(PURGED))
 }
 
@@ -214,16 +227,18 @@ fn check_file(catalog: &mut Catalog, file: &str, offset: u64) -> Result<()> {
     });
     match length {
         Some(length) if length >= offset => Ok(()),
-        Some(length) => Err(Error::stop(format!(
-            "binary log \"{file}\" has {length} bytes, and {offset} were read: the server was reset"
-        ))
+        Some(length) => Err(Error::stop(
+            Code::LogReset,
+            format!("binary log \"{file}\" has {length} bytes, and {offset} were read: the server was reset"),
+        )
         .hint(PURGED)),
         None => {
             let hint =
                 format!("{PURGED}; next time keep the log longer: {}", keep_longer(catalog.address.dialect));
-            Err(Error::stop(format!(
-                "the server no longer has binary log \"{file}\", which was not read to its end"
-            ))
+            Err(Error::stop(
+                Code::LogPurged,
+                format!("the server no longer has binary log \"{file}\", which was not read to its end"),
+            )
             .hint(hint))
         }
     }

@@ -6,7 +6,7 @@ use super::cursor::Cursor;
 use super::event::{Event, kind};
 use super::failure::PURGED;
 use crate::change::Position;
-use crate::{Error, Result};
+use crate::{Code, Error, Result};
 
 /// Set on events that the server makes up for the reader; they lie in no file.
 const FLAG_ARTIFICIAL: u16 = 0x20;
@@ -144,10 +144,13 @@ pub(super) fn same_file(file: &str, begun_before: u32, begun: u32) -> Result<()>
     if begun_before == 0 || begun == begun_before {
         return Ok(());
     }
-    Err(Error::stop(format!(
-        "binary log \"{file}\" is not the one that was read before: the server's logs \
+    Err(Error::stop(
+        Code::LogReset,
+        format!(
+            "binary log \"{file}\" is not the one that was read before: the server's logs \
         were reset, or it was restored"
-    ))
+        ),
+    )
     .hint(PURGED))
 }
 

@@ -28,7 +28,7 @@ use super::rows::Rows;
 use super::statement::Statement;
 use super::transaction::{Ending, Open, Role};
 use crate::change::{Batch, Operation, RowHead};
-use crate::{Error, Result};
+use crate::{Code, Error, Result};
 
 /// The state of the stream between two events.
 pub(super) struct Reader {
@@ -142,15 +142,16 @@ impl Reader {
             kind::ROTATE => self.rotate(&event),
             kind::FORMAT_DESCRIPTION => self.begin_file(&event),
             kind::INCIDENT => Err(Error::stop(
+                Code::LogDamaged,
                 "the server wrote an incident into its binary log: changes \
                 before it may be missing there",
             )
             .hint(format!("see the server's error log; then {BEGIN_AGAIN}"))),
             other if event::carries_no_rows(other) || event.flags & event::FLAG_IGNORABLE != 0 => Ok(()),
-            other => Err(Error::stop(format!(
-                "unknown event type {other} in the binary log at {}",
-                self.place
-            ))
+            other => Err(Error::stop(
+                Code::LogEventUnknown,
+                format!("unknown event type {other} in the binary log at {}", self.place),
+            )
             .hint(
                 "this version of list_sync does not know the event; update it, or report the server's \
                     version",
@@ -194,10 +195,10 @@ impl Reader {
     fn refuse_partial(&self, event: &Event) -> Result<()> {
         let Some(shape) = self.captured.shape(&event.body, &self.place)? else { return Ok(()) };
         let table = shape.table.qualified_name();
-        Err(Error::stop(format!(
-            "the binary log at {} holds a partial JSON update of table {table:?}",
-            self.place
-        ))
+        Err(Error::stop(
+            Code::RowsNotLogged,
+            format!("the binary log at {} holds a partial JSON update of table {table:?}", self.place),
+        )
         .hint(format!(
             "leave the table out with \"!{table}\", and the source goes on with the others. To prevent it: \
              SET PERSIST binlog_row_value_options = '', and in sessions that set it"
@@ -218,7 +219,10 @@ impl Reader {
         let (offset, file) =
             event::parse_rotate(&event.body).map_err(|Malformed| unreadable(event.kind, &self.place))?;
         if self.open.as_ref().is_some_and(|open| open.has_rows) {
-            return Err(Error::link(format!("the binary log ends within a transaction at {}", self.place)));
+            return Err(Error::link(
+                Code::LogDamaged,
+                format!("the binary log ends within a transaction at {}", self.place),
+            ));
         }
         if self.open.take().is_some_and(|open| open.held.is_some_and(|held| !held.is_empty())) {
             let source = &self.captured.source;
@@ -421,5 +425,8 @@ fn without_compression(event: &Event) -> Parsed<Cow<'_, [u8]>> {
 }
 
 fn unreadable(event_kind: u8, place: &Place) -> Error {
-    Error::stop(format!("an event (type {event_kind}) of the binary log at {place} cannot be read"))
+    Error::stop(
+        Code::LogDamaged,
+        format!("an event (type {event_kind}) of the binary log at {place} cannot be read"),
+    )
 }

@@ -10,7 +10,7 @@ use super::hidden::Hidden;
 use super::shape::Shape;
 use super::values::Fault;
 use crate::change::{Batch, CellKind, Operation, Position, RowHead};
-use crate::{Error, Result};
+use crate::{Code, Error, Result};
 
 /// The form of a row event, by its number.
 #[derive(Debug, Clone, Copy)]
@@ -52,18 +52,25 @@ impl Rows {
     /// Reads what stands in front of the rows. `lsn`: where the event lies in its file.
     pub fn open(event: Event, shape: Arc<Shape>, lsn: u64) -> Result<Self> {
         let width = shape.encodings.len();
-        let fault =
-            || Error::stop(format!("a row event of table {:?} cannot be read", shape.table.qualified_name()));
+        let fault = || {
+            Error::stop(
+                Code::LogDamaged,
+                format!("a row event of table {:?} cannot be read", shape.table.qualified_name()),
+            )
+        };
         let form = Form::of(event.kind).ok_or_else(fault)?;
         let head = read_head(&event.body, form).map_err(|_| fault())?;
         if head.width != width || width == 0 {
             return Err(fault().context("its columns do not match the table"));
         }
         if !head.is_full {
-            return Err(Error::stop(format!(
-                "the binary log holds only some columns of rows of table {:?}",
-                shape.table.qualified_name()
-            ))
+            return Err(Error::stop(
+                Code::RowsNotLogged,
+                format!(
+                    "the binary log holds only some columns of rows of table {:?}",
+                    shape.table.qualified_name()
+                ),
+            )
             .hint(format!(
                 "leave the table out with \"!{}\", and the source goes on with the others. To prevent \
                      it: SET PERSIST binlog_row_image = FULL \
@@ -224,10 +231,13 @@ fn explain(shape: &Shape, place: usize, fault: Fault) -> Error {
         Fault::Malformed => "cannot be read",
         Fault::Characters => "is not valid in its character set",
     };
-    Error::stop(format!(
-        "a value of column {name:?} ({type_name}) of table {:?} {what}",
-        shape.table.qualified_name()
-    ))
+    Error::stop(
+        Code::ValueUnreadable,
+        format!(
+            "a value of column {name:?} ({type_name}) of table {:?} {what}",
+            shape.table.qualified_name()
+        ),
+    )
     .hint(format!(
         "leave the table out with \"!{}\", and the source goes on with the others",
         shape.table.qualified_name()

@@ -6,7 +6,7 @@ use super::cursor::{Cursor, Malformed, Parsed};
 use super::packet::{Column, DONE};
 use super::values::{number, special, time};
 use crate::change::CellKind;
-use crate::{Error, Result, hex};
+use crate::{Code, Error, Result, hex};
 
 /// Numbers of types, by MySQL's names.
 mod kind {
@@ -50,7 +50,8 @@ impl<'a> Row<'a> {
             Ok(DONE) => values.take((columns.len() + 2).div_ceil(8)),
             _ => Err(Malformed),
         };
-        let nulls = parsed.map_err(|Malformed| Error::stop("a row of a table cannot be read"))?;
+        let nulls = parsed
+            .map_err(|Malformed| Error::stop(Code::ValueUnreadable, "a row of a table cannot be read"))?;
         Ok(Self { nulls, values, place: 2 })
     }
 
@@ -61,8 +62,9 @@ impl<'a> Row<'a> {
         if self.nulls.get(place / 8).is_some_and(|bits| bits >> (place % 8) & 1 == 1) {
             return Ok(CellKind::Null);
         }
-        write(column, &mut self.values, out)
-            .map_err(|Malformed| Error::stop(format!("a value of column {:?} cannot be read", column.name)))
+        write(column, &mut self.values, out).map_err(|Malformed| {
+            Error::stop(Code::ValueUnreadable, format!("a value of column {:?} cannot be read", column.name))
+        })
     }
 }
 

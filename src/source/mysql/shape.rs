@@ -11,7 +11,7 @@ use super::values::Encoding;
 use super::values::charset::Charset;
 use crate::change::{Column, Table};
 use crate::error::ErrorKind;
-use crate::{Error, Result};
+use crate::{Code, Error, Result};
 
 /// A table's form at one place of the log.
 #[derive(Debug)]
@@ -111,11 +111,12 @@ pub(super) fn metadata_hint(dialect: Dialect) -> &'static str {
 }
 
 fn no_names(table: &str, dialect: Dialect) -> Error {
-    Error::stop(format!("the binary log does not name the columns of table {table:?}")).hint(format!(
-        "leave the table out with \"!{table}\", and the source goes on with the others. To prevent it: \
+    Error::stop(Code::LogSetting, format!("the binary log does not name the columns of table {table:?}"))
+        .hint(format!(
+            "leave the table out with \"!{table}\", and the source goes on with the others. To prevent it: \
              {}; what was logged before has no names",
-        metadata_hint(dialect)
-    ))
+            metadata_hint(dialect)
+        ))
 }
 
 /// Whatever is changed on the server, what was logged before stays as it is.
@@ -132,7 +133,8 @@ fn leave_out(error: Error, column: &str, table: &str) -> Error {
 }
 
 fn unsupported(type_name: &str) -> Error {
-    Error::stop(format!("type {type_name} is not supported")).hint("change the column's type")
+    Error::stop(Code::TypeUnsupported, format!("type {type_name} is not supported"))
+        .hint("change the column's type")
 }
 
 /// Encoding and printed type of a column.
@@ -171,6 +173,7 @@ pub(super) fn encoding(column: &MappedColumn, catalog: &mut Catalog) -> Result<(
         t::VECTOR => (Encoding::Vector { length_bytes }, "vector".to_owned()),
         t::TIMESTAMP | t::TIME | t::DATETIME => {
             return Err(Error::stop(
+                Code::TypeUnsupported,
                 "the column has the format of times before MySQL 5.6, whose precision the log does not tell",
             )
             .hint("ALTER TABLE … FORCE (MariaDB: with mysql56_temporal_format = ON)"));
@@ -182,17 +185,18 @@ pub(super) fn encoding(column: &MappedColumn, catalog: &mut Catalog) -> Result<(
 
 fn charset(column: &MappedColumn, catalog: &mut Catalog) -> Result<(Option<Charset>, u16)> {
     let Some(collation) = column.collation else {
-        return Err(Error::stop("the binary log does not tell the character set")
+        return Err(Error::stop(Code::LogSetting, "the binary log does not tell the character set")
             .hint(metadata_hint(catalog.address.dialect)));
     };
     if collation == BINARY {
         return Ok((None, 1));
     }
     let known = catalog.charsets.name(collation).map(|(name, length)| (name.to_owned(), length));
-    let (name, length) =
-        known.ok_or_else(|| Error::stop(format!("the server does not know collation {collation}")))?;
+    let (name, length) = known.ok_or_else(|| {
+        Error::stop(Code::TypeUnsupported, format!("the server does not know collation {collation}"))
+    })?;
     let converter = catalog.converter(&name)?.ok_or_else(|| {
-        Error::stop(format!("character set {name:?} is not supported"))
+        Error::stop(Code::TypeUnsupported, format!("character set {name:?} is not supported"))
             .hint("ALTER TABLE … CONVERT TO CHARACTER SET utf8mb4")
     })?;
     Ok((Some(converter), length.max(1)))

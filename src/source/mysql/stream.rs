@@ -13,7 +13,7 @@ use super::event::{Event, HEADER_BYTES, kind};
 use super::failure::{Fault, LOG_REFUSED, explain};
 use super::gtid::{self, GtidSet};
 use super::packet::{DONE, Done, ERROR, ServerError};
-use crate::{Error, Result};
+use crate::{Code, Error, Result};
 
 /// The server sends a heartbeat after so long without an event.
 const HEARTBEAT: Duration = Duration::from_millis(500);
@@ -166,7 +166,7 @@ fn dump(server_id: u32, from: &From) -> Result<(u8, Vec<u8>)> {
     match from {
         From::File { file, offset } => {
             let offset = u32::try_from(*offset).map_err(|_| {
-                Error::stop(format!(
+                Error::stop(Code::PositionInvalid, format!(
                     "the stream would begin at byte {offset} of \"{file}\", and the protocol counts to 4 GiB"
                 ))
                 .hint("set gtid_mode = ON on the server, so that the stream begins at a transaction")
@@ -229,7 +229,10 @@ impl Log {
 }
 
 fn ended(address: &Address) -> Error {
-    let ended = Error::link(format!("{} ended the stream of its binary log", address.dialect.product()));
+    let ended = Error::link(
+        Code::DatabaseDisconnected,
+        format!("{} ended the stream of its binary log", address.dialect.product()),
+    );
     if address.dialect == Dialect::Mariadb {
         return ended.hint(
             "if it does so again and again, another reader may have the same server id (SHOW \
@@ -240,19 +243,25 @@ fn ended(address: &Address) -> Error {
 }
 
 fn silent(address: &Address) -> Error {
-    Error::link(format!("no event nor heartbeat from \"{address}\" for {} s", SILENCE_MAX.as_secs()))
+    Error::link(
+        Code::DatabaseSilent,
+        format!("no event nor heartbeat from \"{address}\" for {} s", SILENCE_MAX.as_secs()),
+    )
 }
 
 fn explain_read(address: &Address, fault: Fault) -> Error {
     // A record that TLS refuses was damaged on its way: the same bytes come again.
     if let Some(failure) = fault.tls() {
         let product = address.dialect.product();
-        return Error::link(format!("the TLS connection to {product} at \"{address}\" broke"))
-            .cause(failure.to_string());
+        return Error::link(
+            Code::DatabaseDisconnected,
+            format!("the TLS connection to {product} at \"{address}\" broke"),
+        )
+        .cause(failure.to_string());
     }
     match fault {
         fault if fault.is_time_out() => silent(address),
-        Fault::Malformed => Error::stop("an event of the binary log cannot be read"),
+        Fault::Malformed => Error::stop(Code::LogDamaged, "an event of the binary log cannot be read"),
         other => explain(address, other),
     }
 }
@@ -279,10 +288,13 @@ pub(super) fn verified(mut event: Event, checksum: Option<[u8; 4]>) -> Result<Ev
         if crc32(flags, body) != u32::from_le_bytes(sum)
             && crc32(flags & !IN_USE, body) != u32::from_le_bytes(sum)
         {
-            return Err(Error::stop(format!(
-                "the checksum of an event (type {event_kind}) of the binary log \
+            return Err(Error::stop(
+                Code::LogDamaged,
+                format!(
+                    "the checksum of an event (type {event_kind}) of the binary log \
                 is wrong"
-            ))
+                ),
+            )
             .hint(
                 "check the server's disk and memory with mysqlbinlog --verify-binlog-checksum; a \
                     proxy in between may be at fault",

@@ -6,7 +6,7 @@ use rustls::RootCertStore;
 
 use super::super::Address;
 use crate::tls::{Identity, Names, Terms, authorities, identity};
-use crate::{Error, Result};
+use crate::{Code, Error, Result};
 
 /// What a user writes for the files.
 pub(super) const NAMES: Names = Names { authority: "ssl-ca", certificate: "ssl-cert", key: "ssl-key" };
@@ -48,7 +48,7 @@ pub(super) fn options_are_known(address: &Address) -> Result<()> {
     let Some(unknown) = address.options.keys().find(|name| !OPTIONS.contains(&name.as_str())) else {
         return Ok(());
     };
-    Err(Error::usage(format!("unknown option {unknown:?} in a database URL"))
+    Err(Error::usage(Code::UrlInvalid, format!("unknown option {unknown:?} in a database URL"))
         .hint(format!("known are {}", OPTIONS.join(", "))))
 }
 
@@ -74,8 +74,10 @@ impl Mode {
             "required" | "require" => Ok(Self::Required),
             "verify_ca" => Ok(Self::VerifyCa),
             "verify_identity" | "verify_full" => Ok(Self::VerifyIdentity),
-            _ => Err(Error::usage(format!("unknown ssl-mode {written:?} in a database URL"))
-                .hint("write disabled, preferred, required, verify_ca or verify_identity")),
+            _ => {
+                Err(Error::usage(Code::UrlInvalid, format!("unknown ssl-mode {written:?} in a database URL"))
+                    .hint("write disabled, preferred, required, verify_ca or verify_identity"))
+            }
         }
     }
 
@@ -101,7 +103,7 @@ fn own(address: &Address) -> Result<Option<Identity>> {
     match (certificate, option(address, ["ssl-key", "sslkey", "ssl_key"])) {
         (None, None) => Ok(None),
         (Some(certificate), Some(key)) => identity(NAMES, Path::new(certificate), Path::new(key)).map(Some),
-        _ => Err(Error::usage("ssl-cert and ssl-key go together")
+        _ => Err(Error::usage(Code::TlsFilesInvalid, "ssl-cert and ssl-key go together")
             .hint("name both files, of the certificate and of its key, or neither")),
     }
 }

@@ -5,7 +5,7 @@ use super::failure::BEGIN_AGAIN;
 use super::held::Held;
 use super::place::Place;
 use crate::change::{Batch, Position, Transaction};
-use crate::{Error, Result};
+use crate::{Code, Error, Result};
 
 /// What ends a transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,10 +61,13 @@ impl Open {
         if self.role != Role::Xa {
             return Ok(());
         }
-        Err(Error::stop(format!(
-            "an XA transaction changed table {table:?}, and XA transactions are not \
+        Err(Error::stop(
+            Code::RowsNotLogged,
+            format!(
+                "an XA transaction changed table {table:?}, and XA transactions are not \
             supported"
-        ))
+            ),
+        )
         .hint(format!(
             "leave the table out with \"!{table}\", and the source goes on with the others; \
                 use plain transactions for it"
@@ -76,9 +79,10 @@ impl Open {
         if !self.has_rows {
             return Ok(());
         }
-        Err(Error::stop(format!(
-            "the binary log at {place} takes back rows that it did not announce as uncertain"
-        ))
+        Err(Error::stop(
+            Code::RowsNotLogged,
+            format!("the binary log at {place} takes back rows that it did not announce as uncertain"),
+        )
         .hint(BEGIN_AGAIN))
     }
 }

@@ -10,7 +10,7 @@ use super::failure::quote_literal;
 use super::keys::Keys;
 use super::values::Encoding;
 use crate::change::{Column, Table};
-use crate::{Error, Result, error};
+use crate::{Code, Error, Result, error};
 
 /// The catalog of one database.
 #[derive(Debug)]
@@ -89,7 +89,7 @@ impl Catalog {
             limit(&mut connection, self.patience)?;
             self.connection = Some(connection);
         }
-        self.connection.as_mut().ok_or_else(|| Error::link("no connection"))
+        self.connection.as_mut().ok_or_else(|| Error::link(Code::DatabaseDisconnected, "no connection"))
     }
 
     /// Asks a question that changes nothing; if the connection was dead (idle for too long), asks again on a

@@ -5,7 +5,7 @@ use super::catalog::{Captured, Catalog};
 use super::connection::Connection;
 use super::failure::{quote_identifier, quote_literal};
 use super::{Plugin, Settings};
-use crate::{Error, Result};
+use crate::{Code, Error, Result};
 
 /// The oldest version whose replication is read.
 const VERSION_MIN: u32 = 13;
@@ -25,7 +25,7 @@ pub(super) fn server_is_ready(catalog: &mut Catalog, plugin: Plugin) -> Result<(
 pub(super) fn version_is_known(catalog: &mut Catalog) -> Result<()> {
     match catalog.version()? {
         VERSION_MIN.. => Ok(()),
-        old => Err(Error::stop(format!("PostgreSQL {old} is too old"))
+        old => Err(Error::stop(Code::ServerTooOld, format!("PostgreSQL {old} is too old"))
             .hint(format!("version {VERSION_MIN} or newer is needed"))),
     }
 }
@@ -34,10 +34,11 @@ pub(super) fn version_is_known(catalog: &mut Catalog) -> Result<()> {
 pub(super) fn log_is_logical(catalog: &mut Catalog) -> Result<()> {
     match catalog.ask_one("SHOW wal_level")?.as_deref() {
         Some("logical") => Ok(()),
-        level => {
-            Err(Error::stop(format!("wal_level is {:?}, and must be \"logical\"", level.unwrap_or_default()))
-                .hint("ALTER SYSTEM SET wal_level = logical; then restart the server"))
-        }
+        level => Err(Error::stop(
+            Code::LogDisabled,
+            format!("wal_level is {:?}, and must be \"logical\"", level.unwrap_or_default()),
+        )
+        .hint("ALTER SYSTEM SET wal_level = logical; then restart the server")),
     }
 }
 
@@ -52,7 +53,9 @@ pub(super) fn role_may_replicate(catalog: &mut Catalog) -> Result<()> {
     }
     let role = catalog.address().user.clone();
     let statement = format!("ALTER ROLE {} REPLICATION", quote_identifier(&role));
-    Err(Error::stop(format!("role {role:?} may not replicate")).hint(&statement).mended_by(&statement))
+    Err(Error::stop(Code::PrivilegeMissing, format!("role {role:?} may not replicate"))
+        .hint(&statement)
+        .mended_by(&statement))
 }
 
 /// An update or delete of the table cannot say which row it was.
@@ -130,8 +133,10 @@ pub(super) fn tables_are_there(catalog: &mut Catalog, settings: &Settings) -> Re
         let nearest = names.iter().max_by(|a, b| {
             strsim::jaro_winkler(&qualified, a).total_cmp(&strsim::jaro_winkler(&qualified, b))
         });
-        let failure =
-            Error::stop(format!("no table of database {:?} matches {pattern:?}", settings.address.database));
+        let failure = Error::stop(
+            Code::TableMissing,
+            format!("no table of database {:?} matches {pattern:?}", settings.address.database),
+        );
         return Err(match nearest {
             Some(nearest) => failure.hint(format!("did you mean {nearest:?}?")),
             None => failure.hint("the database holds no table yet: create it first"),
@@ -151,12 +156,14 @@ pub(super) fn plugin_is_allowed(catalog: &mut Catalog, plugin: Plugin) -> Result
         return Ok(());
     }
     let longer = allowed.chain([plugin.name()]).map(quote_literal).collect::<Vec<_>>().join(", ");
-    Err(Error::stop(format!("output_plugin_libraries does not allow the plugin {:?}", plugin.name())).hint(
-        format!(
-            "ALTER SYSTEM SET output_plugin_libraries = {longer}; SELECT pg_reload_conf(); or set \
+    Err(Error::stop(
+        Code::PluginRefused,
+        format!("output_plugin_libraries does not allow the plugin {:?}", plugin.name()),
+    )
+    .hint(format!(
+        "ALTER SYSTEM SET output_plugin_libraries = {longer}; SELECT pg_reload_conf(); or set \
             plugin = \"pgoutput\""
-        ),
-    ))
+    )))
 }
 
 /// Whether there is a row in it.
@@ -178,10 +185,13 @@ pub(super) fn tables_are_empty(
     }
     for table in captured {
         if holds_rows(connection, table)? {
-            return Err(Error::stop(format!(
-                "table \"{}.{}\" already holds rows, and snapshots are not built yet",
-                table.schema, table.name
-            ))
+            return Err(Error::stop(
+                Code::TableHasRows,
+                format!(
+                    "table \"{}.{}\" already holds rows, and snapshots are not built yet",
+                    table.schema, table.name
+                ),
+            )
             .hint("set snapshot = \"never\" to stream from now on"));
         }
     }

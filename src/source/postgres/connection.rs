@@ -10,7 +10,7 @@ use super::super::socket::{Stream, Wait};
 use super::failure::{ServerError, lost};
 use super::login;
 use super::message::{Fields, Input, Malformed, UNREADABLE};
-use crate::{Error, Result};
+use crate::{Code, Error, Result};
 
 /// What the connection is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,7 +82,7 @@ impl Connection {
         let mut message = Vec::with_capacity(body.len() + 5);
         message.extend(tag);
         let length = u32::try_from(body.len() + 4)
-            .map_err(|_| Error::stop("a statement is longer than PostgreSQL can take"))?;
+            .map_err(|_| Error::stop(Code::Internal, "a statement is longer than PostgreSQL can take"))?;
         message.extend(length.to_be_bytes());
         message.extend(body);
         self.stream.write_all(&message).map_err(|cause| self.lost("connection lost to", cause))

@@ -6,7 +6,7 @@ use super::connection::{Connection, Purpose};
 use super::failure::quote_identifier;
 use super::message::Malformed;
 use crate::change::{Batch, CellKind, Operation, Position, RowHead, Transaction};
-use crate::{Error, Result};
+use crate::{Code, Error, Result};
 
 /// A database that statements are run on.
 #[derive(Debug)]
@@ -51,10 +51,13 @@ impl Database for PostgresDatabase {
     fn scan(&mut self, schema: &str, table: &str, each: &mut dyn FnMut(&Batch) -> Result<()>) -> Result<()> {
         let shape = self.catalog.shape(schema, table)?;
         let shape = shape.ok_or_else(|| {
-            Error::stop(format!(
-                "table \"{schema}.{table}\" does not exist in database {:?}",
-                self.catalog.address().database
-            ))
+            Error::stop(
+                Code::TableMissing,
+                format!(
+                    "table \"{schema}.{table}\" does not exist in database {:?}",
+                    self.catalog.address().database
+                ),
+            )
             .hint("check the name; names are case-sensitive here")
         })?;
         let columns: Vec<_> =
@@ -121,7 +124,7 @@ impl Scan {
                 };
                 encoding.add(batch, printed).map_err(|_| {
                     let table = shape.table.qualified_name();
-                    Error::stop(format!(
+                    Error::stop(Code::ValueUnreadable, format!(
                         "column {:?} of table {table:?} holds a value that is not UTF-8, or not of its type",
                         column.name
                     ))

@@ -9,7 +9,7 @@ use super::failure::quote_literal;
 use super::origin::LOG_END;
 use super::slot::{parse_lsn, print_lsn};
 use crate::change::Restart;
-use crate::{Error, Result};
+use crate::{Code, Error, Result};
 
 /// Asks a PostgreSQL server.
 pub struct PostgresMeasure {
@@ -42,7 +42,7 @@ impl PostgresMeasure {
 impl Measure for PostgresMeasure {
     fn behind(&mut self, place: &Restart) -> Result<Distance> {
         let Restart::Postgres { lsn, .. } = place else {
-            return Err(Error::stop("the place is not one of a PostgreSQL server"));
+            return Err(Error::stop(Code::PositionForeign, "the place is not one of a PostgreSQL server"));
         };
         let slot = quote_literal(&self.slot);
         let question = format!(
@@ -51,7 +51,9 @@ impl Measure for PostgresMeasure {
         );
         let rows = self.connection()?.query(&question)?;
         let [end, kept, active] = rows.into_iter().next().map(cells::<3>).unwrap_or_default();
-        let end = parse_lsn(&end).ok_or_else(|| Error::link("the server does not say where its log ends"))?;
+        let end = parse_lsn(&end).ok_or_else(|| {
+            Error::link(Code::StatementRefused, "the server does not say where its log ends")
+        })?;
         Ok(Distance {
             bytes: end.saturating_sub(*lsn),
             retained_bytes: parse_lsn(&kept).map(|kept| end.saturating_sub(kept)),

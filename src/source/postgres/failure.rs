@@ -5,7 +5,7 @@ use std::io;
 use super::super::Address;
 use super::message::{Fields, Malformed};
 use super::tls;
-use crate::{Error, error};
+use crate::{Code, Error, error};
 
 /// Sends all rows of a table again: the truncate voids what the files hold, and the rows follow. It was
 /// tried.
@@ -98,81 +98,73 @@ impl ServerError {
 
     /// The failure of ours that this one is.
     pub fn into_error(self, address: &Address) -> Error {
-        let (kind, hint) = self.meaning(address);
-        let failure = Error::new(kind, format!("PostgreSQL says: {} (SQLSTATE {})", self.message, self.code));
+        let (code, kind) = self.meaning();
+        let hint = self.own_hint(address);
+        let failure =
+            Error::new(code, kind, format!("PostgreSQL says: {} (SQLSTATE {})", self.message, self.code));
         match hint.unwrap_or(self.hint) {
             hint if hint.is_empty() => failure,
             hint => failure.hint(hint),
         }
     }
 
-    fn meaning(&self, address: &Address) -> (error::ErrorKind, Option<String>) {
+    /// What it is, and whether another try may help; by SQLSTATE.
+    fn meaning(&self) -> (Code, error::ErrorKind) {
         use error::ErrorKind::{Link, Stop};
-        let (role, database) = (quote_identifier(&address.user), quote_identifier(&address.database));
         match self.code.as_str() {
-            "28P01" | "28000" => (Stop, Some(self.login_hint(address, &role))),
-            "42704" if self.message.starts_with("publication ") => (Stop, Some(publication_was_gone())),
-            "42501" if self.message.contains("row-level security") => {
-                (Stop, Some(format!("a policy hides rows from role {role}: ALTER ROLE {role} BYPASSRLS")))
+            "28000" if self.message.contains("no pg_hba.conf entry") => (Code::HostRefused, Stop),
+            "28P01" | "28000" => (Code::LoginRefused, Stop),
+            "42704" if self.is_of_publication() => (Code::PublicationIncomplete, Stop),
+            "42501" => (Code::PrivilegeMissing, Stop),
+            "55P03" | "53300" => (Code::DatabaseBusy, Link),
+            "3D000" => (Code::DatabaseMissing, Stop),
+            "53400" => (Code::SlotsUsedUp, Stop),
+            "55006" => (Code::SlotBusy, Link),
+            "42P01" | "3F000" => (Code::TableMissing, Stop),
+            "57P01" | "57P02" | "57P03" | "57P05" | "57014" | "25P03" => (Code::DatabaseDisconnected, Link),
+            code if ["08", "40", "53"].contains(&code.get(..2).unwrap_or_default()) => {
+                (Code::DatabaseDisconnected, Link)
             }
-            "55P03" => (
-                Link,
-                Some(
-                    "somebody holds a lock on the table: SELECT pid, query FROM pg_stat_activity WHERE pid \
-                    IN (SELECT pid FROM pg_locks WHERE \
-                      relation = 'TABLE'::regclass AND granted)"
-                        .to_owned(),
-                ),
-            ),
-            "3D000" => (
-                Stop,
-                Some(format!(
-                    "check the database's name in the URL, or CREATE DATABASE \
-                {database}"
-                )),
-            ),
-            "42501"
-                if self.message.contains("replication")
-                    || self.message.contains("walsender")
-                    || self.message.contains("WAL sender") =>
-            {
-                (Stop, Some(format!("ALTER ROLE {role} REPLICATION")))
-            }
-            "42501" => (
-                Stop,
-                Some(format!(
-                    "let role {role} own the captured tables, or grant it what is missing: GRANT SELECT ON \
-                     TABLE … TO {role}; GRANT CREATE ON DATABASE {database} TO {role}"
-                )),
-            ),
-            "53300" => (
-                Link,
-                Some(
-                    "raise max_connections or max_wal_senders on the server, or end other \
-                connections"
-                        .to_owned(),
-                ),
-            ),
-            "53400" => (
-                Stop,
-                Some(
-                    "drop slots that nobody reads, or raise max_replication_slots (ALTER SYSTEM SET \
-                    max_replication_slots = …) and restart the server"
-                        .to_owned(),
-                ),
-            ),
-            "55006" => (
-                Link,
-                Some(
-                    "another connection reads from this slot: stop the other copy, or wait until the server \
-                     has noticed that it is gone"
-                        .to_owned(),
-                ),
-            ),
-            "57P01" | "57P02" | "57P03" | "57P05" | "57014" | "25P03" => (Link, None),
-            code if ["08", "40", "53"].contains(&code.get(..2).unwrap_or_default()) => (Link, None),
-            _ => (Stop, None),
+            _ => (Code::StatementRefused, Stop),
         }
+    }
+
+    fn is_of_publication(&self) -> bool {
+        self.message.starts_with("publication ")
+    }
+
+    /// What a person can do, where the server's own hint does not say it.
+    fn own_hint(&self, address: &Address) -> Option<String> {
+        let (role, database) = (quote_identifier(&address.user), quote_identifier(&address.database));
+        let says = |words: &str| self.message.contains(words);
+        Some(match self.code.as_str() {
+            "28P01" | "28000" => self.login_hint(address, &role),
+            "42704" if self.is_of_publication() => publication_was_gone(),
+            "42501" if says("row-level security") => {
+                format!("a policy hides rows from role {role}: ALTER ROLE {role} BYPASSRLS")
+            }
+            "42501" if says("replication") || says("walsender") || says("WAL sender") => {
+                format!("ALTER ROLE {role} REPLICATION")
+            }
+            "42501" => format!(
+                "let role {role} own the captured tables, or grant it what is missing: GRANT SELECT ON \
+                 TABLE … TO {role}; GRANT CREATE ON DATABASE {database} TO {role}"
+            ),
+            "55P03" => "somebody holds a lock on the table: SELECT pid, query FROM pg_stat_activity WHERE \
+                        pid IN (SELECT pid FROM pg_locks WHERE relation = 'TABLE'::regclass AND granted)"
+                .to_owned(),
+            "3D000" => format!("check the database's name in the URL, or CREATE DATABASE {database}"),
+            "53300" => {
+                "raise max_connections or max_wal_senders on the server, or end other connections".to_owned()
+            }
+            "53400" => "drop slots that nobody reads, or raise max_replication_slots (ALTER SYSTEM SET \
+                        max_replication_slots = …) and restart the server"
+                .to_owned(),
+            "55006" => "another connection reads from this slot: stop the other copy, or wait until the \
+                        server has noticed that it is gone"
+                .to_owned(),
+            _ => return None,
+        })
     }
 
     /// How the role `role` (quoted) gets in that the server does not let in.
@@ -207,17 +199,26 @@ pub(super) fn lost(what: &str, address: &Address, cause: io::Error) -> Error {
     let failure = cause.get_ref().and_then(|failure| failure.downcast_ref::<rustls::Error>());
     let is_damage = matches!(failure, Some(rustls::Error::DecryptError | rustls::Error::InvalidMessage(_)))
         || matches!(failure, Some(rustls::Error::AlertReceived(rustls::AlertDescription::BadRecordMac)));
-    if is_damage { Error::link(format!("{what} {address}")).cause(cause) } else { link(what, address, cause) }
+    if is_damage {
+        Error::link(Code::DatabaseDisconnected, format!("{what} {address}")).cause(cause)
+    } else {
+        broken(Code::DatabaseDisconnected, what, address, cause)
+    }
+}
+
+/// No connection comes about.
+pub(super) fn link(what: &str, address: &Address, cause: io::Error) -> Error {
+    broken(Code::DatabaseUnreachable, what, address, cause)
 }
 
 /// A failure of the connection itself: worth another try, unless one of the two sides does not take the
 /// other's certificate.
-pub(super) fn link(what: &str, address: &Address, cause: io::Error) -> Error {
+fn broken(code: Code, what: &str, address: &Address, cause: io::Error) -> Error {
     if let Some(explained) = tls::explained(address, &cause) {
         return explained;
     }
     if cause.kind() == io::ErrorKind::InvalidData {
-        return Error::stop(format!("{what} {address}"))
+        return Error::stop(Code::ProtocolUnknown, format!("{what} {address}"))
             .cause(cause)
             .hint("check the port, and the server's log");
     }
@@ -232,7 +233,7 @@ pub(super) fn link(what: &str, address: &Address, cause: io::Error) -> Error {
         )),
         _ => None,
     };
-    let failure = Error::link(format!("{what} {address}")).cause(cause);
+    let failure = Error::link(code, format!("{what} {address}")).cause(cause);
     match hint {
         Some(hint) => failure.hint(hint),
         None => failure,

@@ -7,7 +7,7 @@ use super::connection::{Connection, Purpose};
 use super::failure::{quote_identifier, quote_literal};
 use super::{Plugin, Settings, checks, publication, slot};
 use crate::finding::{Finding, Fix, Status, listed};
-use crate::{Error, Result};
+use crate::{Code, Error, Result};
 
 /// How long the server may take to try a plugin: it waits for the transactions that are open.
 const TRIAL_MS: u32 = 5_000;
@@ -72,7 +72,11 @@ fn free_slot(catalog: &mut Catalog, settings: &Settings) -> Result<String> {
     if used < limit {
         return Ok(format!("slot {:?} will be made; {used} of {limit} are used", settings.slot));
     }
-    Err(Error::stop(format!("all {limit} replication slots are used (max_replication_slots)")).hint(format!(
+    Err(Error::stop(
+        Code::SlotsUsedUp,
+        format!("all {limit} replication slots are used (max_replication_slots)"),
+    )
+    .hint(format!(
         "ALTER SYSTEM SET max_replication_slots = {}; then restart the server; or drop one that nobody \
          reads: SELECT pg_drop_replication_slot('…')",
         limit + 10
@@ -89,7 +93,7 @@ fn free_sender(catalog: &mut Catalog, settings: &Settings) -> Result<String> {
     if used < limit {
         return Ok(format!("{used} of {limit} are used"));
     }
-    Err(Error::stop(format!("all {limit} WAL senders are used (max_wal_senders)"))
+    Err(Error::stop(Code::SlotsUsedUp, format!("all {limit} WAL senders are used (max_wal_senders)"))
         .hint(format!("ALTER SYSTEM SET max_wal_senders = {}; then restart the server", limit + 10)))
 }
 
@@ -164,7 +168,8 @@ fn identities(settings: &Settings, captured: &[Captured], version: u32) -> Findi
     let statements = without.iter().filter_map(|table| checks::identity_statement(table)).collect::<Vec<_>>();
     let fact = format!("without a key: {}; {}", listed(&names), checks::without_identity(settings.plugin));
     let hint = without.iter().map(|table| checks::identity_hint(table)).collect::<Vec<_>>().join("; ");
-    Finding::fail("replica identity", &Error::stop(fact).hint(hint)).fix(Fix::Statements(statements))
+    Finding::fail("replica identity", &Error::stop(Code::PrivilegeMissing, fact).hint(hint))
+        .fix(Fix::Statements(statements))
 }
 
 /// Whether the role may read the tables, as snapshots and `verify` do.
@@ -198,7 +203,7 @@ fn readable(catalog: &mut Catalog, settings: &Settings, captured: &[Captured]) -
     let finding = if settings.snapshot == Snapshot::Never {
         Finding::warn("select privilege", format!("{fact}: `list_sync verify` needs it"), mend)
     } else {
-        Finding::fail("select privilege", &Error::stop(fact).hint(mend))
+        Finding::fail("select privilege", &Error::stop(Code::PrivilegeMissing, fact).hint(mend))
     };
     Ok(finding.fix(Fix::Statements(statements)))
 }
@@ -240,7 +245,7 @@ fn publication(catalog: &mut Catalog, settings: &Settings, captured: &[Captured]
         (true, false) => format!("role {role:?} does not own it"),
     };
     let what = if is_new { "is missing" } else { "is not right" };
-    let error = Error::stop(format!("publication {name:?} {what}, and {why}"))
+    let error = Error::stop(Code::PublicationIncomplete, format!("publication {name:?} {what}, and {why}"))
         .hint(format!("run as the owner of the tables: {}", changes.join("; ")));
     Ok(Finding::fail("publication", &error).fix(Fix::Statements(changes)))
 }

@@ -12,7 +12,7 @@ use super::connection::{Connection, Purpose};
 use super::failure::link;
 use super::message::{Fields, Malformed};
 use super::tls::{self, Mode};
-use crate::{Error, Result};
+use crate::{Code, Error, Result};
 
 /// How long each step of the log-in may take.
 pub(super) const TIME_OUT: Duration = Duration::from_secs(15);
@@ -65,14 +65,19 @@ const PROTOCOL_3_0: u32 = 0x0003_0000;
 /// Connects, with TLS where `sslmode` wants it and the server can.
 pub(super) fn connect(address: &Address) -> Result<Stream> {
     if let Some(unknown) = address.options.keys().find(|name| !OPTIONS.contains(&name.as_str())) {
-        return Err(Error::usage(format!("unknown option {unknown:?} in the PostgreSQL URL"))
-            .hint(format!("known are {}", OPTIONS.join(", "))));
+        return Err(Error::usage(
+            Code::UrlInvalid,
+            format!("unknown option {unknown:?} in the PostgreSQL URL"),
+        )
+        .hint(format!("known are {}", OPTIONS.join(", "))));
     }
     let mode = Mode::of(address)?;
     let time_out = match address.options.get("connect_timeout").map(|text| text.parse::<u64>()) {
         None | Some(Ok(0)) => TIME_OUT,
         Some(Ok(seconds)) => Duration::from_secs(seconds),
-        Some(Err(cause)) => return Err(Error::usage("connect_timeout is a number of seconds").cause(cause)),
+        Some(Err(cause)) => {
+            return Err(Error::usage(Code::UrlInvalid, "connect_timeout is a number of seconds").cause(cause));
+        }
     };
     let open =
         || Socket::connect(address, time_out).map_err(|cause| link("cannot connect to", address, cause));
@@ -84,9 +89,11 @@ pub(super) fn connect(address: &Address) -> Result<Stream> {
         if mode == Mode::Prefer {
             return Ok(Stream::Plain(socket));
         }
-        return Err(Error::stop(format!("the server {}:{} offers no TLS", address.host, address.port)).hint(
-            "ALTER SYSTEM SET ssl = on (with ssl_cert_file and ssl_key_file), or write sslmode=prefer",
-        ));
+        return Err(Error::stop(
+            Code::TlsNotOffered,
+            format!("the server {}:{} offers no TLS", address.host, address.port),
+        )
+        .hint("ALTER SYSTEM SET ssl = on (with ssl_cert_file and ssl_key_file), or write sslmode=prefer"));
     }
     match shake_hands(socket, address, mode, time_out)? {
         Ok(stream) => Ok(stream),
@@ -161,7 +168,12 @@ pub(super) fn log_in(connection: &mut Connection, address: &Address, purpose: Pu
             b'E' => return Err(connection.server_error(body).context(format!("cannot log in to {address}"))),
             b'Z' => return set_newer(connection),
             b'K' | b'N' => {}
-            b'v' => return Err(Error::stop("the server does not speak version 3 of PostgreSQL's protocol")),
+            b'v' => {
+                return Err(Error::stop(
+                    Code::ProtocolUnknown,
+                    "the server does not speak version 3 of PostgreSQL's protocol",
+                ));
+            }
             _ => return Err(Malformed.into()),
         }
     }
@@ -178,14 +190,15 @@ fn set_newer(connection: &mut Connection) -> Result<()> {
 fn answer(request: &[u8], address: &Address, scram: &mut Option<ScramSha256>) -> Result<Option<Vec<u8>>> {
     let mut fields = Fields(request);
     let password = address.password.reveal();
-    let failed =
-        |cause: io::Error| Error::stop("the log-in by SCRAM fails").cause(cause).hint("check the password");
+    let failed = |cause: io::Error| {
+        Error::stop(Code::LoginRefused, "the log-in by SCRAM fails").cause(cause).hint("check the password")
+    };
     let method = fields.u32()?;
     if matches!(method, 3 | 5 | 10) && password.is_empty() {
-        return Err(Error::stop(format!(
-            "the server asks for the password of role {:?}, and none is set",
-            address.user
-        ))
+        return Err(Error::stop(
+            Code::PasswordMissing,
+            format!("the server asks for the password of role {:?}, and none is set", address.user),
+        )
         .hint("set `password_file`, or write the password into the URL as ${ENV}"));
     }
     match method {
@@ -201,7 +214,7 @@ fn answer(request: &[u8], address: &Address, scram: &mut Option<ScramSha256>) ->
                 offered |= mechanism == SCRAM_SHA_256;
             }
             if !offered {
-                return Err(Error::stop("the server offers no log-in that is understood")
+                return Err(Error::stop(Code::LoginUnsupported, "the server offers no log-in that is understood")
                     .hint("use password_encryption = 'scram-sha-256'"));
             }
             let exchange = scram.insert(ScramSha256::new(password.as_bytes(), ChannelBinding::unsupported()));
@@ -218,7 +231,7 @@ fn answer(request: &[u8], address: &Address, scram: &mut Option<ScramSha256>) ->
             scram.as_mut().ok_or(Malformed)?.finish(fields.0).map_err(failed)?;
             Ok(None)
         }
-        other => Err(Error::stop(format!(
+        other => Err(Error::stop(Code::LoginUnsupported, format!(
             "the server asks for a log-in that is not supported (method {other}: Kerberos, GSSAPI or SSPI)"
         ))
         .hint("use scram-sha-256 in pg_hba.conf")),

@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use crate::Error;
+use crate::{Code, Error};
 
 /// What the failure is called.
 pub(super) const UNREADABLE: &str = "the PostgreSQL server sent a message that cannot be read";
@@ -14,7 +14,7 @@ pub(super) struct Malformed;
 
 impl From<Malformed> for Error {
     fn from(_: Malformed) -> Self {
-        Self::stop(UNREADABLE).hint(
+        Self::stop(Code::LogDamaged, UNREADABLE).hint(
             "this is a fault of list_sync, or of a plugin or version of the server that it does not know: \
              please report it with the server's version",
         )

@@ -4,7 +4,7 @@
 use super::super::Tables;
 use super::catalog::Catalog;
 use super::failure::ServerError;
-use crate::{Error, Result};
+use crate::{Code, Error, Result};
 
 /// The option of the URL that lets warnings pass: a part of their text.
 pub(super) const PASS: &str = "ignore_warning";
@@ -59,9 +59,10 @@ impl Meaning {
 pub(super) fn judge(notice: &ServerError, wanted: &Tables, catalog: &mut Catalog) -> Result<()> {
     let ServerError { code, message, .. } = notice;
     let unsure = || {
-        Error::stop(format!(
-            "PostgreSQL warns: {message} (SQLSTATE {code}): changes may be missing from the stream"
-        ))
+        Error::stop(
+            Code::LogDamaged,
+            format!("PostgreSQL warns: {message} (SQLSTATE {code}): changes may be missing from the stream"),
+        )
     };
     match Meaning::of(notice, catalog.address().options.get(PASS).map(String::as_str)) {
         Meaning::Nothing => {
@@ -104,10 +105,13 @@ fn tables_named(message: &str) -> Vec<(&str, &str)> {
 }
 
 fn row_left_out(message: &str, table: &str) -> Error {
-    Error::stop(format!(
-        "wal2json left out a change of table {table:?}, which had no primary key and no replica identity \
+    Error::stop(
+        Code::KeyMissing,
+        format!(
+            "wal2json left out a change of table {table:?}, which had no primary key and no replica identity \
          then: {message}"
-    ))
+        ),
+    )
     .hint(format!(
         "give it a primary key, or REPLICA IDENTITY FULL, so that the next changes are sent; leave it out \
          of `tables` (\"!{table}\") until the \

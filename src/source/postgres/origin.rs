@@ -18,7 +18,7 @@ use super::failure::ANOTHER_NAME;
 use super::message::Malformed;
 use super::slot::{self, Slot, parse_lsn, print_lsn};
 use crate::change::{Checkpoint, Identity, Landmark, Restart};
-use crate::{Error, Result};
+use crate::{Code, Error, Result};
 
 /// The first version whose slots `pg_upgrade` keeps.
 const UPGRADE_KEEPS_SLOTS: u32 = 17;
@@ -59,10 +59,10 @@ pub(super) fn check(
     saved: &Checkpoint,
 ) -> Result<u64> {
     let Restart::Postgres { lsn, .. } = saved.restart else {
-        return Err(Error::stop(format!(
-            "the saved position of source {:?} is not one of PostgreSQL",
-            settings.name
-        ))
+        return Err(Error::stop(
+            Code::PositionForeign,
+            format!("the saved position of source {:?} is not one of PostgreSQL", settings.name),
+        )
         .hint("give the source another name, or remove its saved position"));
     };
     let differs = |mark: &str| saved.identity.get(mark) != identity.get(mark);
@@ -81,7 +81,7 @@ pub(super) fn check(
     if let Some(mark) = ["system", "database"].into_iter().find(|mark| differs(mark)) {
         let [was, is] =
             [&saved.identity, identity].map(|identity| identity.get(mark).map_or("", String::as_str));
-        return Err(Error::stop(format!(
+        return Err(Error::stop(Code::ServerChanged, format!(
             "the saved position of source {:?} belongs to another server: {mark} was {was:?} and is {is:?}",
             settings.name
         ))
@@ -89,11 +89,14 @@ pub(super) fn check(
     }
     let name = &settings.slot;
     let slot = slot.ok_or_else(|| {
-        Error::stop(format!("the slot {name:?} is gone: changes since {} are lost", print_lsn(lsn)))
-            .hint(ANOTHER_NAME)
+        Error::stop(
+            Code::SlotLost,
+            format!("the slot {name:?} is gone: changes since {} are lost", print_lsn(lsn)),
+        )
+        .hint(ANOTHER_NAME)
     })?;
     if slot.confirmed_lsn > lsn {
-        return Err(Error::stop(format!(
+        return Err(Error::stop(Code::SlotLost, format!(
             "slot {name:?} stands at {}, past the saved {}: it was made again, or somebody else reads from \
              it",
             print_lsn(slot.confirmed_lsn),
@@ -176,16 +179,22 @@ fn log_reaches(catalog: &mut Catalog, lsn: u64) -> Result<()> {
     }
     let (saved, end) = (print_lsn(lsn), print_lsn(end));
     if on_standby == "t" {
-        return Err(Error::link(format!("the standby has read the log up to {end}, and {saved} is saved")));
+        return Err(Error::link(
+            Code::StandbyBehind,
+            format!("the standby has read the log up to {end}, and {saved} is saved"),
+        ));
     }
     Err(restored(&format!("its log ends at {end}, and {saved} is saved")))
 }
 
 pub(super) fn restored(why: &str) -> Error {
-    Error::stop(format!(
-        "the server is not in the state that was read from, but in an older one (a backup, \
+    Error::stop(
+        Code::LogReset,
+        format!(
+            "the server is not in the state that was read from, but in an older one (a backup, \
         or another standby): {why}"
-    ))
+        ),
+    )
     .hint(format!(
         "rows may be in the files that the server does not have, and the other way round; \
             {ANOTHER_NAME}"

@@ -11,7 +11,7 @@ use super::message::{Fields, Malformed};
 use super::progress::{EPOCH_2000_US, Progress};
 use super::values::Encoding;
 use crate::change::{Batch, CellKind, Column, Operation, Table};
-use crate::{Error, Result};
+use crate::{Code, Error, Result};
 
 /// Remembers the tables that the server described.
 #[derive(Debug)]
@@ -106,10 +106,10 @@ impl Decoder {
             b'T' => self.truncate(fields, lsn, batch, progress),
             // Type and Origin: names of types are asked of the catalog, origins are not told apart.
             b'Y' | b'O' => Ok(()),
-            other => Err(Error::stop(format!(
-                "pgoutput sent a message {:?} that was not asked for",
-                char::from(other)
-            ))
+            other => Err(Error::stop(
+                Code::LogEventUnknown,
+                format!("pgoutput sent a message {:?} that was not asked for", char::from(other)),
+            )
             .hint("this version of PostgreSQL may be newer than list_sync knows")),
         }
     }
@@ -315,19 +315,25 @@ impl Relation {
 
     fn unreadable(&self, column: &Column) -> Error {
         let table = self.table.qualified_name();
-        Error::stop(format!(
-            "column {:?} of table {table:?} holds a value that is not UTF-8, or not of its type",
-            column.name
-        ))
+        Error::stop(
+            Code::ValueUnreadable,
+            format!(
+                "column {:?} of table {table:?} holds a value that is not UTF-8, or not of its type",
+                column.name
+            ),
+        )
         .hint(super::failure::no_character_set(&table))
     }
 
     fn says_half(&self) -> Error {
         let table = self.table.qualified_name();
-        Error::stop(format!(
-            "table {table:?} has a generated column in its replica identity, which PostgreSQL before 18 \
+        Error::stop(
+            Code::KeyMissing,
+            format!(
+                "table {table:?} has a generated column in its replica identity, which PostgreSQL before 18 \
              does not send: which row was changed is not known"
-        ))
+            ),
+        )
         .hint(format!(
             "ALTER TABLE {}.{} REPLICA IDENTITY FULL, so that the next changes are sent; leave it out of \
              `tables` (\"!{table}\") until the source has \

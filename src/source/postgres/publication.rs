@@ -7,7 +7,7 @@
 use super::catalog::{Captured, Catalog, cells};
 use super::failure::{FILL_AGAIN, is_lock_time_out, quote_identifier, quote_literal};
 use super::{Settings, checks, default_name};
-use crate::{Error, Result, error};
+use crate::{Code, Error, Result, error};
 
 /// A publication as the server has it.
 #[derive(Debug)]
@@ -333,11 +333,14 @@ fn tell_of(catalog: &mut Catalog, settings: &Settings, table: &Captured) {
 
 fn lost(settings: &Settings, changes: &Changes, tables: &[String]) -> Error {
     let now = if changes.is_foreign { "is" } else { "was until now" };
-    Error::stop(format!(
-        "publication {:?} {now} without a part of the changes of {}: those are in no message",
-        settings.publication,
-        crate::finding::listed(tables)
-    ))
+    Error::stop(
+        Code::PublicationIncomplete,
+        format!(
+            "publication {:?} {now} without a part of the changes of {}: those are in no message",
+            settings.publication,
+            crate::finding::listed(tables)
+        ),
+    )
     .hint(format!(
         "{}; {FILL_AGAIN}",
         if changes.is_foreign { way_out(settings, changes) } else { "start again to go on".to_owned() }
@@ -352,11 +355,14 @@ pub(super) fn refused(settings: &Settings, changes: &Changes) -> Error {
         .chain(&changes.missing)
         .map(|table| format!("{}.{}", table.schema, table.name))
         .collect();
-    Error::stop(format!(
-        "publication {:?} was not made by list_sync, and leaves out changes of {}",
-        settings.publication,
-        crate::finding::listed(&names)
-    ))
+    Error::stop(
+        Code::PublicationIncomplete,
+        format!(
+            "publication {:?} was not made by list_sync, and leaves out changes of {}",
+            settings.publication,
+            crate::finding::listed(&names)
+        ),
+    )
     .hint(way_out(settings, changes))
 }
 

@@ -15,7 +15,7 @@ use super::publication::{self, Look};
 use super::slot::{self, print_lsn};
 use super::{Settings, notice, pgoutput, wal2json};
 use crate::change::{Batch, Checkpoint, Identity, Restart};
-use crate::{Error, Result};
+use crate::{Code, Error, Result};
 
 /// Before the next read after a short one: the server sends row by row, and many small reads cost both sides
 /// more than they bring.
@@ -164,7 +164,9 @@ impl Session {
             match tag {
                 b'd' => {}
                 b'E' => return Err(self.wire.server_error(body).context("the server ended the stream")),
-                b'c' | b'C' | b'Z' => return Err(Error::link("the server ended the stream")),
+                b'c' | b'C' | b'Z' => {
+                    return Err(Error::link(Code::DatabaseDisconnected, "the server ended the stream"));
+                }
                 b'N' => {
                     let notice = ServerError::parse(self.wire.body(body))?;
                     // What was said of rows that come again was judged when they came first.
@@ -211,10 +213,10 @@ impl Session {
     /// Nothing came in time: asks, and gives the link up if earlier questions were not answered.
     fn check_silence(&mut self) -> Result<()> {
         if let Some(since) = self.unanswered_since.filter(|since| since.elapsed() > SILENCE_MAX) {
-            return Err(Error::link(format!(
-                "the server has sent nothing for {} s",
-                since.elapsed().as_secs()
-            ))
+            return Err(Error::link(
+                Code::DatabaseSilent,
+                format!("the server has sent nothing for {} s", since.elapsed().as_secs()),
+            )
             .hint("check the network between here and the server, and the server's load"));
         }
         if self.asked.elapsed() >= self.ask_interval() {

@@ -4,7 +4,7 @@ use super::catalog::{Catalog, cells};
 use super::connection::Connection;
 use super::failure::{quote_identifier, quote_literal};
 use super::{Plugin, Settings};
-use crate::{Error, Result, error};
+use crate::{Code, Error, Result, error};
 
 /// `16/B374D848` as a number.
 pub(super) fn parse_lsn(text: &str) -> Option<u64> {
@@ -55,25 +55,28 @@ pub(super) fn find(catalog: &mut Catalog, settings: &Settings) -> Result<Option<
     let [plugin, database, wal_status, confirmed, active_pid, reason, restart] = cells(row);
     let drop_it = format!("SELECT pg_drop_replication_slot({})", quote_literal(name));
     if database != settings.address.database {
-        return Err(Error::stop(format!("slot {name:?} belongs to database {database:?}"))
-            .hint(format!("set another `slot`, or, if nobody needs that one: {drop_it}")));
+        return Err(Error::stop(
+            Code::SlotMismatch,
+            format!("slot {name:?} belongs to database {database:?}"),
+        )
+        .hint(format!("set another `slot`, or, if nobody needs that one: {drop_it}")));
     }
     if plugin != settings.plugin.name() {
-        return Err(Error::stop(format!(
-            "slot {name:?} was made for the plugin {plugin:?}, not {:?}",
-            settings.plugin.name()
-        ))
+        return Err(Error::stop(
+            Code::SlotMismatch,
+            format!("slot {name:?} was made for the plugin {plugin:?}, not {:?}", settings.plugin.name()),
+        )
         .hint(format!("set plugin = \"{plugin}\"")));
     }
     if wal_status == "lost" {
         let reason = if reason.is_empty() { "the log that it needs is removed" } else { reason.as_str() };
-        return Err(Error::stop(format!("slot {name:?} is lost: {reason}")).hint(format!(
+        return Err(Error::stop(Code::SlotLost, format!("slot {name:?} is lost: {reason}")).hint(format!(
             "raise max_slot_wal_keep_size (18: idle_replication_slot_timeout), run {drop_it}, and {}",
             super::failure::ANOTHER_NAME
         )));
     }
     let confirmed_lsn = parse_lsn(&confirmed).ok_or_else(|| {
-        Error::link(format!("slot {name:?} is still being made"))
+        Error::link(Code::SlotBusy, format!("slot {name:?} is still being made"))
             .hint("wait for the transactions that were open when it was asked for")
     })?;
     let restart_lsn = parse_lsn(&restart).unwrap_or(0);
@@ -111,7 +114,8 @@ pub(super) fn create(wire: &mut Connection, settings: &Settings, on_standby: boo
             }
         })?;
     let [_, lsn] = rows.into_iter().next().map(cells).unwrap_or_default();
-    parse_lsn(&lsn).ok_or_else(|| Error::stop("the server made a slot and did not say where it begins"))
+    parse_lsn(&lsn)
+        .ok_or_else(|| Error::stop(Code::Internal, "the server made a slot and did not say where it begins"))
 }
 
 #[cfg(test)]

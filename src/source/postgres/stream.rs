@@ -15,7 +15,7 @@ use super::session::{Decoder, Session};
 use super::slot::{parse_lsn, print_lsn};
 use super::{Plugin, Settings, checks, notice, pgoutput, slot, wal2json};
 use crate::change::{Batch, Checkpoint, Position, Restart};
-use crate::{Error, Result, error};
+use crate::{Code, Error, Result, error};
 
 /// How long another reader of the slot is waited for.
 const SLOT_BUSY_MAX: Duration = Duration::from_secs(10);
@@ -41,9 +41,9 @@ impl PostgresSource {
     }
 
     fn session(&mut self) -> Result<&mut Session> {
-        self.session
-            .as_mut()
-            .ok_or_else(|| Error::link(format!("source {:?} is not started", self.settings.name)))
+        self.session.as_mut().ok_or_else(|| {
+            Error::link(Code::Internal, format!("source {:?} is not started", self.settings.name))
+        })
     }
 
     /// What the catalog says that the log does not: how far the slot's log is, partitions that came or went
@@ -73,10 +73,10 @@ impl PostgresSource {
         // What was tried in vain is not tried again at once: others may wait for the same locks.
         session.look_pause = (session.look_pause * 2).min(LOOK_PAUSE_MAX);
         if self.told_of_tables.as_ref() != Some(&pending.to_string()) {
-            let hint = pending.hint_text();
             tracing::error!(
                 source = settings.name,
-                hint,
+                code = pending.code().slug(),
+                hint = pending.hint_text(),
                 "tables that are new may not be captured: {pending}"
             );
             self.told_of_tables = Some(pending.to_string());
@@ -113,7 +113,12 @@ impl PostgresSource {
         }
         match look.pending {
             Some(error) if error.kind() == error::ErrorKind::Stop || !has_begun => return Err(error),
-            Some(error) => tracing::error!(source = self.settings.name, hint = error.hint_text(), "{error}"),
+            Some(error) => tracing::error!(
+                source = self.settings.name,
+                code = error.code().slug(),
+                hint = error.hint_text(),
+                "{error}"
+            ),
             None => {}
         }
         Ok(look.published)
@@ -286,6 +291,7 @@ impl Source for PostgresSource {
     fn confirm(&mut self, saved: &Checkpoint) -> Result<()> {
         let Restart::Postgres { lsn, .. } = saved.restart else {
             return Err(Error::stop(
+                Code::Internal,
                 "a position that is not one of PostgreSQL was confirmed to a PostgreSQL source",
             ));
         };

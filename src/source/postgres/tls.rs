@@ -8,7 +8,7 @@ use rustls::{ClientConnection, RootCertStore};
 
 use super::super::Address;
 use crate::tls::{Identity, Names, Terms, authorities, explain, identity, system_authorities};
-use crate::{Error, Result};
+use crate::{Code, Error, Result};
 
 /// What a user writes for the files.
 pub(super) const NAMES: Names = Names { authority: "sslrootcert", certificate: "sslcert", key: "sslkey" };
@@ -46,7 +46,7 @@ impl Mode {
                 .iter()
                 .max_by(|(a, _), (b, _)| strsim::jaro(wanted, a).total_cmp(&strsim::jaro(wanted, b)));
             let nearest = nearest.map_or("prefer", |(name, _)| *name);
-            Error::usage(format!("unknown sslmode {wanted:?}")).hint(format!(
+            Error::usage(Code::UrlInvalid, format!("unknown sslmode {wanted:?}")).hint(format!(
                 "write sslmode={nearest} (or disable, prefer, require, verify-ca, verify-full)"
             ))
         })?;
@@ -75,7 +75,7 @@ fn own(address: &Address) -> Result<Option<Identity>> {
     match (address.options.get("sslcert"), address.options.get("sslkey")) {
         (None, None) => Ok(None),
         (Some(certificate), Some(key)) => identity(NAMES, Path::new(certificate), Path::new(key)).map(Some),
-        _ => Err(Error::usage("sslcert and sslkey go together")
+        _ => Err(Error::usage(Code::TlsFilesInvalid, "sslcert and sslkey go together")
             .hint("name both files, of the certificate and of its key, or neither")),
     }
 }

@@ -17,7 +17,7 @@ use super::message::Malformed;
 use super::progress::Progress;
 use crate::change::{Batch, CellKind, Operation, Table};
 use crate::json_string::unescape;
-use crate::{Error, Result, hex};
+use crate::{Code, Error, Result, hex};
 pub(super) use rows::Entry;
 use rows::{Change, Item};
 
@@ -107,11 +107,14 @@ impl Decoder {
             b'T' => self.row(Operation::Truncate, message, batch, progress, catalog),
             // Logical decoding messages of other programs.
             b'M' => Ok(()),
-            other => Err(Error::stop(format!("wal2json sent an unknown action {:?}", char::from(other)))
-                .hint(
-                    "this version of wal2json may be newer than list_sync knows: plugin = \"pgoutput\" \
+            other => Err(Error::stop(
+                Code::LogEventUnknown,
+                format!("wal2json sent an unknown action {:?}", char::from(other)),
+            )
+            .hint(
+                "this version of wal2json may be newer than list_sync knows: plugin = \"pgoutput\" \
                     needs none",
-                )),
+            )),
         }
     }
 
@@ -196,17 +199,23 @@ impl Decoder {
             return Ok(());
         }
         let table = String::from_utf8_lossy(&name).replace('\0', ".");
-        Err(Error::stop(format!("wal2json sent a row of table {table:?} that is not UTF-8"))
-            .hint(failure::no_character_set(&table)))
+        Err(Error::stop(
+            Code::ValueUnreadable,
+            format!("wal2json sent a row of table {table:?} that is not UTF-8"),
+        )
+        .hint(failure::no_character_set(&table)))
     }
 }
 
 fn truncated_alone(partition: &[u8], root: &Table) -> Error {
     let (partition, root) = (String::from_utf8_lossy(partition).replace('\0', "."), root.qualified_name());
-    Error::stop(format!(
-        "partition {partition:?} of table {root:?} was truncated alone: which rows went is \
+    Error::stop(
+        Code::RowsNotLogged,
+        format!(
+            "partition {partition:?} of table {root:?} was truncated alone: which rows went is \
         in no message"
-    ))
+        ),
+    )
     .hint(format!(
         "leave the table out of `tables` (\"!{root}\") until the source has read past this place, then put \
          it back; {}",
@@ -216,10 +225,13 @@ fn truncated_alone(partition: &[u8], root: &Table) -> Error {
 
 fn partition_is_gone(table: &[u8], root: &str) -> Error {
     let table = String::from_utf8_lossy(table).replace('\0', ".");
-    Error::stop(format!(
-        "table {table:?} is gone, and a row of it is read that could be one of {root:?}: \
+    Error::stop(
+        Code::RowsNotLogged,
+        format!(
+            "table {table:?} is gone, and a row of it is read that could be one of {root:?}: \
         whether it was a partition of it is not known"
-    ))
+        ),
+    )
     .hint(format!(
         "to leave the rows of {table:?} out, add \"!{table}\" to `tables`; plugin = \"pgoutput\" (under \
              another source name) would have known; {}",
@@ -229,10 +241,13 @@ fn partition_is_gone(table: &[u8], root: &str) -> Error {
 
 fn key_is_null(table: &Table) -> Error {
     let table = table.qualified_name();
-    Error::stop(format!(
-        "the key of a row of table {table:?} is NaN or an infinity, which wal2json prints as null: rows \
+    Error::stop(
+        Code::KeyMissing,
+        format!(
+            "the key of a row of table {table:?} is NaN or an infinity, which wal2json prints as null: rows \
          could not be distinguished"
-    ))
+        ),
+    )
     .hint(format!(
         "use plugin = \"pgoutput\" (under another source name), or leave the table out of \
         `tables` (\"!{table}\")"

@@ -1,6 +1,12 @@
 //! One error type. Its [`ErrorKind`] says what must happen next; its hint says what a person can do.
 
+mod code;
+#[cfg(test)]
+mod reference;
+
 use std::fmt;
+
+pub use code::{Code, Explanation};
 
 /// What must happen next.
 ///
@@ -30,10 +36,11 @@ impl ErrorKind {
     }
 }
 
-/// A failure: a short fact that quotes the object's kind and name, a hint that can be followed, and what
-/// caused it. Never a row's values, never a secret.
+/// A failure: a code that stays, a short fact that quotes the object's kind and name, a hint that can be
+/// followed, and what caused it. Never a row's values, never a secret.
 #[derive(Debug)]
 pub struct Error {
+    code: Code,
     kind: ErrorKind,
     fact: String,
     hint: Option<String>,
@@ -46,23 +53,23 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
     /// A failure of the given kind.
-    pub fn new(kind: ErrorKind, fact: impl Into<String>) -> Self {
-        Self { kind, fact: fact.into(), hint: None, statements: Vec::new(), cause: None }
+    pub fn new(code: Code, kind: ErrorKind, fact: impl Into<String>) -> Self {
+        Self { code, kind, fact: fact.into(), hint: None, statements: Vec::new(), cause: None }
     }
 
     /// The command line or the configuration is wrong.
-    pub fn usage(fact: impl Into<String>) -> Self {
-        Self::new(ErrorKind::Usage, fact)
+    pub fn usage(code: Code, fact: impl Into<String>) -> Self {
+        Self::new(code, ErrorKind::Usage, fact)
     }
 
     /// A connection failed.
-    pub fn link(fact: impl Into<String>) -> Self {
-        Self::new(ErrorKind::Link, fact)
+    pub fn link(code: Code, fact: impl Into<String>) -> Self {
+        Self::new(code, ErrorKind::Link, fact)
     }
 
     /// Only a person can mend it.
-    pub fn stop(fact: impl Into<String>) -> Self {
-        Self::new(ErrorKind::Stop, fact)
+    pub fn stop(code: Code, fact: impl Into<String>) -> Self {
+        Self::new(code, ErrorKind::Stop, fact)
     }
 
     /// With what a person can do, as an instruction.
@@ -98,6 +105,11 @@ impl Error {
     pub fn definite(mut self) -> Self {
         self.kind = ErrorKind::Stop;
         self
+    }
+
+    /// Which failure it is, by a name that stays.
+    pub fn code(&self) -> Code {
+        self.code
     }
 
     /// What must happen next.
