@@ -2,6 +2,7 @@
 
 use crate::config::{self, Config};
 use crate::sink::Sink;
+use crate::snapshot::Snapshots;
 use crate::source::Source;
 use crate::{Code, Error, Result, format, kafka, sink, source};
 
@@ -22,7 +23,7 @@ pub fn kafka(config: &Config) -> Result<kafka::Settings> {
 /// connection.
 pub fn source(source: &config::Source, temporary: bool) -> Box<dyn Source> {
     let kind = source.address.dialect.kind();
-    (kind.build)(source::Settings {
+    let stream = (kind.build)(source::Settings {
         name: source.name.clone(),
         address: source.address.clone(),
         tables: source.tables.clone(),
@@ -32,7 +33,8 @@ pub fn source(source: &config::Source, temporary: bool) -> Box<dyn Source> {
         publication: source.publication.clone(),
         server_id: source.server_id,
         temporary,
-    })
+    });
+    Box::new(Snapshots::new(&source.name, stream, source.snapshot == source::Snapshot::Only))
 }
 
 /// What writes the messages of a source.

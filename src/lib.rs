@@ -33,6 +33,7 @@ pub mod position;
 pub mod secret;
 pub mod seed;
 pub mod sink;
+pub mod snapshot;
 pub mod source;
 pub mod status;
 pub mod supervisor;

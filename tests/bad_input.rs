@@ -134,18 +134,6 @@ fn unknown_key() {
     expect(&run, 2, &["list_sync.toml:7:1", "snapshots", "snapshot"], &[]);
 }
 
-#[test]
-fn a_table_with_rows_wants_a_snapshot() {
-    for server in crate::rig::all_servers() {
-        let run = connect(&server, |text| {
-            let table = text.split("tables = [\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
-            server.execute(&format!("INSERT INTO {table} VALUES (1);\n"));
-            text.replace("snapshot = \"never\"\n", "")
-        });
-        expect(&run, 1, &["already holds rows", "not built yet"], &["never"]);
-    }
-}
-
 /// The log must hold rows, not statements.
 #[test]
 fn binlog_format_statement() {

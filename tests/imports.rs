@@ -11,10 +11,11 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("change", &[]),
     ("source", &["change", "tls"]),
     ("format", &["change"]),
+    ("snapshot", &["change", "format", "metrics", "source"]),
     ("kafka", &["tls"]),
     ("sink", &["change", "format"]),
     ("config", &["sink", "source"]),
-    ("assembly", &["config", "format", "kafka", "sink", "source"]),
+    ("assembly", &["config", "format", "kafka", "sink", "snapshot", "source"]),
     (
         "connector",
         &["assembly", "change", "config", "control", "format", "kafka", "metrics", "source", "supervisor"],

@@ -38,6 +38,7 @@ mod restored;
 mod retention;
 mod security;
 mod shapes;
+mod snapshot;
 mod start;
 mod status;
 mod stdout;

@@ -50,8 +50,23 @@ pub struct Transaction {
     pub xid: String,
     /// MySQL and MariaDB: the binlog file that `Row::lsn` counts in; empty for PostgreSQL.
     pub log_file: String,
-    /// Commit time in the database, microseconds since 1970-01-01 UTC.
+    /// Commit time in the database, microseconds since 1970-01-01 UTC; for a row of a snapshot, when its
+    /// chunk was begun.
     pub committed_us: i64,
+    /// Whether these are rows of a snapshot.
+    pub origin: Origin,
+}
+
+/// Where a row comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Origin {
+    /// The log.
+    #[default]
+    Log,
+    /// A snapshot of its table.
+    Snapshot,
+    /// The last row of a table's snapshot.
+    SnapshotEnd,
 }
 
 /// One row change.
@@ -148,6 +163,96 @@ impl Batch {
     /// Whether the batch is to be handed on before more is added.
     pub fn is_full(&self) -> bool {
         self.bytes.len() >= Self::BYTES_FULL || self.rows.len() >= Self::ROWS_FULL
+    }
+
+    /// Turns an update into the insert of its new row. What was not sent of it is taken from the old one;
+    /// `false` if a value is in neither.
+    pub fn make_insert(&mut self, index: usize) -> bool {
+        let row = &mut self.rows[index];
+        let (columns, identity) = (row.columns.clone(), row.identity.clone());
+        row.operation = Operation::Insert;
+        row.identity = identity.end..identity.end;
+        let mut is_whole = true;
+        for (new, old) in columns.zip(identity) {
+            if self.cells[new as usize].kind == CellKind::Missing {
+                self.cells[new as usize] = self.cells[old as usize];
+            }
+            is_whole &= self.cells[new as usize].kind != CellKind::Missing;
+        }
+        is_whole
+    }
+
+    /// Adds a truncate of this table as the only row.
+    pub fn set_truncate(&mut self, table: &Arc<Table>, transaction: Transaction, lsn: u64, at: Position) {
+        self.clear();
+        let (table, transaction) = (self.add_table(table), self.add_transaction(transaction));
+        let mark = self.mark();
+        self.push_one(RowHead { operation: Operation::Truncate, table, transaction, lsn }, mark, mark, at);
+    }
+
+    /// The key of a row: the texts of its cells, from the old row where that says it. `None` if a part of it
+    /// was not sent, or the table has no key.
+    pub fn key_texts(&self, row: &Row) -> Option<super::Key> {
+        let table = self.table(row);
+        let (new, old) = (self.columns(row), self.identity(row));
+        let text = |&place: &usize| {
+            let is_sent = |cell: &&Cell| cell.kind != CellKind::Missing;
+            let cell = new.get(place).filter(is_sent).or_else(|| old.get(place).filter(is_sent))?;
+            String::from_utf8(self.text(cell).to_vec()).ok()
+        };
+        let texts: Option<super::Key> = table.key.iter().map(text).collect();
+        texts.filter(|texts| !texts.is_empty())
+    }
+
+    /// Keeps the rows that `keep` says, by their indices.
+    pub fn retain(&mut self, mut keep: impl FnMut(usize) -> bool) {
+        let mut index = 0;
+        self.rows.retain(|_| {
+            index += 1;
+            keep(index - 1)
+        });
+    }
+
+    /// Puts the rows at `first` and the ordinals behind it; answers the place behind them.
+    pub fn place_at(&mut self, first: Position) -> Position {
+        let mut next = first;
+        for row in &mut self.rows {
+            row.position = next;
+            next.ordinal += 1;
+        }
+        next
+    }
+
+    /// Makes all rows those of one transaction.
+    pub fn set_transaction(&mut self, transaction: Transaction) {
+        self.transactions.clear();
+        self.transactions.push(transaction);
+        self.rows.iter_mut().for_each(|row| row.transaction = 0);
+    }
+
+    /// Makes the last row one of another transaction.
+    pub fn set_last_transaction(&mut self, transaction: Transaction) {
+        let place = self.add_transaction(transaction);
+        if let Some(row) = self.rows.last_mut() {
+            row.transaction = place;
+        }
+    }
+
+    /// Puts all rows at a place in the log, for messages.
+    pub fn set_lsn(&mut self, lsn: u64) {
+        self.rows.iter_mut().for_each(|row| row.lsn = lsn);
+    }
+
+    /// Takes the changes from this place on out of the batch; `None`: there are none.
+    pub fn split_off(&mut self, place: Position) -> Option<Self> {
+        let kept = self.rows.partition_point(|row| row.position < place);
+        if kept == self.rows.len() {
+            return None;
+        }
+        let mut rest = self.without_first(kept);
+        rest.checkpoint = None;
+        self.rows.truncate(kept);
+        Some(rest)
     }
 
     /// The changes, in stream order.

@@ -3,8 +3,10 @@
 
 mod batch;
 mod position;
+mod snapshot;
 mod table;
 
-pub use batch::{Batch, Cell, CellKind, Operation, Row, RowHead, Transaction};
+pub use batch::{Batch, Cell, CellKind, Operation, Origin, Row, RowHead, Transaction};
 pub use position::{Checkpoint, Identity, Landmark, Position, Restart};
+pub use snapshot::{Key, Reading, Sight, Snapshot, TableName, View, Window, full_xid};
 pub use table::{Column, Table};

@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::Snapshot;
 use crate::hex;
 
 /// The place of one change in the stream of its source. Positions of one source compare in stream order, and
@@ -24,12 +25,20 @@ pub struct Position {
 impl Position {
     /// Before every change.
     pub const START: Self = Self { epoch: 0, commit: 0, ordinal: 0 };
+    /// Rows of a snapshot count from here on in a place between two transactions; the changes of a
+    /// transaction count from 0 and stay below.
+    pub const SNAPSHOT: u32 = 1 << 31;
     /// Digits of the printed form.
     pub const DIGITS: usize = 28;
 
     /// The place of the first change of the transaction that commits at `commit`.
     pub const fn first_of(epoch: u16, commit: u64) -> Self {
         Self { epoch, commit, ordinal: 0 }
+    }
+
+    /// Whether a row of a snapshot stands here.
+    pub const fn is_of_snapshot(&self) -> bool {
+        self.ordinal >= Self::SNAPSHOT
     }
 
     /// The printed form: 4 digits of epoch, 16 of commit, 8 of ordinal.
@@ -139,6 +148,32 @@ pub struct Checkpoint {
     pub position: Position,
     /// Where the source reads on.
     pub restart: Restart,
+    /// How far the tables are read that held rows when the source began; `None`: all of them are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snapshot: Option<Box<Snapshot>>,
+}
+
+impl Checkpoint {
+    /// The same while a snapshot goes on. Its rows stand right before [`Checkpoint::position`] of the stream,
+    /// so that this one moves in front of them; no transaction is so short that one would begin in between.
+    #[must_use]
+    pub fn during(mut self, snapshot: Snapshot) -> Self {
+        self.position = Position::first_of(self.position.epoch, self.position.commit.saturating_sub(2));
+        self.snapshot = Some(Box::new(snapshot));
+        self
+    }
+
+    /// What a checkpoint says to the stream: without the snapshot, at the stream's own place.
+    #[must_use]
+    pub fn of_stream(&self) -> Self {
+        let Position { epoch, commit, .. } = self.position;
+        let mut raw = self.clone();
+        if raw.snapshot.take().is_some() {
+            let ahead = if self.position.is_of_snapshot() { 1 } else { 2 };
+            raw.position = Position::first_of(epoch, commit + ahead);
+        }
+        raw
+    }
 }
 
 #[cfg(test)]

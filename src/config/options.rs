@@ -27,7 +27,7 @@ sections! {
 
 words! {
     Format { Json = "json", Debezium = "debezium" unbuilt, Protobuf = "protobuf", Avro = "avro" unbuilt }
-    Snapshot { Initial = "initial", Never = "never", Only = "only" unbuilt }
+    Snapshot { Initial = "initial", Never = "never", Only = "only" }
     Delivery { AtLeastOnce = "at-least-once", ExactlyOnce = "exactly-once" unbuilt }
     Plugin { Pgoutput = "pgoutput", Wal2json = "wal2json" }
     RowIdentity { Full = "full", Key = "key" }
@@ -88,8 +88,8 @@ options! {
         format: Format = default(Format::Json, "readable, and what wal2json's users have");
 
         /// What happens to rows that are there before the stream begins: read first, left out, or read and
-        /// nothing else. Snapshots are not built yet: until then "initial" stops at a table that holds rows,
-        /// and "never" streams from now on.
+        /// nothing else. The stream goes on meanwhile, and a restart goes on where the snapshot was; a source
+        /// that was started before has none.
         snapshot: Snapshot = default(
             Snapshot::Initial,
             "without the rows that are there already the files do not fold to the table"
@@ -116,7 +116,8 @@ options! {
         );
 
         /// Record headers besides `position`: `xid`, the transaction id or the GTID (none without a GTID);
-        /// `snapshot`, whether a snapshot read the row (`false` until they are built); `schema`, the table's.
+        /// `snapshot`, whether a snapshot read the row (`true`, `last` for the last row of a table, else
+        /// `false`); `schema`, the table's.
         /// Consumers of ours need none of them.
         headers: Headers = empty("`position` is always there and enough to drop repeats");
 

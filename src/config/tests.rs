@@ -321,7 +321,6 @@ fn names_choose_sources_and_sinks() {
 fn what_is_not_built_is_refused_and_not_left_out() {
     for (line, expected) in [
         ("format = \"avro\"", "c.toml:5:10: format = \"avro\" is not built yet"),
-        ("snapshot = \"only\"", "c.toml:5:12: snapshot = \"only\" is not built yet"),
         ("delivery = \"exactly-once\"", "c.toml:5:12: delivery = \"exactly-once\" is not built yet"),
         (
             "[[sink]]\nname = \"f\"\npath = \"p\"\nkind = \"parquet\"",

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use super::in_flight::InFlight;
 use super::queue_figures::QueueFigures;
 use crate::Error;
-use crate::change::Checkpoint;
+use crate::change::{Checkpoint, Position};
 use crate::kafka::Delivery;
 
 /// The tag of the message that saves the position; lanes count from 0.
@@ -60,4 +60,17 @@ impl Delivery for Acknowledgements {
             state.failed.get_or_insert(error);
         });
     }
+}
+
+/// Whether a lane's broker knows this producer. It takes a producer's first message in a partition with any
+/// sequence number (<https://cwiki.apache.org/confluence/display/KAFKA/KIP-360>); only behind one that it
+/// took does it refuse a message whose forerunner it refused.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Standing {
+    /// It was sent nothing.
+    Unknown,
+    /// The first message is on its way, the one at this position.
+    First(Position),
+    /// It took one.
+    Known,
 }

@@ -8,13 +8,14 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender as Channel};
 
 use super::Shared;
-use super::delivery::{Acknowledgements, SAVE_TAG, SHAPE_TAG, State};
+use super::delivery::{Acknowledgements, SAVE_TAG, SHAPE_TAG, Standing, State};
 use super::headers::Headers;
 use super::in_flight::LaneEnd;
 use super::reader::Parcel;
 use super::saved::Saved;
 use super::shapes::Shapes;
-use crate::change::{Checkpoint, Operation, Position, Table};
+use super::tail::Tail;
+use crate::change::{Checkpoint, Operation, Position, Table, TableName};
 use crate::config::{self, TopicName, TopicOwners};
 use crate::format::{Encoding, ShapeId};
 use crate::kafka::{self, Checkpoints, Outgoing, Sender, Settings, Topics, partition_of};
@@ -27,17 +28,6 @@ const SAVE_MOVING: Duration = Duration::from_secs(1);
 const SAVE_IDLE: Duration = Duration::from_secs(10);
 /// How long a stop waits for acknowledgements before it leaves the rest to the next start.
 const STOP_PATIENCE: Duration = Duration::from_secs(20);
-
-/// Whether a lane's broker knows this producer. It takes a producer's first message in a partition with any
-/// sequence number (<https://cwiki.apache.org/confluence/display/KAFKA/KIP-360>); only behind one that it
-/// took does it refuse a message whose forerunner it refused.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Standing {
-    Unknown,
-    /// The first message is on its way, the one at this position.
-    First(Position),
-    Known,
-}
 
 struct Lanes {
     topic: String,
@@ -77,6 +67,7 @@ pub struct Dispatcher<'a> {
     owners: TopicOwners,
     shapes: Shapes,
     newest: Option<Checkpoint>,
+    tail: Tail,
     saved_at: Instant,
     rows_since_save: bool,
     is_finished: bool,
@@ -111,6 +102,7 @@ impl<'a> Dispatcher<'a> {
             owners: TopicOwners::default(),
             shapes: Shapes::new(assembly::format_options(source)),
             newest: saved.map(|saved| saved.checkpoint.clone()),
+            tail: Tail::default(),
             saved_at: Instant::now(),
             rows_since_save: false,
             is_finished: false,
@@ -124,7 +116,12 @@ impl<'a> Dispatcher<'a> {
                     0 => dispatcher.topics.ensure(topic, false)?,
                     there => there,
                 };
-                let ends = saved.lane_ends(settings, &shared.name, topic, partitions)?;
+                let tail = &mut dispatcher.tail;
+                let mut each = |shape: &[u8], key: &[u8]| tail.add(shape, key);
+                let ends = saved.lane_ends(settings, &shared.name, topic, partitions, &mut each)?;
+                for (partition, end) in ends.iter().enumerate() {
+                    tail.base.push(saved.saved_end(topic, partition).unwrap_or(*end));
+                }
                 dispatcher.add_lanes(topic, &ends);
             }
         }
@@ -141,6 +138,18 @@ impl<'a> Dispatcher<'a> {
         self.lanes.push(Lanes { topic: topic.to_owned(), first, partitions: ends.len() as u32 });
         self.by_topic.insert(topic.to_owned(), self.lanes.len() - 1);
         self.lanes.len() - 1
+    }
+
+    /// The newest change that the topics hold, and the keys behind the saved place of tables that are not
+    /// read to their ends.
+    pub fn what_is_there(&mut self) -> Result<(Position, Vec<(TableName, String)>)> {
+        let floor = self.sent.iter().flatten().max().copied().unwrap_or(Position::START);
+        let snapshot = self.newest.as_ref().and_then(|newest| newest.snapshot.as_deref());
+        let ahead = match snapshot {
+            Some(snapshot) => self.tail.keys_of(snapshot, self.settings, &self.topics)?,
+            None => Vec::new(),
+        };
+        Ok((floor, ahead))
     }
 
     /// Saves where a new source begins, before anything is read.
@@ -232,6 +241,10 @@ impl<'a> Dispatcher<'a> {
             if let Some(checkpoint) = &batch.checkpoint {
                 state.queue.reached(checkpoint.position, as_of_us(batch));
                 state.in_flight.reached(checkpoint.clone());
+                if checkpoint.snapshot.is_some() {
+                    let ends = || (0..self.sent.len()).map(|lane| state.in_flight.end(lane)).collect();
+                    self.tail.reached(checkpoint.position, ends);
+                }
             }
         });
         Ok(())
@@ -337,6 +350,7 @@ impl<'a> Dispatcher<'a> {
         let ends = kafka::watermarks(self.settings, &topic, partitions)?;
         let ends: Vec<LaneEnd> =
             ends.into_iter().map(|(_, end)| LaneEnd { delivered: None, end_offset: end }).collect();
+        self.tail.base.extend(&ends);
         let added = self.add_lanes(&topic, &ends);
         self.save_and_wait()?;
         Ok(added)
@@ -389,13 +403,17 @@ impl<'a> Dispatcher<'a> {
     /// Sends the state; the answer comes through [`Acknowledgements`].
     fn save(&mut self) -> Result<()> {
         let Some(checkpoint) = self.newest.clone() else { return Ok(()) };
+        let base = checkpoint.snapshot.as_deref().map(|snapshot| {
+            self.tail.save(checkpoint.position, snapshot.has_tail);
+            &self.tail.base
+        });
         let topics = self.acknowledgements.with(|state| {
             state.saving = Some(checkpoint.clone());
-            let ends = |lanes: &Lanes| {
-                (lanes.first..lanes.first + lanes.partitions as usize)
-                    .map(|lane| state.in_flight.end(lane))
-                    .collect()
+            let end = |lane: usize| {
+                base.and_then(|base| base.get(lane).copied()).unwrap_or_else(|| state.in_flight.end(lane))
             };
+            let ends =
+                |lanes: &Lanes| (lanes.first..lanes.first + lanes.partitions as usize).map(end).collect();
             self.lanes.iter().map(|lanes| (lanes.topic.clone(), ends(lanes))).collect::<BTreeMap<_, Vec<_>>>()
         });
         let finished = self.shared.figures.finished().filter(|finished| finished.checkpoint == checkpoint);

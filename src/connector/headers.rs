@@ -3,15 +3,21 @@
 //! as are the bytes before and behind it, so that compression takes it for nothing.
 
 use super::saved::POSITION_HEADER;
-use crate::change::{Batch, Row};
+use crate::change::{Batch, Origin, Row};
 use crate::config;
 use crate::format::{Encoding, ShapeId};
 
 /// Headers that a message can have.
 const MAX: usize = 6;
 
-/// What `snapshot` says. Snapshots are not built yet: every row comes from the log.
-const FROM_SNAPSHOT: &[u8] = b"false";
+/// What `snapshot` says of a row.
+fn from_snapshot(origin: Origin) -> &'static [u8] {
+    match origin {
+        Origin::Log => b"false",
+        Origin::Snapshot => b"true",
+        Origin::SnapshotEnd => b"last",
+    }
+}
 
 /// Name and value.
 type Header<'a> = (&'a str, &'a [u8]);
@@ -46,7 +52,7 @@ impl<'a> Headers<'a> {
             headers.add("xid", transaction.xid.as_bytes());
         }
         if snapshot {
-            headers.add("snapshot", FROM_SNAPSHOT);
+            headers.add("snapshot", from_snapshot(transaction.origin));
         }
         if schema {
             headers.add("schema", batch.table(row).schema.as_bytes());

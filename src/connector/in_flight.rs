@@ -128,6 +128,7 @@ mod tests {
             identity: Identity::default(),
             position: Position::first_of(0, commit),
             restart: Restart::Postgres { lsn: commit, last: None },
+            snapshot: None,
         }
     }
 

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::in_flight::LaneEnd;
 use crate::change::{Checkpoint, Position};
+use crate::format::ShapeId;
 use crate::kafka::{Settings, read_between, watermarks};
 use crate::{Code, Error, Result};
 
@@ -91,22 +92,43 @@ impl Saved {
 }
 
 impl Saved {
-    /// Reads what the source sent to `topic` after this state was saved: where each lane really ends.
+    /// Reads what the source sent to `topic` after this state was saved: where each lane really ends. Hands
+    /// out shape and key of each change behind the saved place.
     pub fn lane_ends(
         &self,
         settings: &Settings,
         source: &str,
         topic: &str,
         partitions: u32,
+        each: &mut dyn FnMut(&[u8], &[u8]),
     ) -> Result<Vec<LaneEnd>> {
         let marks = if self.is_clean {
             watermarks(settings, topic, partitions)?
         } else {
             settled_watermarks(settings, topic, partitions)?
         };
-        scan(settings, source, topic, marks, self.topics.get(topic).map(Vec::as_slice).unwrap_or_default())
+        let saved_at = self.checkpoint.position;
+        let mut each = |position: Position, shape: &[u8], key: &[u8]| {
+            if position > saved_at {
+                each(shape, key);
+            }
+        };
+        scan(settings, source, topic, marks, self.saved_ends(topic), &mut each)
+    }
+
+    fn saved_ends(&self, topic: &str) -> &[(i64, Option<Position>)] {
+        self.topics.get(topic).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// Where a lane ended when this was saved.
+    pub fn saved_end(&self, topic: &str, partition: usize) -> Option<LaneEnd> {
+        let (end_offset, delivered) = self.saved_ends(topic).get(partition).copied()?;
+        Some(LaneEnd { delivered, end_offset })
     }
 }
+
+/// Takes position, shape and key of a change.
+type EachChange<'a> = dyn FnMut(Position, &[u8], &[u8]) + 'a;
 
 /// Watermarks and saved ends of each partition.
 fn scan(
@@ -115,6 +137,7 @@ fn scan(
     topic: &str,
     marks: Vec<(i64, i64)>,
     saved: &[(i64, Option<Position>)],
+    each: &mut EachChange,
 ) -> Result<Vec<LaneEnd>> {
     let mut lanes = Vec::with_capacity(marks.len());
     let mut ranges = Vec::new();
@@ -131,8 +154,12 @@ fn scan(
         ranges.push((partition as u32, from.max(first), end));
         lanes.push(LaneEnd { delivered, end_offset: end });
     }
-    read_between(settings, topic, &ranges, POSITION_HEADER, |message| {
-        let position = message.header.and_then(|header| own_position(source, header));
+    read_between(settings, topic, &ranges, [POSITION_HEADER, ShapeId::HEADER], |message| {
+        let [position, shape] = message.headers;
+        let position = position.and_then(|header| own_position(source, header));
+        if let (Some(position), Some(shape)) = (position, shape) {
+            each(position, shape, message.key);
+        }
         let lane = &mut lanes[message.partition as usize];
         lane.delivered = lane.delivered.max(position);
     })?;
@@ -171,6 +198,7 @@ mod tests {
             identity: [("system".into(), "7".into())].into(),
             position: Position::first_of(1, 2),
             restart: Restart::Postgres { lsn: 2, last: None },
+            snapshot: None,
         };
         let lane = LaneEnd { delivered: Some(Position { epoch: 1, commit: 1, ordinal: 9 }), end_offset: 44 };
         let saved =

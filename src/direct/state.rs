@@ -171,6 +171,7 @@ mod tests {
             identity: Identity::default(),
             position: Position::START,
             restart: Restart::Postgres { lsn: 1, last: None },
+            snapshot: None,
         };
         let state = State::new(checkpoint);
         file.save(&state).unwrap();

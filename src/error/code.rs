@@ -234,9 +234,6 @@ codes! {
             "A table that is named does not exist, cannot be seen by this user, or no table matches a \
              pattern."
             "Check the name, which is case-sensitive, and the user's SELECT on it."
-        TableHasRows "table-has-rows"
-            "The table holds rows, and snapshots are not built yet."
-            "Set snapshot = \"never\" to stream from now on."
         KeyMissing "key-missing"
             "The log does not say which row a change is about: the table has no key that the log holds."
             "Give the table a primary key, or REPLICA IDENTITY FULL."

@@ -109,6 +109,6 @@ fn read_from(
     let marks = watermarks(settings, topic, 1)?;
     let (first, end) = marks.first().copied().unwrap_or_default();
     let from = if offset > end { first } else { offset.max(first) };
-    read_between(settings, topic, &[(0, from, end)], "", |message| each(message.key, message.value))?;
+    read_between(settings, topic, &[(0, from, end)], ["", ""], |message| each(message.key, message.value))?;
     Ok(end)
 }

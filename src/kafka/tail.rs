@@ -144,8 +144,8 @@ pub struct Stored<'a> {
     pub key: &'a [u8],
     /// Message bytes.
     pub value: &'a [u8],
-    /// Value of the header that was asked for.
-    pub header: Option<&'a [u8]>,
+    /// Values of the headers that were asked for.
+    pub headers: [Option<&'a [u8]>; 2],
 }
 
 /// Hands out the messages of `topic` in `[from, to)` of each partition (a triple of partition, from, to), in
@@ -154,7 +154,7 @@ pub fn read_between(
     settings: &Settings,
     topic: &str,
     ranges: &[(u32, i64, i64)],
-    header: &str,
+    headers: [&str; 2],
     mut each: impl FnMut(&Stored<'_>),
 ) -> Result<()> {
     let mut left: Vec<(u32, i64, i64)> = ranges.iter().copied().filter(|(_, from, to)| from < to).collect();
@@ -184,14 +184,15 @@ pub fn read_between(
             heard = Instant::now();
             let partition = message.partition() as u32;
             if left.iter().any(|range| range.0 == partition && message.offset() < range.2) {
-                let found = message.headers().and_then(|headers| {
-                    headers.iter().find(|found| found.key == header).and_then(|found| found.value)
+                let found = headers.map(|name| {
+                    let all = message.headers()?;
+                    all.iter().find(|found| found.key == name).and_then(|found| found.value)
                 });
                 each(&Stored {
                     partition,
                     key: message.key().unwrap_or_default(),
                     value: message.payload().unwrap_or_default(),
-                    header: found,
+                    headers: found,
                 });
             }
         } else if heard.elapsed() > SILENCE {

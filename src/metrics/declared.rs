@@ -22,6 +22,8 @@ pub const METRICS: &[&Metric] = &[
     &SOURCE_SENT_BYTES,
     &SOURCE_REPEATS,
     &SOURCE_ACKNOWLEDGED,
+    &SOURCE_SNAPSHOT_ROWS,
+    &SOURCE_SNAPSHOT_TABLES,
     &SOURCE_QUEUE_BYTES,
     &SOURCE_QUEUE_MESSAGES,
     &SOURCE_DELIVERY,
@@ -88,6 +90,13 @@ pub static SOURCE_ACKNOWLEDGED: Metric = counter(
     "list_sync_source_acknowledged_total",
     &["source"],
     "Messages that Kafka acknowledged; without Kafka row changes that are on disk.",
+);
+pub static SOURCE_SNAPSHOT_ROWS: Metric =
+    gauge("list_sync_source_snapshot_rows", &["source"], "Rows that the snapshot has handed out so far.");
+pub static SOURCE_SNAPSHOT_TABLES: Metric = gauge(
+    "list_sync_source_snapshot_tables_left",
+    &["source"],
+    "Tables that the snapshot has not read to their ends; 0 where there is none.",
 );
 pub static SOURCE_QUEUE_BYTES: Metric = gauge(
     "list_sync_source_queue_bytes",

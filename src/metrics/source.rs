@@ -7,7 +7,7 @@ use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge};
 
 use super::families::Families;
 use super::life::Life;
-use crate::change::{Batch, Checkpoint, Operation};
+use crate::change::{Batch, Checkpoint, Operation, Origin, Snapshot};
 use crate::error::ErrorKind;
 
 /// The place before which everything is acknowledged, and the time that the changes before it were committed
@@ -41,6 +41,10 @@ pub struct SourceFigures {
     pub queue_bytes: IntGauge,
     /// Messages that wait for an acknowledgement.
     pub queue_messages: IntGauge,
+    /// Rows that a snapshot has handed out.
+    snapshot_rows: IntGauge,
+    /// Tables that a snapshot has still to read.
+    snapshot_tables: IntGauge,
     /// As `/readyz` says.
     pub ready: IntGauge,
     /// Streaming.
@@ -82,6 +86,8 @@ impl SourceFigures {
             acknowledged: counter(&families.source_acknowledged),
             restarts: counter(&families.source_restarts),
             queue_bytes: families.source_queue_bytes.with_label_values(labels),
+            snapshot_rows: families.source_snapshot_rows.with_label_values(labels),
+            snapshot_tables: families.source_snapshot_tables.with_label_values(labels),
             queue_messages: families.source_queue_messages.with_label_values(labels),
             ready: families.source_ready.with_label_values(labels),
             up: families.source_up.with_label_values(labels),
@@ -94,6 +100,20 @@ impl SourceFigures {
             lag: Mutex::default(),
             name: name.to_owned(),
             families: Arc::clone(families),
+        }
+    }
+
+    /// How far a snapshot is; `None`: there is none.
+    fn tell_snapshot(&self, snapshot: Option<&Snapshot>) {
+        let left =
+            snapshot.map_or(0, |snapshot| snapshot.pending.len() + usize::from(snapshot.reading.is_some()));
+        self.snapshot_tables.set(left as i64);
+        if let Some(snapshot) = snapshot {
+            self.snapshot_rows.set(snapshot.rows as i64);
+        }
+        let state = if snapshot.is_some() { "snapshot" } else { "streaming" };
+        if self.life.state() != state {
+            self.life.set_state(state);
         }
     }
 
@@ -111,8 +131,12 @@ impl SourceFigures {
         }
         self.read_bytes.inc_by(batch.bytes_held() as u64);
         // A transaction that began in an earlier batch was counted there.
+        let of_log = batch.transactions().iter().filter(|one| one.origin == Origin::Log).count() as u64;
         let begun_before = batch.rows().first().is_some_and(|row| row.position.ordinal > 0);
-        self.transactions.inc_by(batch.transactions().len() as u64 - u64::from(begun_before));
+        self.transactions.inc_by(of_log.saturating_sub(u64::from(begun_before)));
+        if let Some(checkpoint) = &batch.checkpoint {
+            self.tell_snapshot(checkpoint.snapshot.as_deref());
+        }
     }
 
     /// A message was acknowledged after so long.

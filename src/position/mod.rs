@@ -176,7 +176,11 @@ impl<'a> Place<'a> {
             )
             .hint("name a place up to `latest`"));
         }
-        Ok(Checkpoint { identity: saved.identity.clone(), position, restart })
+        let moved = Checkpoint { identity: saved.identity.clone(), position, restart, snapshot: None };
+        Ok(match saved.snapshot.clone() {
+            Some(snapshot) => moved.during(*snapshot),
+            None => moved,
+        })
     }
 
     /// A fresh start tells where a binary log ends, with its GTID set. In a log that began again the next

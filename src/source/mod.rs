@@ -1,6 +1,7 @@
 //! Sources read the row changes of a database from its log.
 
 mod address;
+mod chunks;
 mod keep_alive;
 mod kinds;
 mod literal;
@@ -12,6 +13,7 @@ mod socket;
 mod tables;
 
 pub use address::{Address, Dialect};
+pub use chunks::{Begun, Chunks, Passed, Piece, Task};
 pub use keep_alive::{KEEP_ALIVE, kept_alive};
 pub use kinds::{KINDS, Kind, Settings, measure, open};
 pub use literal::write_literal;
@@ -20,7 +22,7 @@ pub use tables::Tables;
 use std::time::Duration;
 
 use crate::Result;
-use crate::change::{Batch, Checkpoint, Position, Restart};
+use crate::change::{Batch, Checkpoint, Position, Restart, TableName};
 use crate::finding::Finding;
 
 /// What a connector asks of a database.
@@ -57,6 +59,13 @@ pub trait Source: Send {
     /// All before this checkpoint is finished and saved: the server may release its log.
     fn confirm(&mut self, saved: &Checkpoint) -> Result<()>;
 
+    /// What reads the rows that the tables hold, beside the stream. Connects when it is asked.
+    fn chunks(&self) -> Box<dyn Chunks>;
+
+    /// Rows of a snapshot come behind `floor`, and those of `ahead` (tables and message keys) are not sent
+    /// again: what the caller holds already of a snapshot that was broken off.
+    fn go_on_behind(&mut self, _floor: Position, _ahead: Vec<(TableName, String)>) {}
+
     /// Tries each thing that a first `start` needs, on connections of its own, and changes nothing.
     fn inspect(&self) -> Inspection;
 }
@@ -79,6 +88,16 @@ pub enum Snapshot {
     Never,
     /// They are read, and nothing else is.
     Only,
+}
+
+/// What a check says of a source that reads no rows first.
+const WITHOUT_SNAPSHOT: &str = "snapshot = \"never\": rows that are there already are not read";
+
+/// What a check says of a snapshot, by the server's estimates.
+fn snapshot_fact(tables: usize, rows: u64, bytes: u64) -> String {
+    let tables = if tables == 1 { "1 table".to_owned() } else { format!("{tables} tables") };
+    let mb = bytes.div_ceil(1 << 20);
+    format!("{tables} with about {rows} rows ({mb} MB) will be read first, while the stream goes on")
 }
 
 /// Plain SQL on a database, for what is not the stream: loading the test table, proving files, later

@@ -2,7 +2,7 @@
 //! lost or twice.
 
 use std::collections::BTreeSet;
-use std::ops::AddAssign;
+use std::ops::{Add, AddAssign};
 use std::path::PathBuf;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
@@ -51,6 +51,15 @@ impl Counts {
 
     pub fn changes(self) -> u64 {
         self.inserted + self.updated + self.deleted
+    }
+}
+
+impl Add for Counts {
+    type Output = Self;
+
+    fn add(mut self, other: Self) -> Self {
+        self += other;
+        self
     }
 }
 

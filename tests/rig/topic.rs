@@ -56,8 +56,8 @@ pub fn consume_topic(topic: &str, mut each: impl FnMut(u32, &[u8], &[u8], &[u8])
         .enumerate()
         .map(|(partition, (first, end))| (partition as u32, first, end))
         .collect();
-    read_between(&settings, topic, &ranges, "position", |message| {
-        each(message.partition, message.key, message.value, message.header.unwrap_or_default());
+    read_between(&settings, topic, &ranges, ["position", ""], |message| {
+        each(message.partition, message.key, message.value, message.headers[0].unwrap_or_default());
     })
     .unwrap();
 }

@@ -72,8 +72,12 @@ fn one_row(transaction: Transaction, options: Options) -> String {
 #[test]
 fn included_keys_stand_where_wal2json_has_them() {
     let include = Include { xid: true, timestamp: true, lsn: true, schema: true, types: true };
-    let postgres =
-        Transaction { xid: "743".into(), log_file: String::new(), committed_us: 1_795_473_585_036_865 };
+    let postgres = Transaction {
+        xid: "743".into(),
+        log_file: String::new(),
+        committed_us: 1_795_473_585_036_865,
+        origin: crate::change::Origin::Log,
+    };
     let row = |options| one_row(postgres.clone(), options);
     assert_eq!(
         row(Options { include, identity_key_only: false }),
@@ -83,7 +87,12 @@ fn included_keys_stand_where_wal2json_has_them() {
         row(Options { include: Include::default(), identity_key_only: true }),
         r#"{"action":"U","table":"test","columns":[{"name":"id","value":1}],"identity":[{"name":"id","value":1}],"pk":[{"name":"id"}]}"#
     );
-    let mysql = Transaction { xid: "0-1-270".into(), log_file: "binlog.000003".into(), committed_us: 0 };
+    let mysql = Transaction {
+        xid: "0-1-270".into(),
+        log_file: "binlog.000003".into(),
+        committed_us: 0,
+        origin: crate::change::Origin::Log,
+    };
     let message = one_row(mysql, Options { include, identity_key_only: false });
     let start = r#"{"action":"U","xid":"0-1-270","timestamp":"1970-01-01 00:00:00+00","lsn":"binlog.000003:4321823656","schema":"shop","#;
     assert!(message.starts_with(start), "{message}");

@@ -39,7 +39,12 @@ fn sample() -> Batch {
         vec![column("id", "bigint"), column("big", "text"), column("n", "numeric"), column("ok", "boolean")];
     let table = Arc::new(Table { schema: "public".into(), name: "test".into(), columns, key: vec![0] });
     let mut batch = Batch::default();
-    let transaction = Transaction { xid: "743".into(), log_file: String::new(), committed_us: 1_000_000 };
+    let transaction = Transaction {
+        xid: "743".into(),
+        log_file: String::new(),
+        committed_us: 1_000_000,
+        origin: crate::change::Origin::Log,
+    };
     let (table, transaction) = (batch.add_table(&table), batch.add_transaction(transaction));
     let columns = batch.mark();
     batch.add_cell(CellKind::Literal, b"1");

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::super::{Dialect, Snapshot, Tables};
+use super::super::{Dialect, Tables};
 use super::catalog::Catalog;
 use super::connection::{quote, quote_name};
 use super::failure::privileges;
@@ -359,28 +359,4 @@ fn nearness(name: &str, patterns: &[String]) -> f64 {
     let score =
         |pattern: &String| strsim::jaro_winkler(if pattern.contains('.') { name } else { bare }, pattern);
     patterns.iter().map(score).fold(0.0, f64::max)
-}
-
-/// A snapshot is wished for, and a table holds rows already.
-pub(super) fn check_snapshot(
-    catalog: &mut Catalog,
-    tables: &[(String, String)],
-    snapshot: Snapshot,
-) -> Result<()> {
-    if snapshot == Snapshot::Never {
-        return Ok(());
-    }
-    for (schema, name) in tables {
-        if catalog
-            .text(&format!("SELECT 1 FROM {}.{} LIMIT 1", quote_name(schema), quote_name(name)))?
-            .is_some()
-        {
-            return Err(Error::stop(
-                Code::TableHasRows,
-                format!("table \"{schema}.{name}\" already holds rows, and snapshots are not built yet"),
-            )
-            .hint("set snapshot = \"never\" to stream from now on"));
-        }
-    }
-    Ok(())
 }

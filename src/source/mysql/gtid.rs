@@ -129,6 +129,15 @@ impl GtidSet {
         }
     }
 
+    /// Whether all transactions of another set are in this one. Only of MySQL's sets can that be said.
+    pub fn includes(&self, other: &Self) -> bool {
+        let (Self::Mysql(set), Self::Mysql(other)) = (self, other) else { return false };
+        other.iter().all(|(server, runs)| {
+            let known = set.get(server).map(Vec::as_slice).unwrap_or_default();
+            runs.iter().all(|(first, last)| known.iter().any(|(from, to)| from <= first && last <= to))
+        })
+    }
+
     /// Whether nothing is finished.
     pub fn is_empty(&self) -> bool {
         match self {

@@ -13,6 +13,7 @@ mod captured;
 mod catalog;
 mod charsets;
 mod checks;
+mod chunks;
 mod compressed;
 mod connection;
 mod cursor;
@@ -56,13 +57,14 @@ use std::time::{Duration, Instant};
 
 use self::captured::Captured;
 use self::catalog::Catalog;
+use self::chunks::MysqlChunks;
 use self::gtid::GtidSet;
 use self::place::{Reached, file_number, position};
 use self::reader::Reader;
 use self::stream::{From, Stream};
 use super::socket::Wait;
-use super::{Address, Dialect, Inspection, Snapshot, Source, Tables};
-use crate::change::{Batch, Checkpoint, Identity, Position, Restart};
+use super::{Address, Chunks, Dialect, Inspection, Snapshot, Source, Tables};
+use crate::change::{self, Batch, Checkpoint, Identity, Position, Restart, TableName};
 use crate::{Code, Error, Result};
 
 /// What a source is told.
@@ -135,7 +137,7 @@ impl MysqlSource {
             offset: reached.offset,
             begun: Some(reached.file_begun).filter(|begun| *begun != 0),
         };
-        Checkpoint { identity: self.identity.clone(), position: reached.position, restart }
+        Checkpoint { identity: self.identity.clone(), position: reached.position, restart, snapshot: None }
     }
 }
 
@@ -189,22 +191,22 @@ impl Source for MysqlSource {
         } else {
             let tables = checks::check_tables(&mut catalog, &self.settings.tables)?;
             checks::check_versioning(&mut catalog, &tables)?;
-            // The position first: a row that comes between the two questions is a row that stops the start,
-            // not one that is lost.
-            let begin = self.begin(&mut catalog, &settings)?;
-            checks::check_snapshot(&mut catalog, &tables, self.settings.snapshot)?;
-            (tables, begin)
+            (tables, self.begin(&mut catalog, &settings)?)
         };
         checks::log_end(&mut catalog)?.check_filters(&tables)?;
         self.settings.tables.warn_of_unmatched(
             &self.settings.name,
             tables.iter().map(|(schema, name)| (schema.as_str(), name.as_str())),
         );
+        let snapshot = (saved.is_none() && self.settings.snapshot != Snapshot::Never).then(|| {
+            let names = tables.iter().map(|(schema, name)| TableName(schema.clone(), name.clone()));
+            Box::new(change::Snapshot::of(names.collect(), None))
+        });
         let mut schemas: Vec<String> = tables.into_iter().map(|(schema, _)| schema).collect();
         schemas.dedup();
         let stream =
             Stream::open(&self.settings.address, self.server_id(), &stream_from(&reached, gtids.as_ref()))?;
-        let checkpoint = self.checkpoint(&reached, gtids.as_ref());
+        let checkpoint = Checkpoint { snapshot, ..self.checkpoint(&reached, gtids.as_ref()) };
         let captured = Captured::new(
             &self.settings.name,
             self.settings.tables.clone(),
@@ -259,6 +261,10 @@ impl Source for MysqlSource {
     /// The server keeps its log as long as it was told to, whoever reads it.
     fn confirm(&mut self, _saved: &Checkpoint) -> Result<()> {
         Ok(())
+    }
+
+    fn chunks(&self) -> Box<dyn Chunks> {
+        Box::new(MysqlChunks::new(&self.settings.address))
     }
 
     fn inspect(&self) -> Inspection {

@@ -4,7 +4,7 @@ use super::event::Opening;
 use super::failure::BEGIN_AGAIN;
 use super::held::Held;
 use super::place::Place;
-use crate::change::{Batch, Position, Transaction};
+use crate::change::{Batch, Origin, Position, Transaction};
 use crate::{Code, Error, Result};
 
 /// What ends a transaction.
@@ -52,6 +52,7 @@ impl Open {
                 xid,
                 log_file: place.file.clone(),
                 committed_us: self.opening.committed_us,
+                origin: Origin::Log,
             })
         })
     }

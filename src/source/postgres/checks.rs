@@ -1,6 +1,5 @@
 //! What must hold on the server before a stream begins; each answers with the statement that mends it.
 
-use super::super::Snapshot;
 use super::catalog::{Captured, Catalog};
 use super::connection::Connection;
 use super::failure::{quote_identifier, quote_literal};
@@ -172,28 +171,4 @@ pub(super) fn holds_rows(connection: &mut Connection, table: &Captured) -> Resul
     let only = if table.partitioned { "" } else { "ONLY " };
     let rows = connection.query(&format!("SELECT EXISTS (SELECT FROM {only}{name})"))?;
     Ok(rows.first().and_then(|row| row.first()?.as_deref()) != Some("f"))
-}
-
-/// No captured table holds rows that a snapshot would have to read.
-pub(super) fn tables_are_empty(
-    connection: &mut Connection,
-    snapshot: Snapshot,
-    captured: &[Captured],
-) -> Result<()> {
-    if snapshot == Snapshot::Never {
-        return Ok(());
-    }
-    for table in captured {
-        if holds_rows(connection, table)? {
-            return Err(Error::stop(
-                Code::TableHasRows,
-                format!(
-                    "table \"{}.{}\" already holds rows, and snapshots are not built yet",
-                    table.schema, table.name
-                ),
-            )
-            .hint("set snapshot = \"never\" to stream from now on"));
-        }
-    }
-    Ok(())
 }

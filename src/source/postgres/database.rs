@@ -71,8 +71,7 @@ impl Database for PostgresDatabase {
             quote_identifier(schema),
             quote_identifier(table)
         );
-        let mut scan =
-            Scan { shape, batch: Batch::default(), scratch: Vec::new(), position: Position::START };
+        let mut scan = Scan::new(shape);
         self.connection()?.copy_out(&statement, &mut |line| {
             scan.line(line)?;
             if scan.batch.is_full() { scan.hand_out(each) } else { Ok(()) }
@@ -86,14 +85,26 @@ impl Database for PostgresDatabase {
 }
 
 /// Lines of `COPY` (documentation of COPY, "Text Format") on their way into batches.
-struct Scan {
+pub(super) struct Scan {
     shape: Shape,
-    batch: Batch,
+    /// The rows since the last one was taken.
+    pub batch: Box<Batch>,
     scratch: Vec<u8>,
     position: Position,
 }
 
 impl Scan {
+    /// Of lines with all columns of this table.
+    pub fn new(shape: Shape) -> Self {
+        Self { shape, batch: Box::default(), scratch: Vec::new(), position: Position::START }
+    }
+
+    /// The rows so far; the next ones begin another batch.
+    pub fn take(&mut self) -> Box<Batch> {
+        self.position = Position::START;
+        std::mem::take(&mut self.batch)
+    }
+
     fn hand_out(&mut self, each: &mut dyn FnMut(&Batch) -> Result<()>) -> Result<()> {
         if !self.batch.rows().is_empty() {
             each(&self.batch)?;
@@ -103,9 +114,11 @@ impl Scan {
         Ok(())
     }
 
-    fn line(&mut self, line: &[u8]) -> Result<()> {
+    /// Adds the row of a line.
+    pub fn line(&mut self, line: &[u8]) -> Result<()> {
         let line = line.strip_suffix(b"\n").unwrap_or(line);
         let Self { shape, batch, scratch, position } = self;
+        let batch = &mut **batch;
         let columns = batch.mark();
         if !shape.encodings.is_empty() {
             let mut fields = line.split(|&byte| byte == b'\t');

@@ -12,6 +12,7 @@
 
 mod catalog;
 mod checks;
+mod chunks;
 mod connection;
 mod database;
 mod distance;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::message::Malformed;
 use super::overlap::Overlap;
 use crate::Error;
-use crate::change::{Batch, Landmark, Operation, Position, RowHead, Table, Transaction};
+use crate::change::{Batch, Landmark, Operation, Origin, Position, RowHead, Table, Transaction};
 
 /// Place in the stream, in PostgreSQL's terms.
 #[derive(Debug)]
@@ -106,6 +106,7 @@ impl Progress {
                 xid: open.xid.to_string(),
                 log_file: String::new(),
                 committed_us: open.committed_us,
+                origin: Origin::Log,
             })
         });
         Ok(RowHead { operation, table: batch.add_table(table), transaction, lsn })

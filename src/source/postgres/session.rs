@@ -84,6 +84,7 @@ impl Session {
                 identity: self.identity.clone(),
                 position: self.progress.finished(),
                 restart,
+                snapshot: None,
             });
         }
         match read {

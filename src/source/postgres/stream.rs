@@ -2,8 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use super::super::{Inspection, KEEP_ALIVE, Source};
-use super::catalog::{Captured, Catalog};
+use super::super::{Chunks, Inspection, KEEP_ALIVE, Snapshot, Source};
+use super::catalog::{Captured, Catalog, cells};
+use super::chunks::{PostgresChunks, parse_view};
 use super::connection::{Connection, Purpose};
 use super::failure::is_lock_time_out;
 use super::message::Malformed;
@@ -14,7 +15,7 @@ use super::publication::{self, Look};
 use super::session::{Decoder, Session};
 use super::slot::{parse_lsn, print_lsn};
 use super::{Plugin, Settings, checks, notice, pgoutput, slot, wal2json};
-use crate::change::{Batch, Checkpoint, Position, Restart};
+use crate::change::{self, Batch, Checkpoint, Position, Restart, TableName, View};
 use crate::{Code, Error, Result, error};
 
 /// How long another reader of the slot is waited for.
@@ -84,18 +85,19 @@ impl PostgresSource {
         Ok(())
     }
 
-    /// Where the stream begins when nothing was saved: at the slot, which is made if it is missing.
-    fn first_lsn(&self, catalog: &mut Catalog, wire: &mut Connection, captured: &[Captured]) -> Result<u64> {
-        checks::tables_are_empty(catalog.connection()?, self.settings.snapshot, captured)?;
+    /// Where the stream begins when nothing was saved: at the slot, which is made if it is missing; and what
+    /// was to be seen there, if it was.
+    fn first_lsn(&self, catalog: &mut Catalog, wire: &mut Connection) -> Result<(u64, Option<View>)> {
         if let Some(slot) = slot::find(catalog, &self.settings)? {
-            return Ok(slot.confirmed_lsn);
+            return Ok((slot.confirmed_lsn, None));
         }
         let on_standby = catalog.ask_one("SELECT pg_catalog.pg_is_in_recovery()")?.as_deref() == Some("t");
         let lsn = slot::create(wire, &self.settings, on_standby)?;
-        checks::tables_are_empty(wire, self.settings.snapshot, captured)?;
+        let view = wire.query("SELECT pg_catalog.pg_current_snapshot()")?.into_iter().next().map(cells);
+        let base = view.and_then(|[view]| parse_view(&view));
         wire.execute("COMMIT")?;
         tracing::info!(slot = self.settings.slot, lsn = print_lsn(lsn), "replication slot created");
-        Ok(lsn)
+        Ok((lsn, base))
     }
 
     /// Makes the publication right. A table that somebody holds a lock on does not keep a stream that has
@@ -210,14 +212,18 @@ impl Source for PostgresSource {
         let known_lsn = saved
             .map(|saved| origin::check(&mut catalog, &mut wire, settings, &identity, saved))
             .transpose()?;
-        if saved.is_none() {
-            checks::tables_are_empty(catalog.connection()?, settings.snapshot, &captured)?;
-        }
         let published = match settings.plugin {
             Plugin::Pgoutput => self.keep_publication(&mut catalog, &captured, saved.is_some())?,
             Plugin::Wal2json => Vec::new(),
         };
-        let lsn = known_lsn.map_or_else(|| self.first_lsn(&mut catalog, &mut wire, &captured), Ok)?;
+        let (lsn, base) = match known_lsn {
+            Some(lsn) => (lsn, None),
+            None => self.first_lsn(&mut catalog, &mut wire)?,
+        };
+        let snapshot = (saved.is_none() && settings.snapshot != Snapshot::Never).then(|| {
+            let names = captured.iter().map(|table| TableName(table.schema.clone(), table.name.clone()));
+            Box::new(change::Snapshot::of(names.collect(), base))
+        });
         let slot = slot::find(&mut catalog, settings)?;
         let last = saved.and_then(|saved| origin::last_read(&identity, saved, lsn));
         let overlap = Overlap::new(slot.as_ref().map_or(lsn, |slot| slot.confirmed_lsn), lsn, last);
@@ -240,6 +246,7 @@ impl Source for PostgresSource {
             identity: identity.clone(),
             position: progress.finished(),
             restart: Restart::Postgres { lsn, last },
+            snapshot,
         };
         self.session = Some(Session {
             wire,
@@ -301,6 +308,10 @@ impl Source for PostgresSource {
             session.send_status(false)?;
         }
         Ok(())
+    }
+
+    fn chunks(&self) -> Box<dyn Chunks> {
+        Box::new(PostgresChunks::new(&self.settings.address))
     }
 
     fn inspect(&self) -> Inspection {

@@ -1,0 +1,223 @@
+//! How far a snapshot is: which tables are read, up to which key, and by which views of the database. Part of
+//! a [`super::Checkpoint`], so that it is saved with the place in the log, as one.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Position, Transaction};
+
+/// The key of a row: the texts of its cells, in the order of [`super::Table::key`].
+pub type Key = Vec<String>;
+
+/// A table by its schema (MySQL: database) and name.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct TableName(pub String, pub String);
+
+/// Which transactions a reader of the database saw. Only the source that made it knows how to ask it, but for
+/// [`View::sees`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum View {
+    /// PostgreSQL, as `pg_current_snapshot` says: all below `xmax` but those of `running`.
+    Xids {
+        /// All below it had ended.
+        xmin: u64,
+        /// None from it on had.
+        xmax: u64,
+        /// Those in between that had not, rising.
+        running: Vec<u64>,
+    },
+    /// MySQL and MariaDB: all that begin before this place in the log.
+    Place {
+        /// The place.
+        end: Position,
+    },
+    /// MySQL without a lock: all of `executed`, none from `end` on; of the others nobody knows.
+    Gtids {
+        /// A set of GTIDs.
+        executed: String,
+        /// The end of the log when the view was taken.
+        end: Position,
+    },
+}
+
+/// Whether a view holds a transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sight {
+    /// It does.
+    Seen,
+    /// It does not.
+    Unseen,
+    /// Only the set of GTIDs can say, or nobody.
+    Unknown,
+}
+
+impl View {
+    /// Whether the view holds the transaction of a change at `position`.
+    pub fn sees(&self, transaction: &Transaction, position: Position) -> Sight {
+        let is_seen = match self {
+            Self::Xids { xmax, running, .. } => match transaction.xid.parse() {
+                Ok(xid) => is_visible(*xmax, running, xid),
+                Err(_) => return Sight::Unknown,
+            },
+            Self::Place { end } => position < *end,
+            Self::Gtids { end, .. } if position >= *end => false,
+            Self::Gtids { .. } => return Sight::Unknown,
+        };
+        if is_seen { Sight::Seen } else { Sight::Unseen }
+    }
+
+    /// Whether the view leaves nobody in doubt.
+    pub fn is_exact(&self) -> bool {
+        !matches!(self, Self::Gtids { .. })
+    }
+
+    /// PostgreSQL: whether all that `other` holds is in this view too.
+    pub fn covers(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Xids { xmax, running, .. }, Self::Xids { xmax: before, running: then, .. }) => {
+                xmax >= before && running.iter().all(|xid| xid >= before || then.binary_search(xid).is_ok())
+            }
+            _ => true,
+        }
+    }
+
+    /// PostgreSQL: whether the view holds the transaction of this number, as the log counts: 32 bits.
+    pub fn holds_xid(&self, xid: u32) -> bool {
+        match self {
+            Self::Xids { xmax, running, .. } => is_visible(*xmax, running, xid),
+            _ => true,
+        }
+    }
+
+    /// PostgreSQL: below this number every transaction had ended.
+    pub fn oldest_running(&self) -> Option<u64> {
+        match self {
+            Self::Xids { xmin, .. } => Some(*xmin),
+            _ => None,
+        }
+    }
+}
+
+/// The 32 bits of the log are those of the number nearest to `xmax`.
+fn is_visible(xmax: u64, running: &[u64], xid: u32) -> bool {
+    let full = full_xid(xmax, xid);
+    full < xmax && running.binary_search(&full).is_err()
+}
+
+/// The whole number of a transaction of which the log tells 32 bits, near to `reference`.
+pub fn full_xid(reference: u64, xid: u32) -> u64 {
+    const TURN: u64 = 1 << 32;
+    let near = reference & !(TURN - 1) | u64::from(xid);
+    if near > reference + TURN / 2 {
+        near.saturating_sub(TURN)
+    } else if near + TURN / 2 < reference {
+        near + TURN
+    } else {
+        near
+    }
+}
+
+/// A stretch of a table that was read by a view which the stream has not overtaken yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Window {
+    /// The table.
+    pub table: TableName,
+    /// Keys behind this one; `None`: from the first on.
+    pub after: Option<Key>,
+    /// Up to this one; `None`: to the end.
+    pub up_to: Option<Key>,
+    /// What read it.
+    pub view: View,
+    /// From here on nothing in the log is in the view.
+    pub horizon: Position,
+}
+
+/// The table that is being read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reading {
+    /// The table.
+    pub table: TableName,
+    /// Its rows are sent up to this key; `None`: none is.
+    pub after: Option<Key>,
+    /// Rows behind `after` that were sent already, by their message keys.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub ahead: BTreeSet<String>,
+    /// Rows of a table without a key were sent, and not all of them: they come again, behind a truncate.
+    #[serde(default)]
+    pub is_torn: bool,
+}
+
+/// How far a snapshot is.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// Tables that were not begun, in the order in which they will be read.
+    pub pending: Vec<TableName>,
+    /// The table that is being read.
+    pub reading: Option<Reading>,
+    /// Stretches that the stream has not overtaken.
+    pub windows: Vec<Window>,
+    /// What every view must see: what was there where the stream began.
+    pub base: Option<View>,
+    /// The topics may hold rows that the rest of this does not count, behind the place of the last state
+    /// without this mark.
+    #[serde(default)]
+    pub has_tail: bool,
+    /// How many tables there are in all.
+    pub tables: usize,
+    /// Rows sent so far.
+    pub rows: u64,
+}
+
+impl Snapshot {
+    /// Nothing is read yet.
+    pub fn of(tables: Vec<TableName>, base: Option<View>) -> Self {
+        Self { tables: tables.len(), pending: tables, base, ..Self::default() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Sight, View, full_xid};
+    use crate::change::{Position, Transaction};
+
+    fn view(xmin: u64, xmax: u64, running: &[u64]) -> View {
+        View::Xids { xmin, xmax, running: running.to_vec() }
+    }
+
+    #[test]
+    fn a_view_of_numbers() {
+        let view = view(10, 20, &[10, 15]);
+        let sight = |xid: &str| {
+            view.sees(&Transaction { xid: xid.into(), ..Transaction::default() }, Position::START)
+        };
+        for (xid, expected) in [
+            ("9", Sight::Seen),
+            ("10", Sight::Unseen),
+            ("14", Sight::Seen),
+            ("15", Sight::Unseen),
+            ("20", Sight::Unseen),
+            ("", Sight::Unknown),
+        ] {
+            assert_eq!(sight(xid), expected, "{xid}");
+        }
+    }
+
+    /// Trap 1 of the design: a transaction that the older view held must not be missing from the newer one.
+    #[test]
+    fn a_newer_view_need_not_cover_an_older_one() {
+        let base = view(10, 20, &[10, 15]);
+        assert!(view(10, 20, &[10, 15]).covers(&base) && view(15, 30, &[15, 25]).covers(&base));
+        assert!(!view(10, 19, &[10, 15]).covers(&base), "it ends before");
+        assert!(!view(12, 30, &[12]).covers(&base), "12 was seen, and is not any more");
+    }
+
+    #[test]
+    fn numbers_turn_round() {
+        assert_eq!(full_xid(0x1_0000_0010, 0xffff_fff0), 0xffff_fff0);
+        assert_eq!(full_xid(0x1_ffff_fff0, 0x10), 0x2_0000_0010);
+        assert_eq!(full_xid(0x1_0000_0010, 0x11), 0x1_0000_0011);
+        assert_eq!(full_xid(5, 7), 7);
+    }
+}

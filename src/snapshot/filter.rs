@@ -1,0 +1,254 @@
+//! Which changes of the stream are passed on while tables are read.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::run::Run;
+use crate::Result;
+use crate::change::{Batch, Key, Operation, Row, Sight, Table, TableName, Window};
+use crate::format::KeyRule;
+
+/// What becomes of a change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Keep,
+    Drop,
+    /// An update goes out as an insert.
+    Insert,
+}
+
+/// The message key of a row, as a text.
+pub fn message_key(batch: &Batch, row: &Row) -> String {
+    let mut key = Vec::new();
+    KeyRule::of(batch.table(row)).write(batch, row, &mut key);
+    String::from_utf8_lossy(&key).into_owned()
+}
+
+/// What the filter knows of the tables of a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Not in the snapshot, or read and overtaken.
+    Free,
+    /// Not begun.
+    Pending,
+    /// Being read.
+    Reading,
+    /// Read, by views that the stream has not passed.
+    Read,
+}
+
+/// Answers of the database, for the keys of one batch.
+type Answers = BTreeMap<(TableName, Key, Key), bool>;
+
+impl Run {
+    /// Leaves in the batch what is passed on.
+    pub fn filter(&mut self, batch: &mut Batch) -> Result<()> {
+        for transaction in batch.transactions() {
+            if let Ok(xid) = transaction.xid.parse() {
+                self.xids.insert(xid);
+            }
+        }
+        let mut states = self.states_of(batch);
+        if states.iter().all(|state| *state == State::Free) && self.repeated_to.is_none() {
+            return Ok(());
+        }
+        let answers = self.ask(batch, &states)?;
+        let mut fates = Vec::with_capacity(batch.rows().len());
+        for index in 0..batch.rows().len() {
+            let state = states[batch.rows()[index].table as usize];
+            fates.push(self.fate(batch, index, state, &answers));
+            if batch.rows()[index].operation == Operation::Truncate {
+                // The table may have to be read again, and what follows belongs to that.
+                states = self.states_of(batch);
+            }
+        }
+        for (index, fate) in fates.iter_mut().enumerate() {
+            if *fate == Fate::Insert && !batch.make_insert(index) {
+                self.give_up_chunk(batch, index);
+                *fate = Fate::Drop;
+            }
+        }
+        batch.retain(|index| fates[index] != Fate::Drop);
+        Ok(())
+    }
+
+    fn states_of(&self, batch: &Batch) -> Vec<State> {
+        let name = |table: &Arc<Table>| TableName(table.schema.clone(), table.name.clone());
+        batch.tables().iter().map(|table| self.state_of(&name(table))).collect()
+    }
+
+    fn state_of(&self, table: &TableName) -> State {
+        let progress = &self.progress;
+        if progress.reading.as_ref().is_some_and(|reading| reading.table == *table) {
+            State::Reading
+        } else if progress.pending.contains(table) {
+            State::Pending
+        } else if progress.windows.iter().any(|window| window.table == *table) {
+            State::Read
+        } else {
+            State::Free
+        }
+    }
+
+    /// Asks the database where keys lie, once for a batch, a table and a bound.
+    fn ask(&mut self, batch: &Batch, states: &[State]) -> Result<Answers> {
+        let mut wanted: BTreeMap<(TableName, Key), Vec<Key>> = BTreeMap::new();
+        for row in batch.rows() {
+            let state = states[row.table as usize];
+            if !matches!(state, State::Reading | State::Read) {
+                continue;
+            }
+            let Some(key) = batch.key_texts(row) else { continue };
+            let table = batch.table(row);
+            let name = TableName(table.schema.clone(), table.name.clone());
+            for bound in self.bounds(&name) {
+                let keys = wanted.entry((name.clone(), bound)).or_default();
+                if !keys.contains(&key) {
+                    keys.push(key.clone());
+                }
+            }
+        }
+        let mut answers = Answers::new();
+        for ((table, bound), keys) in wanted {
+            let reached = self.judge.reaches(&table, &bound, &keys)?;
+            for (key, is_before) in keys.into_iter().zip(reached) {
+                answers.insert((table.clone(), bound.clone(), key), is_before);
+            }
+        }
+        Ok(answers)
+    }
+
+    /// The bounds that keys of a table are compared with.
+    fn bounds(&self, table: &TableName) -> Vec<Key> {
+        let reading = self.progress.reading.as_ref().filter(|reading| reading.table == *table);
+        let chunk = self.chunk.as_ref().filter(|chunk| chunk.table == *table);
+        let windows = self.progress.windows.iter().filter(|window| window.table == *table);
+        let mut bounds: Vec<Key> = windows
+            .flat_map(|window| [window.after.clone(), window.up_to.clone()])
+            .chain([reading.and_then(|reading| reading.after.clone())])
+            .chain([chunk.and_then(|chunk| chunk.last_key.clone())])
+            .flatten()
+            .collect();
+        bounds.sort();
+        bounds.dedup();
+        bounds
+    }
+
+    fn fate(&mut self, batch: &Batch, index: usize, state: State, answers: &Answers) -> Fate {
+        let row = &batch.rows()[index];
+        if self.repeated_to.is_some_and(|to| row.position <= to) {
+            return Fate::Drop;
+        }
+        if state == State::Free {
+            return Fate::Keep;
+        }
+        let table = batch.table(row);
+        let name = TableName(table.schema.clone(), table.name.clone());
+        if row.operation == Operation::Truncate {
+            return self.fate_of_truncate(batch, row, state, &name);
+        }
+        let text = message_key(batch, row);
+        if !table.key.is_empty() && self.is_ahead(&name, &text) {
+            return Fate::Keep;
+        }
+        if state == State::Pending {
+            return Fate::Drop;
+        }
+        let key = batch.key_texts(row);
+        let reaches = |bound: &Option<Key>| match (bound, &key) {
+            (Some(bound), Some(key)) => {
+                answers.get(&(name.clone(), bound.clone(), key.clone())).copied().unwrap_or(true)
+            }
+            _ => false,
+        };
+        if state == State::Reading {
+            let after = self.progress.reading.as_ref().and_then(|reading| reading.after.clone());
+            if !reaches(&after) {
+                return self.fate_in_chunk(batch, row, &name, text, &reaches);
+            }
+        }
+        let holds = |window: &&Window| {
+            window.table == name
+                && self.judge.sees(&window.view, batch.transaction(row), row.position) == Sight::Seen
+                && (window.after.is_none() || !reaches(&window.after))
+                && (window.up_to.is_none() || reaches(&window.up_to))
+        };
+        if self.progress.windows.iter().any(|window| holds(&window)) { Fate::Drop } else { Fate::Keep }
+    }
+
+    fn is_ahead(&self, table: &TableName, key: &str) -> bool {
+        let reading = self.progress.reading.as_ref().filter(|reading| reading.table == *table);
+        self.tail.get(table).is_some_and(|keys| keys.contains(key))
+            || reading.is_some_and(|reading| reading.ahead.contains(key))
+    }
+
+    /// A change of a row that is not handed out: it is in the chunk that is kept back, or behind it.
+    fn fate_in_chunk(
+        &mut self,
+        batch: &Batch,
+        row: &Row,
+        table: &TableName,
+        key: String,
+        reaches: &dyn Fn(&Option<Key>) -> bool,
+    ) -> Fate {
+        let Some(chunk) = self.chunk.as_ref().filter(|chunk| chunk.table == *table) else {
+            return Fate::Drop;
+        };
+        let (Some(begun), Some(has_more)) = (&chunk.begun, chunk.ended) else { return Fate::Drop };
+        if has_more && !reaches(&chunk.last_key) {
+            return Fate::Drop;
+        }
+        if self.judge.sees(&begun.view, batch.transaction(row), row.position) == Sight::Seen {
+            return Fate::Drop;
+        }
+        if let Some(reading) = &mut self.progress.reading {
+            reading.ahead.insert(key);
+        }
+        match row.operation {
+            Operation::Delete => Fate::Drop,
+            Operation::Update => Fate::Insert,
+            _ => Fate::Keep,
+        }
+    }
+
+    /// A truncate empties what was handed out. If a view held it, rows behind it were handed out too: the
+    /// table is read again.
+    fn fate_of_truncate(&mut self, batch: &Batch, row: &Row, state: State, table: &TableName) -> Fate {
+        if state == State::Pending {
+            return Fate::Drop;
+        }
+        let sees = |view| self.judge.sees(view, batch.transaction(row), row.position) != Sight::Unseen;
+        let in_window =
+            self.progress.windows.iter().any(|window| window.table == *table && sees(&window.view));
+        let chunk = self.chunk.as_ref().filter(|chunk| chunk.table == *table);
+        let in_chunk = chunk.and_then(|chunk| chunk.begun.as_ref()).is_some_and(|begun| sees(&begun.view));
+        if in_chunk {
+            self.chunk = None;
+        }
+        if in_window || in_chunk {
+            tracing::info!(
+                source = self.name,
+                table = table.1,
+                "truncated meanwhile: the table is read again"
+            );
+            self.progress.windows.retain(|window| window.table != *table);
+            self.tail.remove(table);
+            if state == State::Read {
+                self.progress.pending.insert(0, table.clone());
+            } else if let Some(reading) = &mut self.progress.reading {
+                (reading.after, reading.is_torn) = (None, false);
+                reading.ahead.clear();
+            }
+        }
+        Fate::Keep
+    }
+
+    /// A change in doubt does not hold its whole row: the chunk is read again by a view that holds it.
+    fn give_up_chunk(&mut self, batch: &Batch, index: usize) {
+        let key = message_key(batch, &batch.rows()[index]);
+        if let Some(reading) = &mut self.progress.reading {
+            reading.ahead.remove(&key);
+        }
+        self.chunk = None;
+    }
+}

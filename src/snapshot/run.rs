@@ -1,0 +1,243 @@
+//! One snapshot on its way: when the stream is read and when a chunk, and how far both are.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use super::chunk::Chunk;
+use super::worker::Worker;
+use crate::Result;
+use crate::change::{Batch, Checkpoint, Position, Reading, Snapshot, TableName};
+use crate::source::{Chunks, Passed, Source, Task};
+
+/// How many rows a chunk has, and what the stream has in between.
+#[derive(Debug, Clone, Copy)]
+pub struct Pace {
+    /// The first one.
+    pub first: u64,
+    /// The smallest.
+    pub min: u64,
+    /// The largest.
+    pub max: u64,
+    /// After a chunk the stream is read until nothing comes for now, but no longer than this.
+    pub slice: Duration,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self { first: 10_000, min: 500, max: 500_000, slice: Duration::from_millis(500) }
+    }
+}
+
+/// How long the stream is waited for before it counts as quiet.
+const QUIET: Duration = Duration::from_millis(2);
+
+/// A snapshot that is not done.
+pub struct Run {
+    pub(super) name: String,
+    pub(super) progress: Snapshot,
+    /// The stream's newest checkpoint.
+    pub(super) boundary: Checkpoint,
+    /// The newest change of the stream that was looked at.
+    pub(super) processed: Position,
+    /// What the stream sends again after its link broke, up to here, was looked at before.
+    pub(super) repeated_to: Option<Position>,
+    /// The place of the next row of a chunk, if the stream has not moved on.
+    pub(super) next_place: Position,
+    /// What the stream brought behind the place where a chunk is put.
+    carry: Option<Box<Batch>>,
+    pub(super) worker: Worker,
+    /// Answers questions about keys and views.
+    pub(super) judge: Box<dyn Chunks>,
+    pub(super) chunk: Option<Chunk>,
+    /// Rows that the topics hold already of tables that are not read to their ends, by message keys.
+    pub(super) tail: BTreeMap<TableName, BTreeSet<String>>,
+    /// The snapshot was broken off before.
+    was_resumed: bool,
+    /// PostgreSQL: transactions that the stream brought, without those that every view sees.
+    pub(super) xids: BTreeSet<u32>,
+    pub(super) pace: Pace,
+    pub(super) rows: u64,
+    pub(super) slice_began: Instant,
+    pub(super) is_quiet: bool,
+    pub(super) tries: u32,
+    pub(super) not_before: Option<Instant>,
+}
+
+impl Run {
+    /// Goes on at `progress`, with a stream that began at `began`.
+    pub fn new(
+        name: &str,
+        progress: Snapshot,
+        began: &Checkpoint,
+        stream: &dyn Source,
+        was_resumed: bool,
+        pace: Pace,
+    ) -> Result<Self> {
+        Ok(Self {
+            name: name.to_owned(),
+            progress,
+            boundary: began.clone(),
+            processed: Position::START,
+            repeated_to: None,
+            next_place: Position::START,
+            carry: None,
+            worker: Worker::start(stream.chunks())?,
+            judge: stream.chunks(),
+            chunk: None,
+            tail: BTreeMap::new(),
+            was_resumed,
+            xids: BTreeSet::new(),
+            pace,
+            rows: pace.first,
+            slice_began: Instant::now(),
+            is_quiet: false,
+            tries: 0,
+            not_before: None,
+        })
+    }
+
+    /// As [`Source::go_on_behind`].
+    pub fn go_on_behind(&mut self, floor: Position, ahead: Vec<(TableName, String)>) {
+        self.next_place = self.next_place.max(after(floor));
+        for (table, key) in ahead {
+            self.tail.entry(table).or_default().insert(key);
+        }
+        self.progress.has_tail |= !self.tail.is_empty();
+    }
+
+    /// The stream began again behind a broken link, a little before where it was.
+    pub fn stream_began_again(&mut self, began: &Checkpoint) {
+        self.carry = None;
+        let handed = self.processed.max(self.next_place);
+        self.repeated_to = Some(handed).filter(|handed| *handed >= began.position);
+        if began.position >= self.boundary.position {
+            self.boundary = began.clone();
+        }
+    }
+
+    /// What is saved at this point of the stream.
+    pub fn checkpoint(&self) -> Checkpoint {
+        self.boundary.clone().during(self.progress.clone())
+    }
+
+    /// The first checkpoint without the snapshot.
+    pub fn last_checkpoint(&self) -> Checkpoint {
+        self.boundary.clone()
+    }
+
+    /// Everything is read, and the stream has passed every view.
+    pub fn is_done(&self) -> bool {
+        let Snapshot { pending, reading, windows, .. } = &self.progress;
+        pending.is_empty()
+            && reading.is_none()
+            && windows.is_empty()
+            && self.chunk.is_none()
+            && self.carry.is_none()
+            && self.repeated_to.is_none()
+    }
+
+    /// The stream stands between two transactions, and everything before is handed out.
+    pub(super) fn is_between(&self) -> bool {
+        self.processed < self.boundary.position && self.repeated_to.is_none()
+    }
+
+    /// As [`Source::read`].
+    pub fn read(&mut self, stream: &mut dyn Source, batch: &mut Batch, wait: Duration) -> Result<()> {
+        stream.keep_alive()?;
+        if self.chunk.is_none() && self.is_chunk_due() {
+            self.begin_chunk()?;
+        }
+        if self.chunk.is_some() && self.hand_out(batch, wait)? {
+            return Ok(());
+        }
+        if let Some(carry) = self.carry.take() {
+            *batch = *carry;
+        } else {
+            let wait = if self.has_work() { QUIET.min(wait) } else { wait };
+            stream.read(batch, wait)?;
+            self.is_quiet = batch.rows().is_empty();
+            self.make_gap(batch);
+        }
+        self.take(batch)
+    }
+
+    /// There is something to read.
+    fn has_work(&self) -> bool {
+        !self.progress.pending.is_empty() || self.progress.reading.is_some()
+    }
+
+    /// Under load the stream may never stop between two transactions by itself: where a chunk waits for that,
+    /// what begins behind the last whole one is kept for later.
+    fn make_gap(&mut self, batch: &mut Batch) {
+        let is_awaited = match &self.chunk {
+            // Kept back, or about to be.
+            Some(chunk) => chunk.ended.is_some(),
+            None => self.has_work() && self.slice_began.elapsed() >= self.pace.slice,
+        };
+        let place = batch.checkpoint.as_ref().map_or(self.boundary.position, |newer| newer.position);
+        if !is_awaited || self.processed >= place || self.repeated_to.is_some() {
+            return;
+        }
+        self.carry = batch.split_off(place).map(Box::new);
+    }
+
+    /// Looks at what the stream brought.
+    fn take(&mut self, batch: &mut Batch) -> Result<()> {
+        let last = batch.rows().last().map(|row| row.position);
+        self.filter(batch)?;
+        self.processed = self.processed.max(last.unwrap_or(Position::START));
+        let Some(checkpoint) = batch.checkpoint.take() else { return Ok(()) };
+        if self.repeated_to.is_some_and(|to| to < checkpoint.position) {
+            self.repeated_to = None;
+        }
+        if checkpoint.position > self.boundary.position {
+            self.boundary = checkpoint;
+        }
+        let reached = self.boundary.position;
+        self.progress.windows.retain(|window| window.horizon > reached);
+        batch.checkpoint = Some(self.checkpoint());
+        Ok(())
+    }
+
+    fn is_chunk_due(&self) -> bool {
+        self.has_work()
+            && self.is_between()
+            && place_between(self.boundary.position) >= Position { ordinal: 0, ..self.next_place }
+            && self.next_place.ordinal < u32::MAX / 4 * 3
+            && (self.is_quiet || self.slice_began.elapsed() >= self.pace.slice)
+            && self.not_before.is_none_or(|when| Instant::now() >= when)
+    }
+
+    fn begin_chunk(&mut self) -> Result<()> {
+        if self.progress.reading.is_none() {
+            let table = self.progress.pending.remove(0);
+            self.progress.reading =
+                Some(Reading { table, after: None, ahead: BTreeSet::new(), is_torn: self.was_resumed });
+        }
+        let Some(reading) = &self.progress.reading else { return Ok(()) };
+        let task = Task {
+            table: reading.table.clone(),
+            after: reading.after.clone(),
+            rows: self.rows,
+            passed: Passed {
+                position: self.boundary.position,
+                restart: self.boundary.restart.clone(),
+                xids: self.xids.iter().copied().collect(),
+                base: self.progress.base.clone(),
+            },
+        };
+        self.chunk = Some(Chunk::new(&task, reading.is_torn && reading.after.is_none()));
+        self.worker.read(task)
+    }
+}
+
+/// Where rows stand that are read while the stream is at `boundary`: behind the last transaction, in front of
+/// the next one.
+pub(super) fn place_between(boundary: Position) -> Position {
+    Position { epoch: boundary.epoch, commit: boundary.commit.saturating_sub(1), ordinal: Position::SNAPSHOT }
+}
+
+/// The place behind this one.
+pub(super) fn after(position: Position) -> Position {
+    Position { ordinal: position.ordinal.saturating_add(1), ..position }
+}

@@ -1,0 +1,79 @@
+//! Reading the rows that tables hold, piece by piece, beside the stream: the second reader of a source.
+
+use std::sync::Arc;
+
+use crate::Result;
+use crate::change::{Batch, Key, Position, Restart, Sight, Table, TableName, Transaction, View};
+
+/// One chunk to read.
+#[derive(Debug, Clone)]
+pub struct Task {
+    /// The table.
+    pub table: TableName,
+    /// Rows behind this key; `None`: from the first on.
+    pub after: Option<Key>,
+    /// About how many rows; a table without a usable key is read whole.
+    pub rows: u64,
+    /// What the view must hold.
+    pub passed: Passed,
+}
+
+/// What the stream has handed out, or left to chunks, before a chunk: a view that misses any of it would lose
+/// it. A transaction can stand in the log before others see it (trap 1 of the design), so a place in the log
+/// says nothing here; the view itself is asked.
+#[derive(Debug, Clone)]
+pub struct Passed {
+    /// Where the stream is.
+    pub position: Position,
+    /// The same as the source needs it.
+    pub restart: Restart,
+    /// PostgreSQL: transactions that came, as the log numbers them, without those that every view sees.
+    pub xids: Vec<u32>,
+    /// PostgreSQL: what was there where the stream began.
+    pub base: Option<View>,
+}
+
+/// What a chunk is handed out as: `Waiting` any number of times, `Begun`, `Rows`, `Ended`; or `Gone`.
+#[derive(Debug)]
+pub enum Piece {
+    /// The view does not hold all that passed yet; another one is taken.
+    Waiting,
+    /// The view is taken.
+    Begun(Begun),
+    /// Rows, as inserts in the order of the key, with positions from [`Position::START`] on.
+    Rows(Box<Batch>),
+    /// All rows came. `true`: there may be more behind them.
+    Ended(bool),
+    /// There is no such table.
+    Gone,
+}
+
+/// How a chunk begins.
+#[derive(Debug)]
+pub struct Begun {
+    /// What it sees.
+    pub view: View,
+    /// From here on nothing in the log is in the view.
+    pub horizon: Position,
+    /// The table as it is now.
+    pub table: Arc<Table>,
+    /// Whether rows come in the order of a key that the log tells too, so that the table can be read in
+    /// several chunks; else it is one.
+    pub keyed: bool,
+}
+
+/// Reads chunks, on connections of its own. A failed call leaves nothing open; the next one connects.
+pub trait Chunks: Send {
+    /// Reads one chunk in one view of the database, without a lock that others notice. Ends early, with the
+    /// error of `each`, when nobody wants it any more.
+    fn read(&mut self, task: &Task, each: &mut dyn FnMut(Piece) -> Result<()>) -> Result<()>;
+
+    /// For each of `keys` of a table, whether it lies at `bound` or before it. The database compares: only it
+    /// knows its collations.
+    fn reaches(&mut self, table: &TableName, bound: &Key, keys: &[Key]) -> Result<Vec<bool>>;
+
+    /// As [`View::sees`], and what that does not know.
+    fn sees(&self, view: &View, transaction: &Transaction, position: Position) -> Sight {
+        view.sees(transaction, position)
+    }
+}
