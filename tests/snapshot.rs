@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::rig::{Counts, Pipeline, Program, Run, Server, all_servers, consume_topic, kafka};
+use crate::rig::{Counts, OwnPostgres, Pipeline, Program, Run, Server, all_servers, consume_topic, kafka};
 
 /// A test table that holds rows, and a source that was never started and reads them first.
 fn full(check: &str, server: Server, rows: u64, through_kafka: bool) -> (Pipeline, Counts) {
@@ -171,4 +171,45 @@ fn killed_in_the_snapshot_without_kafka() {
         let _: Run = pipeline.run(&["run", "--once"]);
         proved(&pipeline, counts.inserted - counts.deleted);
     }
+}
+
+/// A transaction that waits for a synchronous replica stands in the log, and nobody sees it. The stream
+/// leaves
+/// it to the chunk, so that the chunk must wait for it; after a kill too.
+#[test]
+fn a_transaction_that_is_in_the_log_and_not_visible() {
+    let own = OwnPostgres::start("unseen_snapshot", "-c wal_level=logical");
+    own.server.execute(
+        "CREATE TABLE a_big (id int PRIMARY KEY);\nINSERT INTO a_big SELECT generate_series(1, 2000000);\n\
+         CREATE TABLE b_small (id int PRIMARY KEY);\nINSERT INTO b_small VALUES (1);\n",
+    );
+    let sink = "[[sink]]\nname = \"s\"\npath = \"out/{table}\"\ncommit_interval_ms = 100\n";
+    own.scratch.write(
+        "list_sync.toml",
+        &format!(
+            "[[source]]\nname = \"unseen\"\nurl = {:?}\ntables = [\"a_big\", \"b_small\"]\n{sink}",
+            own.server.url
+        ),
+    );
+    let execute = |statement: &str| own.server.connect().execute(statement).map(drop).unwrap();
+    let mut run = Program::start(&own.scratch.folder, "run", &["run"]);
+    run.wait_for("snapshot begins");
+    execute("ALTER SYSTEM SET synchronous_standby_names = 'nobody'");
+    execute("SELECT pg_reload_conf()");
+    std::thread::sleep(Duration::from_millis(100));
+    let mut session = own.server.connect();
+    // Ends with its server, if this test fails.
+    let waiting = std::thread::spawn(move || session.execute("INSERT INTO b_small VALUES (2)"));
+    run.wait_for("the snapshot waits");
+    run.kill();
+    let mut again = Program::start(&own.scratch.folder, "again", &["run"]);
+    again.wait_for("the snapshot waits");
+    execute("ALTER SYSTEM RESET synchronous_standby_names");
+    execute("SELECT pg_reload_conf()");
+    assert_eq!(waiting.join().unwrap().unwrap(), 1);
+    again.wait_for("snapshot complete");
+    assert_eq!(again.stop(), Some(0));
+    let proof = Program::run(&own.scratch.folder, &["verify"]).ok();
+    assert!(proof.out.contains("b_small: 2 rows, 0 missing, 0 extra, 0 different"), "{}", proof.out);
+    assert!(proof.out.contains("a_big: 2000000 rows, 0 missing, 0 extra, 0 different"), "{}", proof.out);
 }

@@ -160,6 +160,10 @@ pub struct Snapshot {
     pub windows: Vec<Window>,
     /// What every view must see: what was there where the stream began.
     pub base: Option<View>,
+    /// PostgreSQL: transactions that the stream brought and that a view may not hold yet, as the log numbers
+    /// them: every view must hold them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub passed: Vec<u32>,
     /// The topics may hold rows that the rest of this does not count, behind the place of the last state
     /// without this mark.
     #[serde(default)]

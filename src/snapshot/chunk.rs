@@ -143,6 +143,8 @@ impl Run {
         if chunk.needs_truncate {
             batch.set_truncate(&begun.table, transaction, lsn, place);
             chunk.needs_truncate = false;
+            // What was sent before is void.
+            self.tail.remove(&chunk.table);
             self.next_place = after(place);
             return;
         }

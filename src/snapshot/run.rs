@@ -75,6 +75,7 @@ impl Run {
     ) -> Result<Self> {
         Ok(Self {
             name: name.to_owned(),
+            xids: progress.passed.iter().copied().collect(),
             progress,
             boundary: began.clone(),
             processed: Position::START,
@@ -86,7 +87,6 @@ impl Run {
             chunk: None,
             tail: BTreeMap::new(),
             was_resumed,
-            xids: BTreeSet::new(),
             pace,
             rows: pace.first,
             slice_began: Instant::now(),
@@ -117,7 +117,11 @@ impl Run {
 
     /// What is saved at this point of the stream.
     pub fn checkpoint(&self) -> Checkpoint {
-        self.boundary.clone().during(self.progress.clone())
+        let mut progress = self.progress.clone();
+        if self.has_work() {
+            progress.passed = self.xids.iter().copied().collect();
+        }
+        self.boundary.clone().during(progress)
     }
 
     /// The first checkpoint without the snapshot.

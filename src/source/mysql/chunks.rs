@@ -21,7 +21,10 @@ use super::{checks, scan};
 use crate::change::{
     Batch, Key, Operation, Position, Restart, RowHead, Sight, Table, TableName, Transaction, View,
 };
-use crate::{Code, Result};
+use crate::{Code, Error, Result};
+
+/// A chunk that is kept back until the stream has settled it is not larger.
+const KEPT_BYTES_MAX: usize = if cfg!(test) { 1_000 } else { 16 << 20 };
 
 /// Between two views while one is waited for.
 const VIEW_PAUSE: Duration = Duration::from_millis(20);
@@ -176,13 +179,20 @@ impl Chunks for MysqlChunks {
         let keyed = !key.is_empty();
         let mut conn = Connection::open(&self.address, SQL_TIMEOUT)?;
         let (view, horizon) = self.take_view(&mut conn, task, keyed, each)?;
-        each(Piece::Begun(Begun { view, horizon, table: Arc::clone(&table), keyed }))?;
         let select = select(&table, &key, task);
+        let is_kept = !view.is_exact();
+        each(Piece::Begun(Begun { view, horizon, table: Arc::clone(&table), keyed }))?;
         let (mut batch, mut place, mut count) = (Box::<Batch>::default(), Position::START, 0);
-        conn.select(&select, &mut |columns, row| {
+        let (mut bytes, mut is_cut) = (0, false);
+        let read = conn.select(&select, &mut |columns, row| {
             count += 1;
             if keyed && count > task.rows {
                 return Ok(());
+            }
+            bytes += row.len();
+            if is_kept && bytes > KEPT_BYTES_MAX && count > 1 {
+                is_cut = true;
+                return Err(Error::link(Code::Internal, "the chunk is full"));
             }
             if batch.rows().is_empty() {
                 batch.add_table(&table);
@@ -200,12 +210,18 @@ impl Chunks for MysqlChunks {
                 each(Piece::Rows(std::mem::take(&mut batch)))?;
             }
             Ok(())
-        })?;
+        });
+        if !is_cut {
+            read?;
+        }
         if !batch.rows().is_empty() {
             each(Piece::Rows(batch))?;
         }
-        conn.execute("COMMIT")?;
-        each(Piece::Ended(keyed && count > task.rows))
+        // A chunk that was cut leaves rows in the connection, which goes with them.
+        if !is_cut {
+            conn.execute("COMMIT")?;
+        }
+        each(Piece::Ended(is_cut || keyed && count > task.rows))
     }
 
     fn reaches(&mut self, table: &TableName, bound: &Key, keys: &[Key]) -> Result<Vec<bool>> {
