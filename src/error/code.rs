@@ -22,7 +22,7 @@ macro_rules! codes {
         /// What kind of failure an [`crate::Error`] is, by a name that stays.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub enum Code {
-            $($(#[doc = $meaning] $name,)*)*
+            $($(#[doc = concat!("`", $slug, "`")] $name,)*)*
         }
 
         impl Code {

@@ -11,13 +11,13 @@
 //! # Why nothing is lost
 //! A chunk is begun when the stream stands between two transactions, at a place B, and the stream waits until
 //! the chunk is handed out. A dropped change stands in the log before B, or is in the chunk's view. The view
-//! holds all that stands before B, since it is asked for just that ([`Passed`]): a place in the log is no
-//! measure of what others see. So each dropped change is in a chunk that comes later.
+//! holds all that stands before B, since it is asked for just that ([`crate::source::Passed`]): a place in
+//! the log is no measure of what others see. So each dropped change is in a chunk that comes later.
 //!
 //! # Why nothing comes twice
 //! Rows of a chunk stand between B and what comes behind it ([`Position::SNAPSHOT`]). A change behind B that
-//! the view holds is dropped until the stream has passed the view's horizon; the view, as a [`Window`], is
-//! part of the checkpoint until then.
+//! the view holds is dropped until the stream has passed the view's horizon; the view, as a
+//! [`crate::change::Window`], is part of the checkpoint until then.
 //!
 //! # Views that leave some in doubt
 //! MySQL cannot say of each transaction whether a view holds it. Such a chunk is kept back, and the stream
