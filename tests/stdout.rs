@@ -42,7 +42,8 @@ fn check(server: Server, brokers: Option<&str>) {
     let pipeline = Pipeline::new("stdout", server, true);
     std::fs::remove_file(pipeline.scratch.path("list_sync.toml")).unwrap();
     let table = small(&pipeline);
-    let mut line = vec!["run", "--from", &pipeline.server.url, "--table", &table, "--to", "-"];
+    let mut line =
+        vec!["run", "--from", &pipeline.server.url, "--table", &table, "--to", "-", "--snapshot", "never"];
     line.extend(brokers.iter().flat_map(|brokers| ["--kafka", brokers]));
     let before = kept(&pipeline);
     let mut program = pipeline.start("stdout", &line);
