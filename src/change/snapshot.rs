@@ -1,7 +1,7 @@
 //! How far a snapshot is: which tables are read, up to which key, and by which views of the database. Part of
 //! a [`super::Checkpoint`], so that it is saved with the place in the log, as one.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -68,11 +68,6 @@ impl View {
         if is_seen { Sight::Seen } else { Sight::Unseen }
     }
 
-    /// Whether the view leaves nobody in doubt.
-    pub fn is_exact(&self) -> bool {
-        !matches!(self, Self::Gtids { .. })
-    }
-
     /// PostgreSQL: whether all that `other` holds is in this view too.
     pub fn covers(&self, other: &Self) -> bool {
         match (self, other) {
@@ -119,15 +114,11 @@ pub fn full_xid(reference: u64, xid: u32) -> u64 {
     }
 }
 
-/// A stretch of a table that was read by a view which the stream has not overtaken yet.
+/// A table without a usable key that was read by a view which the stream has not overtaken yet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Window {
     /// The table.
     pub table: TableName,
-    /// Keys behind this one; `None`: from the first on.
-    pub after: Option<Key>,
-    /// Up to this one; `None`: to the end.
-    pub up_to: Option<Key>,
     /// What read it.
     pub view: View,
     /// From here on nothing in the log is in the view.
@@ -156,7 +147,7 @@ pub struct Snapshot {
     pub pending: Vec<TableName>,
     /// The table that is being read.
     pub reading: Option<Reading>,
-    /// Stretches that the stream has not overtaken.
+    /// Tables that were read as a whole, and not overtaken by the stream.
     pub windows: Vec<Window>,
     /// What every view must see: what was there where the stream began.
     pub base: Option<View>,
@@ -164,14 +155,35 @@ pub struct Snapshot {
     /// them: every view must hold them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub passed: Vec<u32>,
-    /// The topics may hold rows that the rest of this does not count, behind the place of the last state
-    /// without this mark.
-    #[serde(default)]
-    pub has_tail: bool,
+    /// The topics hold rows that the rest of this does not count, from this place on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tail_from: Option<Position>,
+    /// Where tables were emptied since then: what was sent of them before is void.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty", with = "pairs")]
+    pub emptied: BTreeMap<TableName, Position>,
     /// How many tables there are in all.
     pub tables: usize,
     /// Rows sent so far.
     pub rows: u64,
+}
+
+/// A map as a list of pairs: JSON has no other keys than texts.
+mod pairs {
+    use std::collections::BTreeMap;
+
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use super::{Position, TableName};
+
+    pub fn serialize<S: Serializer>(map: &BTreeMap<TableName, Position>, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_seq(map)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<BTreeMap<TableName, Position>, D::Error> {
+        Ok(Vec::deserialize(from)?.into_iter().collect())
+    }
 }
 
 impl Snapshot {
@@ -183,7 +195,7 @@ impl Snapshot {
 
 #[cfg(test)]
 mod tests {
-    use super::{Sight, View, full_xid};
+    use super::{Sight, Snapshot, TableName, View, full_xid};
     use crate::change::{Position, Transaction};
 
     fn view(xmin: u64, xmax: u64, running: &[u64]) -> View {
@@ -215,6 +227,18 @@ mod tests {
         assert!(view(10, 20, &[10, 15]).covers(&base) && view(15, 30, &[15, 25]).covers(&base));
         assert!(!view(10, 19, &[10, 15]).covers(&base), "it ends before");
         assert!(!view(12, 30, &[12]).covers(&base), "12 was seen, and is not any more");
+    }
+
+    #[test]
+    fn emptied_tables_are_saved() {
+        let table = TableName("s".into(), "t".into());
+        let snapshot = Snapshot {
+            tail_from: Some(Position::first_of(1, 2)),
+            emptied: [(table, Position::first_of(1, 3))].into(),
+            ..Snapshot::default()
+        };
+        let text = serde_json::to_string(&snapshot).unwrap();
+        assert_eq!(serde_json::from_str::<Snapshot>(&text).unwrap(), snapshot, "{text}");
     }
 
     #[test]

@@ -15,11 +15,12 @@ use super::reader::Parcel;
 use super::saved::Saved;
 use super::shapes::Shapes;
 use super::tail::Tail;
-use crate::change::{Checkpoint, Operation, Position, Table, TableName};
+use crate::change::{Checkpoint, Operation, Position, Table};
 use crate::config::{self, TopicName, TopicOwners};
 use crate::format::{Encoding, ShapeId};
 use crate::kafka::{self, Checkpoints, Outgoing, Sender, Settings, Topics, partition_of};
 use crate::metrics::as_of_us;
+use crate::source::Sent;
 use crate::{Code, Error, Result, assembly};
 
 /// While rows flow, the position is saved this often.
@@ -117,7 +118,7 @@ impl<'a> Dispatcher<'a> {
                     there => there,
                 };
                 let tail = &mut dispatcher.tail;
-                let mut each = |shape: &[u8], key: &[u8]| tail.add(shape, key);
+                let mut each = |position, shape: &[u8], key: &[u8]| tail.add(position, shape, key);
                 let ends = saved.lane_ends(settings, &shared.name, topic, partitions, &mut each)?;
                 for (partition, end) in ends.iter().enumerate() {
                     tail.base.push(saved.saved_end(topic, partition).unwrap_or(*end));
@@ -142,14 +143,14 @@ impl<'a> Dispatcher<'a> {
 
     /// The newest change that the topics hold, and the keys behind the saved place of tables that are not
     /// read to their ends.
-    pub fn what_is_there(&mut self) -> Result<(Position, Vec<(TableName, String)>)> {
+    pub fn what_is_there(&mut self) -> Result<(Position, Vec<Sent>)> {
         let floor = self.sent.iter().flatten().max().copied().unwrap_or(Position::START);
         let snapshot = self.newest.as_ref().and_then(|newest| newest.snapshot.as_deref());
-        let ahead = match snapshot {
+        let sent = match snapshot {
             Some(snapshot) => self.tail.keys_of(snapshot, self.settings, &self.topics)?,
             None => Vec::new(),
         };
-        Ok((floor, ahead))
+        Ok((floor, sent))
     }
 
     /// Saves where a new source begins, before anything is read.
@@ -404,7 +405,7 @@ impl<'a> Dispatcher<'a> {
     fn save(&mut self) -> Result<()> {
         let Some(checkpoint) = self.newest.clone() else { return Ok(()) };
         let base = checkpoint.snapshot.as_deref().map(|snapshot| {
-            self.tail.save(checkpoint.position, snapshot.has_tail);
+            self.tail.save(checkpoint.position, snapshot.tail_from.is_some());
             &self.tail.base
         });
         let topics = self.acknowledgements.with(|state| {

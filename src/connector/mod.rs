@@ -226,8 +226,8 @@ fn run_source(
     let mut dispatcher = source::kept_alive(&mut *source, || {
         Dispatcher::new(settings, &shared, settings_of, saved.as_ref(), topics)
     })?;
-    let (floor, ahead) = dispatcher.what_is_there()?;
-    source.go_on_behind(floor, ahead);
+    let (floor, sent) = dispatcher.what_is_there()?;
+    source.go_on_behind(floor, sent);
     let as_of_us = saved.as_ref().and_then(|saved| saved.as_of_us).unwrap_or_else(now_us);
     shared.figures.finish(saved.as_ref().map_or(&began, |saved| &saved.checkpoint), as_of_us);
     // A new source's beginning, or that an old one no longer stands still where it ended.

@@ -93,24 +93,26 @@ impl Saved {
 
 impl Saved {
     /// Reads what the source sent to `topic` after this state was saved: where each lane really ends. Hands
-    /// out shape and key of each change behind the saved place.
+    /// out place, shape and key of each change behind the saved place; of a snapshot that was broken off
+    /// before, behind the place that was saved then.
     pub fn lane_ends(
         &self,
         settings: &Settings,
         source: &str,
         topic: &str,
         partitions: u32,
-        each: &mut dyn FnMut(&[u8], &[u8]),
+        each: &mut EachChange,
     ) -> Result<Vec<LaneEnd>> {
         let marks = if self.is_clean {
             watermarks(settings, topic, partitions)?
         } else {
             settled_watermarks(settings, topic, partitions)?
         };
-        let saved_at = self.checkpoint.position;
+        let tail_from = self.checkpoint.snapshot.as_ref().and_then(|snapshot| snapshot.tail_from);
+        let from = tail_from.unwrap_or(self.checkpoint.position);
         let mut each = |position: Position, shape: &[u8], key: &[u8]| {
-            if position > saved_at {
-                each(shape, key);
+            if position >= from {
+                each(position, shape, key);
             }
         };
         scan(settings, source, topic, marks, self.saved_ends(topic), &mut each)

@@ -2,19 +2,20 @@
 //! again stand at other places than before, so that positions do not tell which of them are there: their keys
 //! do.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::in_flight::LaneEnd;
 use crate::Result;
 use crate::change::{Position, Snapshot, TableName};
 use crate::format::shape_of_text;
 use crate::kafka::{Settings, Shapes, Topics};
+use crate::source::Sent;
 
 /// The keys that were found at the start, and from where the next start would have to look.
 #[derive(Debug, Default)]
 pub struct Tail {
-    /// Keys by the ids of shapes.
-    keys: BTreeMap<Vec<u8>, BTreeSet<String>>,
+    /// Keys and their last places by the ids of shapes.
+    keys: BTreeMap<Vec<u8>, BTreeMap<String, Position>>,
     /// Where lanes ended at some place that is saved by now: all that is behind the saved place lies behind
     /// these ends. (Where they end when a place is saved is too late: what was sent behind the place may be
     /// there already.)
@@ -25,9 +26,13 @@ pub struct Tail {
 
 impl Tail {
     /// A change behind the saved place.
-    pub fn add(&mut self, shape: &[u8], key: &[u8]) {
-        let key = String::from_utf8_lossy(key).into_owned();
-        self.keys.entry(shape.to_vec()).or_default().insert(key);
+    pub fn add(&mut self, position: Position, shape: &[u8], key: &[u8]) {
+        if !self.keys.contains_key(shape) {
+            self.keys.insert(shape.to_vec(), BTreeMap::new());
+        }
+        let Some(keys) = self.keys.get_mut(shape) else { return };
+        let last = keys.entry(String::from_utf8_lossy(key).into_owned()).or_insert(position);
+        *last = position.max(*last);
     }
 
     /// The keys of tables that are not read to their ends. The topic of shapes says whose they are.
@@ -36,7 +41,7 @@ impl Tail {
         snapshot: &Snapshot,
         settings: &Settings,
         topics: &Topics,
-    ) -> Result<Vec<(TableName, String)>> {
+    ) -> Result<Vec<Sent>> {
         let keys = std::mem::take(&mut self.keys);
         if keys.is_empty() {
             return Ok(Vec::new());
@@ -53,13 +58,12 @@ impl Tail {
             snapshot.pending.contains(table)
                 || snapshot.reading.as_ref().is_some_and(|reading| reading.table == *table)
         };
-        let of_table = |(shape, keys): (Vec<u8>, BTreeSet<String>)| {
-            let table = tables.get(&shape).filter(|table| is_open(table)).cloned();
-            table
-                .into_iter()
-                .flat_map(move |table| keys.clone().into_iter().map(move |key| (table.clone(), key)))
-        };
-        Ok(keys.into_iter().flat_map(of_table).collect())
+        let mut sent = Vec::new();
+        for (shape, keys) in keys {
+            let Some(table) = tables.get(&shape).filter(|table| is_open(table)) else { continue };
+            sent.extend(keys.into_iter().map(|(key, position)| Sent { table: table.clone(), key, position }));
+        }
+        Ok(sent)
     }
 
     /// All rows that were sent stand before this place.

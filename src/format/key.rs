@@ -1,7 +1,9 @@
 //! The key of a message, which decides its partition: all changes of one row stay in one partition, in order.
 
+use serde_json::Value;
+
 use super::json::write_value;
-use crate::change::{Batch, CellKind, Operation, Row, Table};
+use crate::change::{Batch, CellKind, Key, Operation, Row, Table};
 
 /// How the rows of one table get their key: one key column: its text; several: a JSON array of their values,
 /// in the table's column order (the order that every source and wal2json can tell); no primary key, and every
@@ -49,9 +51,26 @@ impl KeyRule {
     }
 }
 
+/// The texts of a key's `width` columns, in the table's column order, of what [`KeyRule::write`] wrote; `None`
+/// where that cannot be said, as with fractions.
+pub fn key_of_message(key: &str, width: usize) -> Option<Key> {
+    if width == 1 {
+        return Some(vec![key.to_owned()]);
+    }
+    let values: Vec<Value> = serde_json::from_str(key).ok()?;
+    let text = |value: Value| match value {
+        Value::String(text) => Some(text),
+        Value::Number(number) if !number.is_f64() => Some(number.to_string()),
+        Value::Bool(value) => Some(value.to_string()),
+        _ => None,
+    };
+    let texts: Option<Key> = values.into_iter().map(text).collect();
+    texts.filter(|texts| texts.len() == width)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::KeyRule;
+    use super::{KeyRule, key_of_message};
     use crate::change::{Batch, CellKind, Column, Operation, Position, RowHead, Table, Transaction};
     use std::sync::Arc;
 
@@ -97,5 +116,8 @@ mod tests {
         assert_eq!(keys(&[]), ["s.t"; 4]);
         assert_eq!(keys(&[0]), ["1", "1", "2", "s.t"]);
         assert_eq!(keys(&[1, 0]), [r#"[1,"x\"y"]"#, r#"[1,"x\"y"]"#, "[2,null]", "s.t"]);
+        assert_eq!(key_of_message(&keys(&[0])[0], 1), Some(vec!["1".to_owned()]));
+        assert_eq!(key_of_message(&keys(&[1, 0])[0], 2), Some(vec!["1".to_owned(), "x\"y".to_owned()]));
+        assert_eq!(key_of_message("[1.50,2]", 2), None, "1.50 would become 1.5");
     }
 }

@@ -11,7 +11,7 @@ mod table;
 mod template;
 
 pub use encoding::{Decoder, Encoder, Encoding};
-pub use key::KeyRule;
+pub use key::{KeyRule, key_of_message};
 pub use table::{ShapeId, shape_of_text, shape_text};
 
 /// Which of wal2json's own keys are added, each in wal2json's own place and format.

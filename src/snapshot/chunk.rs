@@ -8,7 +8,7 @@ use super::run::{Pace, Run, after, place_between};
 use crate::change::{Batch, Checkpoint, Key, Origin, Restart, TableName, Transaction, Window, full_xid};
 use crate::error::ErrorKind;
 use crate::metrics::now_us;
-use crate::source::{Begun, Piece, Task};
+use crate::source::{Begun, Piece, Source, Task};
 use crate::{Code, Error, Result};
 
 /// What a chunk should take.
@@ -22,7 +22,6 @@ const TRIES: u32 = 5;
 pub struct Chunk {
     pub(super) table: TableName,
     pub(super) begun: Option<Begun>,
-    pub(super) after: Option<Key>,
     began_at: Instant,
     began_us: i64,
     /// Rows that are not handed out yet.
@@ -33,6 +32,8 @@ pub struct Chunk {
     rows: u64,
     told_of_waiting: bool,
     needs_truncate: bool,
+    /// The stream has to pass the view's horizon before rows are handed out.
+    is_kept: bool,
 }
 
 impl Chunk {
@@ -41,7 +42,6 @@ impl Chunk {
         Self {
             table: task.table.clone(),
             begun: None,
-            after: task.after.clone(),
             began_at: Instant::now(),
             began_us: now_us(),
             batches: VecDeque::new(),
@@ -50,6 +50,7 @@ impl Chunk {
             rows: 0,
             told_of_waiting: false,
             needs_truncate,
+            is_kept: false,
         }
     }
 
@@ -66,7 +67,7 @@ impl Chunk {
 
 impl Run {
     /// Hands out rows of the chunk; `false`: the stream is to be read.
-    pub fn hand_out(&mut self, batch: &mut Batch, wait: Duration) -> Result<bool> {
+    pub fn hand_out(&mut self, stream: &mut dyn Source, batch: &mut Batch, wait: Duration) -> Result<bool> {
         let Some(chunk) = &mut self.chunk else { return Ok(false) };
         if chunk.ended.is_none() {
             match self.worker.next(wait) {
@@ -75,14 +76,14 @@ impl Run {
                 Err(error) => return self.chunk_failed(error).map(|()| true),
             }
         }
-        let Some(chunk) = &mut self.chunk else { return Ok(true) };
+        let Some(chunk) = &self.chunk else { return Ok(true) };
         let Some(begun) = &chunk.begun else { return Ok(true) };
-        if !begun.view.is_exact() {
+        if chunk.is_kept {
             if chunk.ended.is_none() {
                 return Ok(true);
             }
-            // Whether the rows in doubt changed is in the log up to here.
             if self.boundary.position < begun.horizon || !self.is_between() {
+                stream.hasten(begun.horizon);
                 return Ok(false);
             }
         }
@@ -109,6 +110,7 @@ impl Run {
                     self.xids.retain(|&xid| full_xid(oldest, xid) >= oldest);
                 }
                 chunk.needs_truncate &= !begun.keyed;
+                chunk.is_kept = begun.keyed && begun.horizon > self.boundary.position;
                 chunk.begun = Some(begun);
             }
             Piece::Rows(rows) => {
@@ -144,7 +146,8 @@ impl Run {
             batch.set_truncate(&begun.table, transaction, lsn, place);
             chunk.needs_truncate = false;
             // What was sent before is void.
-            self.tail.remove(&chunk.table);
+            let table = chunk.table.clone();
+            self.empty(&table, place);
             self.next_place = after(place);
             return;
         }
@@ -177,14 +180,14 @@ impl Run {
     /// Rows that were sent before: ahead of the chunk, or by a run that was broken off.
     fn leave_out_what_was_sent(&mut self, table: &TableName, rows: &mut Batch) {
         let Some(reading) = &mut self.progress.reading else { return };
-        let (ahead, mut tail) = (&mut reading.ahead, self.tail.get_mut(table));
-        if ahead.is_empty() && tail.is_none() {
+        let (ahead, mut sent) = (&mut reading.ahead, self.sent.get_mut(table));
+        if ahead.is_empty() && sent.is_none() {
             return;
         }
         let keys: Vec<String> = rows.rows().iter().map(|row| message_key(rows, row)).collect();
         rows.retain(|index| {
-            let in_tail = tail.as_mut().is_some_and(|tail| tail.remove(&keys[index]));
-            !ahead.remove(&keys[index]) && !in_tail
+            let was_sent = sent.as_mut().is_some_and(|sent| sent.remove(&keys[index]));
+            !ahead.remove(&keys[index]) && !was_sent
         });
     }
 
@@ -204,22 +207,8 @@ impl Run {
             }
             return;
         }
-        let window = Window {
-            table: chunk.table.clone(),
-            after: chunk.after.clone(),
-            up_to: last_key.clone(),
-            view: begun.view.clone(),
-            horizon: begun.horizon,
-        };
         if let Some(reading) = &mut self.progress.reading {
             reading.after = last_key;
-        }
-        if begun.view.is_exact() && begun.horizon > self.boundary.position {
-            let same = |known: &&mut Window| known.table == window.table && known.after == window.after;
-            match self.progress.windows.iter_mut().find(same) {
-                Some(known) => *known = window,
-                None => self.progress.windows.push(window),
-            }
         }
         if is_last {
             self.end_chunk(batch);
@@ -237,12 +226,14 @@ impl Run {
         let Some(chunk) = self.chunk.take() else { return };
         let Some(begun) = chunk.begun else { return };
         let has_more = chunk.ended == Some(true);
-        self.adapt(chunk.began_at.elapsed(), chunk.rows);
+        self.adapt(chunk.began_at.elapsed(), chunk.rows, has_more);
         self.tries = 0;
-        if !has_more {
-            self.end_table(&chunk.table, &begun, chunk.after.as_ref());
+        if has_more {
+            self.forget_keys_read(&chunk.table);
+        } else {
+            self.end_table(&chunk.table, begun);
         }
-        self.forget_tail(&chunk.table, has_more);
+        self.forget_tail_if_empty();
         (self.slice_began, self.is_quiet) = (Instant::now(), false);
         if batch.rows().is_empty() && self.next_place < place_between(self.boundary.position) {
             self.next_place = place_between(self.boundary.position);
@@ -250,17 +241,12 @@ impl Run {
         batch.checkpoint = Some(self.place_checkpoint());
     }
 
-    fn end_table(&mut self, table: &TableName, begun: &Begun, after: Option<&Key>) {
+    fn end_table(&mut self, table: &TableName, begun: Begun) {
         self.progress.reading = None;
-        if begun.view.is_exact() && begun.horizon > self.boundary.position {
-            self.progress.windows.retain(|known| known.table != *table || known.after.as_ref() != after);
-            self.progress.windows.push(Window {
-                table: table.clone(),
-                after: after.cloned(),
-                up_to: None,
-                view: begun.view.clone(),
-                horizon: begun.horizon,
-            });
+        self.sent.remove(table);
+        if !begun.keyed && begun.horizon > self.boundary.position {
+            let Begun { view, horizon, .. } = begun;
+            self.progress.windows.push(Window { table: table.clone(), view, horizon });
         }
         let left = self.progress.pending.len();
         tracing::info!(
@@ -281,18 +267,13 @@ impl Run {
         }
     }
 
-    /// Keys that were sent before the snapshot was broken off count no longer once the table is read past
-    /// them.
-    fn forget_tail(&mut self, table: &TableName, has_more: bool) {
-        if !has_more {
-            self.tail.remove(table);
-        }
-        self.progress.has_tail = !self.tail.is_empty();
-    }
-
     /// A chunk takes about half a second, whatever its rows are.
-    fn adapt(&mut self, took: Duration, rows: u64) {
+    fn adapt(&mut self, took: Duration, rows: u64, has_more: bool) {
         if rows < self.rows && took < CHUNK_TIME {
+            if has_more {
+                // It was full before.
+                self.rows = rows.max(self.pace.min);
+            }
             return;
         }
         let factor = (CHUNK_TIME.as_secs_f64() / took.as_secs_f64().max(0.001)).clamp(0.25, 4.0);

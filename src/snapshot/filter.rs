@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::run::Run;
 use crate::Result;
 use crate::change::{Batch, Key, Operation, Row, Sight, Table, TableName, Window};
-use crate::format::KeyRule;
+use crate::format::{KeyRule, key_of_message};
 
 /// Keys in one question to the database: each is a column of its answer.
 const KEYS_ASKED: usize = 500;
@@ -98,7 +98,7 @@ impl Run {
         let mut wanted: BTreeMap<(TableName, Key), Vec<Key>> = BTreeMap::new();
         for row in batch.rows() {
             let state = states[row.table as usize];
-            if !matches!(state, State::Reading | State::Read) {
+            if state != State::Reading {
                 continue;
             }
             let Some(key) = batch.key_texts(row) else { continue };
@@ -127,16 +127,8 @@ impl Run {
     fn bounds(&self, table: &TableName) -> Vec<Key> {
         let reading = self.progress.reading.as_ref().filter(|reading| reading.table == *table);
         let chunk = self.chunk.as_ref().filter(|chunk| chunk.table == *table);
-        let windows = self.progress.windows.iter().filter(|window| window.table == *table);
-        let mut bounds: Vec<Key> = windows
-            .flat_map(|window| [window.after.clone(), window.up_to.clone()])
-            .chain([reading.and_then(|reading| reading.after.clone())])
-            .chain([chunk.and_then(|chunk| chunk.last_key.clone())])
-            .flatten()
-            .collect();
-        bounds.sort();
-        bounds.dedup();
-        bounds
+        let after = reading.and_then(|reading| reading.after.clone());
+        after.into_iter().chain(chunk.and_then(|chunk| chunk.last_key.clone())).collect()
     }
 
     fn fate(&mut self, batch: &Batch, index: usize, state: State, answers: &Answers) -> Fate {
@@ -168,22 +160,22 @@ impl Run {
         };
         if state == State::Reading {
             let after = self.progress.reading.as_ref().and_then(|reading| reading.after.clone());
-            if !reaches(&after) {
-                return self.fate_in_chunk(batch, row, &name, text, &reaches);
-            }
+            return if reaches(&after) {
+                Fate::Keep
+            } else {
+                self.fate_in_chunk(batch, row, &name, text, &reaches)
+            };
         }
-        let holds = |window: &&Window| {
+        let holds = |window: &Window| {
             window.table == name
                 && self.judge.sees(&window.view, batch.transaction(row), row.position) == Sight::Seen
-                && (window.after.is_none() || !reaches(&window.after))
-                && (window.up_to.is_none() || reaches(&window.up_to))
         };
-        if self.progress.windows.iter().any(|window| holds(&window)) { Fate::Drop } else { Fate::Keep }
+        if self.progress.windows.iter().any(holds) { Fate::Drop } else { Fate::Keep }
     }
 
     fn is_ahead(&self, table: &TableName, key: &str) -> bool {
         let reading = self.progress.reading.as_ref().filter(|reading| reading.table == *table);
-        self.tail.get(table).is_some_and(|keys| keys.contains(key))
+        self.sent.get(table).is_some_and(|sent| sent.contains(key))
             || reading.is_some_and(|reading| reading.ahead.contains(key))
     }
 
@@ -216,36 +208,68 @@ impl Run {
         }
     }
 
-    /// A truncate empties what was handed out. If a view held it, rows behind it were handed out too: the
-    /// table is read again.
+    /// A truncate empties what was handed out, and the table is read from its beginning again: what a view
+    /// held of it, and what that view knows of what came after, nobody has to ask.
     fn fate_of_truncate(&mut self, batch: &Batch, row: &Row, state: State, table: &TableName) -> Fate {
-        if state == State::Pending {
-            return Fate::Drop;
-        }
-        let sees = |view| self.judge.sees(view, batch.transaction(row), row.position) != Sight::Unseen;
-        let in_window =
-            self.progress.windows.iter().any(|window| window.table == *table && sees(&window.view));
-        let chunk = self.chunk.as_ref().filter(|chunk| chunk.table == *table);
-        let in_chunk = chunk.and_then(|chunk| chunk.begun.as_ref()).is_some_and(|begun| sees(&begun.view));
-        if in_chunk {
-            self.chunk = None;
-        }
-        if in_window || in_chunk {
-            tracing::info!(
-                source = self.name,
-                table = table.1,
-                "truncated meanwhile: the table is read again"
-            );
-            self.progress.windows.retain(|window| window.table != *table);
-            self.tail.remove(table);
-            if state == State::Read {
+        let sent = self.empty(table, row.position);
+        match state {
+            // What was not handed out need not be emptied.
+            State::Pending if !sent => return Fate::Drop,
+            State::Pending => {}
+            State::Reading => {
+                if self.chunk.as_ref().is_some_and(|chunk| chunk.table == *table) {
+                    self.chunk = None;
+                }
+                if let Some(reading) = &mut self.progress.reading {
+                    reading.after = None;
+                    reading.ahead.clear();
+                }
+            }
+            State::Free => return Fate::Keep,
+            State::Read => {
+                let sees = |window: &Window| {
+                    window.table == *table
+                        && self.judge.sees(&window.view, batch.transaction(row), row.position)
+                            != Sight::Unseen
+                };
+                if !self.progress.windows.iter().any(sees) {
+                    return Fate::Keep;
+                }
+                self.progress.windows.retain(|window| window.table != *table);
                 self.progress.pending.insert(0, table.clone());
-            } else if let Some(reading) = &mut self.progress.reading {
-                (reading.after, reading.is_torn) = (None, false);
-                reading.ahead.clear();
             }
         }
+        tracing::info!(source = self.name, table = table.1, "truncated meanwhile: the table is read again");
         Fate::Keep
+    }
+
+    /// Keys up to which the table is read now need not be known one by one any more. The database is asked in
+    /// the order in which they were sent, which is about that of the table.
+    pub(super) fn forget_keys_read(&mut self, table: &TableName) {
+        let Some(reading) = &mut self.progress.reading else { return };
+        let Some(after) = &reading.after else { return };
+        let width = after.len();
+        let mut reached = |keys: &[String]| {
+            let texts: Option<Vec<Key>> = keys.iter().map(|key| key_of_message(key, width)).collect();
+            // Unknown for now: they are kept, and asked for after the next chunk.
+            texts.and_then(|texts| self.judge.reaches(table, after, &texts).ok()).unwrap_or_default()
+        };
+        let ahead: Vec<String> = reading.ahead.iter().cloned().collect();
+        for keys in ahead.chunks(KEYS_ASKED) {
+            for (key, _) in keys.iter().zip(reached(keys)).filter(|(_, is_reached)| *is_reached) {
+                reading.ahead.remove(key);
+            }
+        }
+        let Some(sent) = self.sent.get_mut(table) else { return };
+        for keys in sent.by_place().chunks(KEYS_ASKED) {
+            let reached = reached(keys);
+            if !reached.contains(&true) {
+                break;
+            }
+            for (key, _) in keys.iter().zip(reached).filter(|(_, is_reached)| *is_reached) {
+                sent.remove(key);
+            }
+        }
     }
 
     /// A change in doubt does not hold its whole row: the chunk is read again by a view that holds it.

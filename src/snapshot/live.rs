@@ -4,6 +4,8 @@
 //! which is broken off and taken up again at random. Every change is counted: the first one of a key must be
 //! an insert, no row may come twice, and in the end the rows are those of the table.
 
+mod topic;
+
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -13,6 +15,7 @@ use super::run::Pace;
 use crate::change::{Batch, Checkpoint, Operation, Position, Row};
 use crate::source::{self, Address, Database, Dialect, Settings, Snapshot, Source, Tables, postgres::Plugin};
 use crate::threads;
+use topic::follow_in_topic;
 
 /// Keys that the load chooses from.
 const KEYS: u64 = 1_500;
@@ -175,7 +178,7 @@ impl Bench {
         let mut fold = Fold { has_key: self.form.has_key, ..Fold::default() };
         self.open()
             .scan(schema, &self.table, &mut |batch| {
-                batch.rows().iter().for_each(|row| fold.take(batch, row));
+                batch.rows().iter().for_each(|row| fold.take(&Change::of(batch, row)));
                 Ok(())
             })
             .unwrap();
@@ -199,6 +202,32 @@ impl Drop for Bench {
     }
 }
 
+/// A change as a consumer sees it.
+#[derive(Debug, Clone)]
+struct Change {
+    position: Position,
+    operation: Operation,
+    key: Option<String>,
+    new: String,
+    old: String,
+}
+
+impl Change {
+    fn of(batch: &Batch, row: &Row) -> Self {
+        let print = |cells: &[crate::change::Cell]| {
+            let texts: Vec<_> = cells.iter().map(|cell| String::from_utf8_lossy(batch.text(cell))).collect();
+            texts.join("|")
+        };
+        Self {
+            position: row.position,
+            operation: row.operation,
+            key: batch.key_texts(row).map(|key| key.join("|")),
+            new: print(batch.columns(row)),
+            old: print(batch.identity(row)),
+        }
+    }
+}
+
 /// What the changes fold to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Fold {
@@ -207,29 +236,24 @@ struct Fold {
 }
 
 impl Fold {
-    fn take(&mut self, batch: &Batch, row: &Row) {
-        let print = |cells: &[crate::change::Cell]| {
-            let texts: Vec<_> = cells.iter().map(|cell| String::from_utf8_lossy(batch.text(cell))).collect();
-            texts.join("|")
-        };
-        let (new, old) = (print(batch.columns(row)), print(batch.identity(row)));
-        let by_key = |text: &String| batch.key_texts(row).map_or_else(|| text.clone(), |key| key.join("|"));
-        let place = row.position;
-        match row.operation {
+    fn take(&mut self, change: &Change) {
+        let Change { position: place, operation, key, new, old } = change;
+        let by_key = |text: &String| key.clone().unwrap_or_else(|| text.clone());
+        match operation {
             Operation::Truncate => self.rows.clear(),
-            Operation::Insert => self.add(by_key(&new), new, place),
-            Operation::Delete => self.remove(&by_key(&old), &old, place),
+            Operation::Insert => self.add(by_key(new), new, *place),
+            Operation::Delete => self.remove(&by_key(old), old, *place),
             Operation::Update => {
-                self.remove(&by_key(&old), &old, place);
-                self.add(by_key(&new), new, place);
+                self.remove(&by_key(old), old, *place);
+                self.add(by_key(new), new, *place);
             }
         }
     }
 
-    fn add(&mut self, key: String, row: String, place: Position) {
+    fn add(&mut self, key: String, row: &str, place: Position) {
         let rows = self.rows.entry(key).or_default();
         assert!(rows.is_empty() || !self.has_key, "{row} comes at {place}, and {rows:?} is there");
-        rows.push(row);
+        rows.push(row.to_owned());
         rows.sort();
     }
 
@@ -253,7 +277,9 @@ struct Kept {
 }
 
 /// Reads until the snapshot is done and the load is over, breaking off every now and then.
-fn check(variable: &str, form: Form, test: &str, truncates: bool) {
+type Follow = fn(&Bench, u64, bool, &AtomicBool);
+
+fn check(variable: &str, form: Form, test: &str, truncates: bool, follow: Follow) {
     let address = Address::parse(&crate::live::variable(variable)).unwrap();
     let seed = 1 | u64::from(std::time::UNIX_EPOCH.elapsed().unwrap().subsec_nanos());
     eprintln!("{variable} {} seed {seed}", form.name);
@@ -276,7 +302,8 @@ fn check(variable: &str, form: Form, test: &str, truncates: bool) {
     });
 }
 
-fn follow(bench: &Bench, seed: u64, truncates: bool, is_over: &AtomicBool) {
+/// Into files, which are cut to what a checkpoint counts.
+fn follow_in_files(bench: &Bench, seed: u64, truncates: bool, is_over: &AtomicBool) {
     let mut random = Random(seed ^ 0x5555);
     let mut source = bench.source();
     let began = source.start(None).unwrap();
@@ -290,7 +317,7 @@ fn follow(bench: &Bench, seed: u64, truncates: bool, is_over: &AtomicBool) {
         source.read(&mut batch, Duration::from_millis(50)).unwrap();
         for row in batch.rows() {
             if row.position > now.written {
-                now.fold.take(&batch, row);
+                now.fold.take(&Change::of(&batch, row));
                 now.written = row.position;
             }
         }
@@ -325,30 +352,33 @@ fn follow(bench: &Bench, seed: u64, truncates: bool, is_over: &AtomicBool) {
     assert_eq!(now.fold, bench.rows());
 }
 
+/// Every form of a table, into files and into a topic.
+fn check_all(variable: &str) {
+    for form in [INTEGER, TEXT, PAIR, WITHOUT] {
+        check(variable, form, "files", false, follow_in_files);
+        check(variable, form, "topic", false, follow_in_topic);
+    }
+}
+
 #[test]
 fn live_postgres_under_load() {
-    for form in [INTEGER, TEXT, PAIR, WITHOUT] {
-        check("LIST_SYNC_POSTGRES_URL", form, "load", false);
-    }
+    check_all("LIST_SYNC_POSTGRES_URL");
 }
 
 #[test]
 fn live_mysql_under_load() {
-    for form in [INTEGER, TEXT, PAIR, WITHOUT] {
-        check("LIST_SYNC_MYSQL_URL", form, "load", false);
-    }
+    check_all("LIST_SYNC_MYSQL_URL");
 }
 
 #[test]
 fn live_mariadb_under_load() {
-    for form in [INTEGER, TEXT, PAIR, WITHOUT] {
-        check("LIST_SYNC_MARIADB_URL", form, "load", false);
-    }
+    check_all("LIST_SYNC_MARIADB_URL");
 }
 
 #[test]
 fn live_tables_that_are_truncated_meanwhile() {
     for variable in ["LIST_SYNC_POSTGRES_URL", "LIST_SYNC_MYSQL_URL", "LIST_SYNC_MARIADB_URL"] {
-        check(variable, INTEGER, "truncate", true);
+        check(variable, INTEGER, "truncate_files", true, follow_in_files);
+        check(variable, INTEGER, "truncate_topic", true, follow_in_topic);
     }
 }

@@ -6,41 +6,46 @@
 //! is not read to its end, a change in the log is
 //! - passed on, if its key is read (a chunk with it was handed out before the change);
 //! - dropped, if its key is not read: a chunk will see it;
-//! - for the chunk read last: dropped, if the chunk's view holds it, else passed on.
+//! - for a key of the chunk under way: dropped, if the chunk's view holds it, else it takes the row's place.
 //!
 //! # Why nothing is lost
-//! A chunk is begun when the stream stands between two transactions, at a place B, and the stream waits until
-//! the chunk is handed out. A dropped change stands in the log before B, or is in the chunk's view. The view
-//! holds all that stands before B, since it is asked for just that ([`crate::source::Passed`]): a place in
-//! the log is no measure of what others see. So each dropped change is in a chunk that comes later.
+//! A chunk is begun when the stream stands between two transactions, at a place B. A dropped change stands in
+//! the log before B, or is in the chunk's view. The view holds all that stands before B, since it is asked
+//! for just that ([`crate::source::Passed`]): a place in the log is no measure of what others see. So each
+//! dropped change is in a chunk that comes later.
 //!
 //! # Why nothing comes twice
-//! Rows of a chunk stand between B and what comes behind it ([`Position::SNAPSHOT`]). A change behind B that
-//! the view holds is dropped until the stream has passed the view's horizon; the view, as a
-//! [`crate::change::Window`], is part of the checkpoint until then.
-//!
-//! # Views that leave some in doubt
-//! MySQL cannot say of each transaction whether a view holds it. Such a chunk is kept back, and the stream
-//! read up to the view's horizon first. A change of its rows that is in doubt takes the row's place: its
-//! first one goes out as an insert (a delete as nothing), and the row is left out of the chunk. Whatever the
-//! view held, what follows is the row as it was behind that change.
+//! Nothing that the view holds stands in the log from the view's horizon H on. If H is behind B, the chunk is
+//! kept back, and the stream read up to H first. A change in between that the view does not hold, or that
+//! nobody can say it of (MySQL), takes the place of the row: its first one goes out as an insert (a delete as
+//! nothing), and the row is left out of the chunk. Whatever the view held, what follows is the row as it was
+//! behind that change. So the rows of a chunk stand, with positions between two transactions
+//! ([`Position::SNAPSHOT`]), behind all that they hold and before all that they do not.
 //!
 //! # Broken off
 //! Every batch carries how far it is, so that what is saved is exact. What Kafka holds behind the last saved
-//! state is read from there ([`Source::go_on_behind`]): those keys count as read.
+//! state is read from there ([`Source::go_on_behind`]): those keys count as read. Since a row stands behind
+//! all that it holds, the changes that come again for it are those that its partition has already: the rule
+//! of positions leaves them out. A chunk is begun only behind all that the topics hold, so that this rule
+//! never leaves out a change that takes a row's place.
+//!
+//! # Without a key
+//! Such a table is one chunk, too large to keep back. Changes that its view holds are dropped until the
+//! stream has passed H ([`crate::change::Window`]). Broken off, it is read again behind a truncate.
 
 mod chunk;
 mod filter;
 #[cfg(test)]
 mod live;
 mod run;
+mod sent;
 mod worker;
 
 use std::time::Duration;
 
 use crate::Result;
-use crate::change::{Batch, Checkpoint, Position, Snapshot, TableName};
-use crate::source::{Chunks, Inspection, Source};
+use crate::change::{Batch, Checkpoint, Position, Snapshot};
+use crate::source::{Chunks, Inspection, Sent, Source};
 use run::{Pace, Run};
 
 /// A source with its snapshot.
@@ -95,7 +100,8 @@ impl Source for Snapshots {
         };
         let is_new = saved.is_none();
         log_begin(&self.name, &progress, is_new);
-        let run = Run::new(&self.name, *progress, &began, &*self.stream, !is_new, self.pace)?;
+        let saved_at = saved.map(|saved| saved.position);
+        let run = Run::new(&self.name, *progress, &began, &*self.stream, saved_at, self.pace)?;
         let began = run.checkpoint();
         self.run = Some(run);
         Ok(began)
@@ -137,9 +143,13 @@ impl Source for Snapshots {
         self.stream.chunks()
     }
 
-    fn go_on_behind(&mut self, floor: Position, ahead: Vec<(TableName, String)>) {
+    fn hasten(&mut self, place: Position) {
+        self.stream.hasten(place);
+    }
+
+    fn go_on_behind(&mut self, floor: Position, sent: Vec<Sent>) {
         if let Some(run) = &mut self.run {
-            run.go_on_behind(floor, ahead);
+            run.go_on_behind(floor, sent);
         }
     }
 

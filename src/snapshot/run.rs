@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use super::chunk::Chunk;
+use super::sent::SentKeys;
 use super::worker::Worker;
 use crate::Result;
 use crate::change::{Batch, Checkpoint, Position, Reading, Snapshot, TableName};
-use crate::source::{Chunks, Passed, Source, Task};
+use crate::source::{Chunks, Passed, Sent, Source, Task};
 
 /// How many rows a chunk has, and what the stream has in between.
 #[derive(Debug, Clone, Copy)]
@@ -49,10 +50,10 @@ pub struct Run {
     /// Answers questions about keys and views.
     pub(super) judge: Box<dyn Chunks>,
     pub(super) chunk: Option<Chunk>,
-    /// Rows that the topics hold already of tables that are not read to their ends, by message keys.
-    pub(super) tail: BTreeMap<TableName, BTreeSet<String>>,
-    /// The snapshot was broken off before.
-    was_resumed: bool,
+    /// What the topics hold already of tables that are not read to their ends.
+    pub(super) sent: BTreeMap<TableName, SentKeys>,
+    /// The snapshot was broken off before, and this place was saved.
+    saved_at: Option<Position>,
     /// PostgreSQL: transactions that the stream brought, without those that every view sees.
     pub(super) xids: BTreeSet<u32>,
     pub(super) pace: Pace,
@@ -64,13 +65,13 @@ pub struct Run {
 }
 
 impl Run {
-    /// Goes on at `progress`, with a stream that began at `began`.
+    /// Goes on at `progress`, with a stream that began at `began`; `saved_at` if it was broken off.
     pub fn new(
         name: &str,
         progress: Snapshot,
         began: &Checkpoint,
         stream: &dyn Source,
-        was_resumed: bool,
+        saved_at: Option<Position>,
         pace: Pace,
     ) -> Result<Self> {
         Ok(Self {
@@ -85,8 +86,8 @@ impl Run {
             worker: Worker::start(stream.chunks())?,
             judge: stream.chunks(),
             chunk: None,
-            tail: BTreeMap::new(),
-            was_resumed,
+            sent: BTreeMap::new(),
+            saved_at,
             pace,
             rows: pace.first,
             slice_began: Instant::now(),
@@ -97,12 +98,37 @@ impl Run {
     }
 
     /// As [`Source::go_on_behind`].
-    pub fn go_on_behind(&mut self, floor: Position, ahead: Vec<(TableName, String)>) {
+    pub fn go_on_behind(&mut self, floor: Position, sent: Vec<Sent>) {
         self.next_place = self.next_place.max(after(floor));
-        for (table, key) in ahead {
-            self.tail.entry(table).or_default().insert(key);
+        for Sent { table, key, position } in sent {
+            self.sent.entry(table).or_default().add(key, position);
         }
-        self.progress.has_tail |= !self.tail.is_empty();
+        for (table, at) in &self.progress.emptied {
+            if let Some(sent) = self.sent.get_mut(table) {
+                sent.truncate(*at);
+            }
+        }
+        if self.progress.tail_from.is_none() {
+            self.progress.tail_from = self.saved_at;
+        }
+        self.forget_tail_if_empty();
+    }
+
+    /// What was sent before the snapshot was broken off is known again: the next start need not look for it.
+    pub(super) fn forget_tail_if_empty(&mut self) {
+        self.sent.retain(|_, sent| !sent.is_empty());
+        if self.sent.is_empty() {
+            self.progress.tail_from = None;
+            self.progress.emptied.clear();
+        }
+    }
+
+    /// The table was emptied: what was sent of it before counts no longer. Whether there was any.
+    pub(super) fn empty(&mut self, table: &TableName, at: Position) -> bool {
+        if self.progress.tail_from.is_some() {
+            self.progress.emptied.insert(table.clone(), at);
+        }
+        self.sent.get_mut(table).is_some_and(|sent| sent.truncate(at))
     }
 
     /// The stream began again behind a broken link, a little before where it was.
@@ -151,7 +177,7 @@ impl Run {
         if self.chunk.is_none() && self.is_chunk_due() {
             self.begin_chunk()?;
         }
-        if self.chunk.is_some() && self.hand_out(batch, wait)? {
+        if self.chunk.is_some() && self.hand_out(stream, batch, wait)? {
             return Ok(());
         }
         if let Some(carry) = self.carry.take() {
@@ -215,8 +241,12 @@ impl Run {
     fn begin_chunk(&mut self) -> Result<()> {
         if self.progress.reading.is_none() {
             let table = self.progress.pending.remove(0);
-            self.progress.reading =
-                Some(Reading { table, after: None, ahead: BTreeSet::new(), is_torn: self.was_resumed });
+            self.progress.reading = Some(Reading {
+                table,
+                after: None,
+                ahead: BTreeSet::new(),
+                is_torn: self.saved_at.is_some(),
+            });
         }
         let Some(reading) = &self.progress.reading else { return Ok(()) };
         let task = Task {

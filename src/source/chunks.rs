@@ -5,6 +5,9 @@ use std::sync::Arc;
 use crate::Result;
 use crate::change::{Batch, Key, Position, Restart, Sight, Table, TableName, Transaction, View};
 
+/// A chunk that is kept back until the stream has passed its view is not larger (bytes of its rows).
+pub const KEPT_BYTES_MAX: usize = if cfg!(test) { 1_000 } else { 16 << 20 };
+
 /// One chunk to read.
 #[derive(Debug, Clone)]
 pub struct Task {
@@ -42,7 +45,8 @@ pub enum Piece {
     Begun(Begun),
     /// Rows, as inserts in the order of the key, with positions from [`Position::START`] on.
     Rows(Box<Batch>),
-    /// All rows came. `true`: there may be more behind them.
+    /// All rows came. `true`: there may be more behind them. A chunk with a key and a horizon behind
+    /// [`Passed::position`] ends early at [`KEPT_BYTES_MAX`].
     Ended(bool),
     /// There is no such table.
     Gone,

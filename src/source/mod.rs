@@ -13,7 +13,7 @@ mod socket;
 mod tables;
 
 pub use address::{Address, Dialect};
-pub use chunks::{Begun, Chunks, Passed, Piece, Task};
+pub use chunks::{Begun, Chunks, KEPT_BYTES_MAX, Passed, Piece, Task};
 pub use keep_alive::{KEEP_ALIVE, kept_alive};
 pub use kinds::{KINDS, Kind, Settings, measure, open};
 pub use literal::write_literal;
@@ -62,12 +62,27 @@ pub trait Source: Send {
     /// What reads the rows that the tables hold, beside the stream. Connects when it is asked.
     fn chunks(&self) -> Box<dyn Chunks>;
 
-    /// Rows of a snapshot come behind `floor`, and those of `ahead` (tables and message keys) are not sent
-    /// again: what the caller holds already of a snapshot that was broken off.
-    fn go_on_behind(&mut self, _floor: Position, _ahead: Vec<(TableName, String)>) {}
+    /// Somebody waits until the stream is at this place: a server that says only when it is asked how far it
+    /// is, is asked.
+    fn hasten(&mut self, _place: Position) {}
+
+    /// Rows of a snapshot come behind `floor`, and those of `sent` are not sent again: what the caller holds
+    /// already of a snapshot that was broken off.
+    fn go_on_behind(&mut self, _floor: Position, _sent: Vec<Sent>) {}
 
     /// Tries each thing that a first `start` needs, on connections of its own, and changes nothing.
     fn inspect(&self) -> Inspection;
+}
+
+/// A change that was sent behind the last saved place of a snapshot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sent {
+    /// The table.
+    pub table: TableName,
+    /// The key of its message.
+    pub key: String,
+    /// Where it stands.
+    pub position: Position,
 }
 
 /// What an inspection of a server found.

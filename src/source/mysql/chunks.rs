@@ -12,7 +12,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::super::{Address, Begun, Chunks, Dialect, Passed, Piece, Task};
+use super::super::{Address, Begun, Chunks, Dialect, KEPT_BYTES_MAX, Passed, Piece, Task};
 use super::catalog::Catalog;
 use super::connection::{Connection, SQL_TIMEOUT, quote, quote_name};
 use super::gtid::GtidSet;
@@ -22,9 +22,6 @@ use crate::change::{
     Batch, Key, Operation, Position, Restart, RowHead, Sight, Table, TableName, Transaction, View,
 };
 use crate::{Code, Error, Result};
-
-/// A chunk that is kept back until the stream has settled it is not larger.
-const KEPT_BYTES_MAX: usize = if cfg!(test) { 1_000 } else { 16 << 20 };
 
 /// Between two views while one is waited for.
 const VIEW_PAUSE: Duration = Duration::from_millis(20);
@@ -180,7 +177,7 @@ impl Chunks for MysqlChunks {
         let mut conn = Connection::open(&self.address, SQL_TIMEOUT)?;
         let (view, horizon) = self.take_view(&mut conn, task, keyed, each)?;
         let select = select(&table, &key, task);
-        let is_kept = !view.is_exact();
+        let is_kept = keyed && horizon > task.passed.position;
         each(Piece::Begun(Begun { view, horizon, table: Arc::clone(&table), keyed }))?;
         let (mut batch, mut place, mut count) = (Box::<Batch>::default(), Position::START, 0);
         let (mut bytes, mut is_cut) = (0, false);

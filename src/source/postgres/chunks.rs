@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use super::super::{Begun, Chunks, Passed, Piece, Task};
+use super::super::{Begun, Chunks, KEPT_BYTES_MAX, Passed, Piece, Task};
 use super::catalog::{Catalog, Shape, cells};
 use super::connection::{Connection, Purpose};
 use super::database::Scan;
@@ -15,9 +15,9 @@ use super::failure::{quote_identifier, quote_literal};
 use super::message::Malformed;
 use super::slot::parse_lsn;
 use super::values::Encoding;
-use crate::Result;
 use crate::change::{Key, Position, TableName, View};
 use crate::source::Address;
+use crate::{Code, Error, Result};
 
 /// The end of the log, written out or not: what a view holds was put there before.
 const LOG_END: &str = "CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn() \
@@ -97,6 +97,7 @@ impl Chunks for PostgresChunks {
         };
         let keyed = is_keyed(&shape);
         let horizon = Position::first_of(task.passed.position.epoch, end);
+        let is_kept = keyed && horizon > task.passed.position;
         let table = std::sync::Arc::clone(&shape.table);
         each(Piece::Begun(Begun { view, horizon, table, keyed }))?;
         let limit = if keyed { task.rows } else { u64::MAX };
@@ -104,20 +105,31 @@ impl Chunks for PostgresChunks {
             select(&shape, &format!("{only}{name}"), task.after.as_ref().filter(|_| keyed), limit);
         wire.time_out = None;
         let mut scan = Scan::new(shape);
-        let mut count = 0;
-        wire.copy_out(&statement, &mut |line| {
+        let (mut count, mut bytes, mut is_cut) = (0, 0, false);
+        let read = wire.copy_out(&statement, &mut |line| {
             count += 1;
             if count > limit {
                 return Ok(());
             }
+            bytes += line.len();
+            if is_kept && bytes > KEPT_BYTES_MAX && count > 1 {
+                is_cut = true;
+                return Err(Error::link(Code::Internal, "the chunk is full"));
+            }
             scan.line(line)?;
             if scan.batch.is_full() { each(Piece::Rows(scan.take())) } else { Ok(()) }
-        })?;
+        });
+        if !is_cut {
+            read?;
+        }
         if !scan.batch.rows().is_empty() {
             each(Piece::Rows(scan.take()))?;
         }
-        wire.execute("COMMIT")?;
-        each(Piece::Ended(count > limit))
+        // A chunk that was cut leaves rows in the connection, which goes with them.
+        if !is_cut {
+            wire.execute("COMMIT")?;
+        }
+        each(Piece::Ended(is_cut || count > limit))
     }
 
     fn reaches(&mut self, table: &TableName, bound: &Key, keys: &[Key]) -> Result<Vec<bool>> {

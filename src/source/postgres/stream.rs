@@ -295,6 +295,12 @@ impl Source for PostgresSource {
         Ok(())
     }
 
+    fn hasten(&mut self, place: Position) {
+        if let Ok(session) = self.session() {
+            session.awaited_lsn = session.awaited_lsn.max(place.commit);
+        }
+    }
+
     fn confirm(&mut self, saved: &Checkpoint) -> Result<()> {
         let Restart::Postgres { lsn, .. } = saved.restart else {
             return Err(Error::stop(
