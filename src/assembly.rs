@@ -34,7 +34,7 @@ pub fn source(source: &config::Source, temporary: bool) -> Box<dyn Source> {
         server_id: source.server_id,
         temporary,
     });
-    Box::new(Snapshots::new(&source.name, stream, source.snapshot == source::Snapshot::Only))
+    Box::new(Snapshots::new(&source.name, stream, source.snapshot))
 }
 
 /// What writes the messages of a source.

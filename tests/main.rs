@@ -28,6 +28,7 @@ mod log;
 mod log_reset;
 mod long_texts;
 mod monitor;
+mod new_tables;
 mod one_line;
 mod pause;
 mod position;

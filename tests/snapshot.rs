@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::rig::{Counts, OwnPostgres, Pipeline, Program, Run, Server, all_servers, consume_topic, kafka};
 
 /// A test table that holds rows, and a source that was never started and reads them first.
-fn full(check: &str, server: Server, rows: u64, through_kafka: bool) -> (Pipeline, Counts) {
+pub fn full(check: &str, server: Server, rows: u64, through_kafka: bool) -> (Pipeline, Counts) {
     let pipeline = Pipeline::new(check, server, true);
     let rows = rows.to_string();
     let seeded = pipeline.run(&[
@@ -33,14 +33,14 @@ fn full(check: &str, server: Server, rows: u64, through_kafka: bool) -> (Pipelin
     (pipeline, Counts::parse(&seeded.out))
 }
 
-fn proved(pipeline: &Pipeline, rows: u64) {
+pub fn proved(pipeline: &Pipeline, rows: u64) {
     let proof = pipeline.run(&["verify"]);
     let expected = format!("{rows} rows, 0 missing, 0 extra, 0 different");
     assert!(proof.out.contains(&expected), "{}", proof.out);
 }
 
 /// For each key of the topic: the first change is an insert, and no row comes while it is there.
-fn each_row_comes_once(pipeline: &Pipeline) {
+pub fn each_row_comes_once(pipeline: &Pipeline) {
     let mut seen = BTreeSet::new();
     let mut rows: BTreeMap<Vec<u8>, bool> = BTreeMap::new();
     consume_topic(&pipeline.topic(), |partition, key, value, position| {
@@ -117,7 +117,7 @@ fn an_export_goes_on_later() {
 }
 
 /// The pieces of a line of the log that a snapshot has begun or goes on.
-fn wait_for_rows(connect: &mut Program) {
+pub fn wait_for_rows(connect: &mut Program) {
     connect.wait_for("snapshot ");
 }
 

@@ -8,5 +8,5 @@ mod table;
 
 pub use batch::{Batch, Cell, CellKind, Operation, Origin, Row, RowHead, Transaction};
 pub use position::{Checkpoint, Identity, Landmark, Position, Restart};
-pub use snapshot::{Key, Reading, Sight, Snapshot, TableName, View, Window, full_xid};
+pub use snapshot::{Key, Known, Reading, Sight, Snapshot, Standing, TableName, View, Window, full_xid};
 pub use table::{Column, Table};

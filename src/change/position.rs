@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::Snapshot;
+use super::{Known, Snapshot};
 use crate::hex;
 
 /// The place of one change in the stream of its source. Positions of one source compare in stream order, and
@@ -151,6 +151,10 @@ pub struct Checkpoint {
     /// How far the tables are read that held rows when the source began; `None`: all of them are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub snapshot: Option<Box<Snapshot>>,
+    /// The tables that need not be read any more, or are part of `snapshot`; `None` in states of versions
+    /// that did not know: then all that are there need not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub known: Option<Known>,
 }
 
 impl Checkpoint {
@@ -161,6 +165,25 @@ impl Checkpoint {
         self.position = Position::first_of(self.position.epoch, self.position.commit.saturating_sub(2));
         self.snapshot = Some(Box::new(snapshot));
         self
+    }
+
+    /// The file of the log, where it has files.
+    pub fn log_file(&self) -> &str {
+        match &self.restart {
+            Restart::Postgres { .. } => "",
+            Restart::Binlog { file, .. } => file,
+        }
+    }
+
+    /// The same place with what another checkpoint of this source says of its tables.
+    #[must_use]
+    pub fn with_tables_of(mut self, other: &Self) -> Self {
+        self.known.clone_from(&other.known);
+        match &other.snapshot {
+            None => self.of_stream(),
+            Some(snapshot) if self.snapshot.is_none() => self.during(Snapshot::clone(snapshot)),
+            Some(_) => Self { snapshot: other.snapshot.clone(), ..self },
+        }
     }
 
     /// What a checkpoint says to the stream: without the snapshot, at the stream's own place.

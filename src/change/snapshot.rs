@@ -2,8 +2,9 @@
 //! a [`super::Checkpoint`], so that it is saved with the place in the log, as one.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{Position, Transaction};
 
@@ -140,6 +141,54 @@ pub struct Reading {
     pub is_torn: bool,
 }
 
+/// Tables whose rows from before are sent, or part of the snapshot, or not wanted. A table that came later
+/// does not stand here. Cheap to copy: every checkpoint holds it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Known(Arc<BTreeMap<TableName, Standing>>);
+
+/// What is known of a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Standing {
+    /// Its changes are passed on.
+    Captured,
+    /// They were, and are not now: what happened since is in no message.
+    Left,
+}
+
+impl Known {
+    /// What is known of this table.
+    pub fn get(&self, table: &TableName) -> Option<Standing> {
+        self.0.get(table).copied()
+    }
+
+    /// Notes it.
+    pub fn set(&mut self, table: TableName, standing: Standing) {
+        if self.get(&table) != Some(standing) {
+            Arc::make_mut(&mut self.0).insert(table, standing);
+        }
+    }
+
+    /// All of them.
+    pub fn names(&self) -> impl Iterator<Item = &TableName> {
+        self.0.keys()
+    }
+}
+
+/// As a list: JSON has no other keys than texts.
+impl Serialize for Known {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_seq(self.0.iter())
+    }
+}
+
+impl<'de> Deserialize<'de> for Known {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let pairs: Vec<(TableName, Standing)> = Vec::deserialize(from)?;
+        Ok(Self(Arc::new(pairs.into_iter().collect())))
+    }
+}
+
 /// How far a snapshot is.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Snapshot {
@@ -151,6 +200,13 @@ pub struct Snapshot {
     pub windows: Vec<Window>,
     /// What every view must see: what was there where the stream began.
     pub base: Option<View>,
+    /// Tables that came in when the stream had begun: for those a view must also see whoever had changed them
+    /// before.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub late: BTreeSet<TableName>,
+    /// Tables of which rows were sent in an earlier time: those are taken back first, by a truncate.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub again: BTreeSet<TableName>,
     /// PostgreSQL: transactions that the stream brought and that a view may not hold yet, as the log numbers
     /// them: every view must hold them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -169,11 +225,7 @@ pub struct Snapshot {
 
 /// A map as a list of pairs: JSON has no other keys than texts.
 mod pairs {
-    use std::collections::BTreeMap;
-
-    use serde::{Deserialize, Deserializer, Serializer};
-
-    use super::{Position, TableName};
+    use super::{BTreeMap, Deserialize, Deserializer, Position, Serializer, TableName};
 
     pub fn serialize<S: Serializer>(map: &BTreeMap<TableName, Position>, to: S) -> Result<S::Ok, S::Error> {
         to.collect_seq(map)
@@ -191,11 +243,36 @@ impl Snapshot {
     pub fn of(tables: Vec<TableName>, base: Option<View>) -> Self {
         Self { tables: tables.len(), pending: tables, base, ..Self::default() }
     }
+
+    /// A table came in when the stream had begun. `again`: rows of it were sent in an earlier time.
+    pub fn add_late(&mut self, table: TableName, again: bool) {
+        self.forget(&table);
+        self.tables += 1;
+        self.late.insert(table.clone());
+        if again {
+            self.again.insert(table.clone());
+        }
+        self.pending.push(table);
+    }
+
+    /// The table is not part of it any more.
+    pub fn forget(&mut self, table: &TableName) {
+        self.pending.retain(|pending| pending != table);
+        self.reading = self.reading.take().filter(|reading| reading.table != *table);
+        self.windows.retain(|window| window.table != *table);
+        self.late.remove(table);
+        self.again.remove(table);
+    }
+
+    /// Nothing is left to do.
+    pub fn is_done(&self) -> bool {
+        self.pending.is_empty() && self.reading.is_none() && self.windows.is_empty()
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Sight, Snapshot, TableName, View, full_xid};
+    use super::{Known, Sight, Snapshot, Standing, TableName, View, full_xid};
     use crate::change::{Position, Transaction};
 
     fn view(xmin: u64, xmax: u64, running: &[u64]) -> View {
@@ -227,6 +304,17 @@ mod tests {
         assert!(view(10, 20, &[10, 15]).covers(&base) && view(15, 30, &[15, 25]).covers(&base));
         assert!(!view(10, 19, &[10, 15]).covers(&base), "it ends before");
         assert!(!view(12, 30, &[12]).covers(&base), "12 was seen, and is not any more");
+    }
+
+    #[test]
+    fn known_tables_are_saved() {
+        let table = |name: &str| TableName("s".into(), name.into());
+        let mut known = Known::default();
+        known.set(table("a"), Standing::Captured);
+        known.set(table("b"), Standing::Left);
+        let text = serde_json::to_string(&known).unwrap();
+        assert_eq!(text, r#"[[["s","a"],"captured"],[["s","b"],"left"]]"#);
+        assert_eq!(serde_json::from_str::<Known>(&text).unwrap(), known);
     }
 
     #[test]

@@ -129,6 +129,7 @@ mod tests {
             position: Position::first_of(0, commit),
             restart: Restart::Postgres { lsn: commit, last: None },
             snapshot: None,
+            known: None,
         }
     }
 

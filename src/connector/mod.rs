@@ -227,15 +227,19 @@ fn run_source(
         Dispatcher::new(settings, &shared, settings_of, saved.as_ref(), topics)
     })?;
     let (floor, sent) = dispatcher.what_is_there()?;
-    source.go_on_behind(floor, sent);
+    source.go_on_behind(floor, Some(sent));
+    let began = match &saved {
+        // The place is the saved one, with the tables that are to be read by now.
+        Some(saved) => saved.checkpoint.clone().with_tables_of(&began),
+        None => began,
+    };
     let as_of_us = saved.as_ref().and_then(|saved| saved.as_of_us).unwrap_or_else(now_us);
-    shared.figures.finish(saved.as_ref().map_or(&began, |saved| &saved.checkpoint), as_of_us);
+    shared.figures.finish(&began, as_of_us);
     // A new source's beginning, or that an old one no longer stands still where it ended.
-    dispatcher.save_beginning(saved.as_ref().map_or(&began, |saved| &saved.checkpoint).clone())?;
+    dispatcher.save_beginning(began.clone())?;
     *started = true;
     shared.state("streaming");
     tracing::info!(source = settings_of.name, position = %began.position, "streaming");
-    let began = saved.map_or(began, |saved| saved.checkpoint);
     let (hand, handed) = crossbeam_channel::bounded(BATCHES);
     let (give_back, used) = crossbeam_channel::bounded(BATCHES + 2);
     let encoder = assembly::encoder(settings_of);

@@ -201,6 +201,7 @@ mod tests {
             position: Position::first_of(1, 2),
             restart: Restart::Postgres { lsn: 2, last: None },
             snapshot: None,
+            known: None,
         };
         let lane = LaneEnd { delivered: Some(Position { epoch: 1, commit: 1, ordinal: 9 }), end_offset: 44 };
         let saved =

@@ -39,7 +39,7 @@ impl Feed {
         let mut reader = crate::assembly::source(source, file.is_none());
         let began = reader.start(saved.as_ref().map(|saved| &saved.checkpoint)).map_err(context)?;
         let state = if let Some(saved) = saved {
-            reader.go_on_behind(saved.written, Vec::new());
+            reader.go_on_behind(saved.written, None);
             saved
         } else {
             let state = State::new(began);

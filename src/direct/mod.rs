@@ -188,7 +188,7 @@ impl<'a> Direct<'a> {
         let mut source = assembly::source(config, file.is_none());
         let began = source.start(saved.as_ref().map(|saved| &saved.checkpoint))?;
         let is_new = saved.is_none();
-        source.go_on_behind(saved.as_ref().map_or(Position::START, |saved| saved.written), Vec::new());
+        source.go_on_behind(saved.as_ref().map_or(Position::START, |saved| saved.written), None);
         let state = saved.unwrap_or_else(|| State::new(began));
         if let (true, Some(file)) = (is_new, &file) {
             file.save(&state)?;

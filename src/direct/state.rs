@@ -172,6 +172,7 @@ mod tests {
             position: Position::START,
             restart: Restart::Postgres { lsn: 1, last: None },
             snapshot: None,
+            known: None,
         };
         let state = State::new(checkpoint);
         file.save(&state).unwrap();

@@ -51,8 +51,8 @@ impl KeyRule {
     }
 }
 
-/// The texts of a key's `width` columns, in the table's column order, of what [`KeyRule::write`] wrote; `None`
-/// where that cannot be said, as with fractions.
+/// The texts of a key's `width` columns, in the table's column order, of what [`KeyRule::write`] wrote;
+/// `None` where that cannot be said, as with fractions.
 pub fn key_of_message(key: &str, width: usize) -> Option<Key> {
     if width == 1 {
         return Some(vec![key.to_owned()]);

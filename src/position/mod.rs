@@ -176,11 +176,8 @@ impl<'a> Place<'a> {
             )
             .hint("name a place up to `latest`"));
         }
-        let moved = Checkpoint { identity: saved.identity.clone(), position, restart, snapshot: None };
-        Ok(match saved.snapshot.clone() {
-            Some(snapshot) => moved.during(*snapshot),
-            None => moved,
-        })
+        let identity = saved.identity.clone();
+        Ok(Checkpoint { identity, position, restart, snapshot: None, known: None }.with_tables_of(saved))
     }
 
     /// A fresh start tells where a binary log ends, with its GTID set. In a log that began again the next
@@ -192,7 +189,7 @@ impl<'a> Place<'a> {
         if end.position < saved.position || end.identity != saved.identity {
             end.position.epoch = saved.position.epoch.saturating_add(1);
         }
-        Ok(end)
+        Ok(end.with_tables_of(saved))
     }
 
     /// Saves a place that [`Place::find`] found.

@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 
 use super::filter::message_key;
 use super::run::{Pace, Run, after, place_between};
-use crate::change::{Batch, Checkpoint, Key, Origin, Restart, TableName, Transaction, Window, full_xid};
+use crate::change::{
+    Batch, Checkpoint, Key, Origin, Position, Restart, TableName, Transaction, Window, full_xid,
+};
 use crate::error::ErrorKind;
 use crate::metrics::now_us;
 use crate::source::{Begun, Piece, Source, Task};
@@ -17,6 +19,17 @@ const CHUNK_TIME: Duration = Duration::from_millis(500);
 const PAUSE: Duration = Duration::from_secs(1);
 /// So often in a row a chunk may fail for another cause than its link.
 const TRIES: u32 = 5;
+
+/// Whether what was sent of the table before is taken back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Truncate {
+    /// It is not.
+    No,
+    /// It is if the table has no usable key: a part of it may have been sent.
+    WithoutKey,
+    /// It is.
+    Yes,
+}
 
 /// The chunk that is being read.
 pub struct Chunk {
@@ -31,14 +44,14 @@ pub struct Chunk {
     pub(super) last_key: Option<Key>,
     rows: u64,
     told_of_waiting: bool,
-    needs_truncate: bool,
+    truncate: Truncate,
     /// The stream has to pass the view's horizon before rows are handed out.
     is_kept: bool,
 }
 
 impl Chunk {
     /// Before anything of it came.
-    pub fn new(task: &Task, needs_truncate: bool) -> Self {
+    pub fn new(task: &Task, truncate: Truncate) -> Self {
         Self {
             table: task.table.clone(),
             begun: None,
@@ -49,7 +62,7 @@ impl Chunk {
             last_key: None,
             rows: 0,
             told_of_waiting: false,
-            needs_truncate,
+            truncate,
             is_kept: false,
         }
     }
@@ -78,6 +91,11 @@ impl Run {
         }
         let Some(chunk) = &self.chunk else { return Ok(true) };
         let Some(begun) = &chunk.begun else { return Ok(true) };
+        if chunk.truncate == Truncate::Yes {
+            // Before any change takes the place of a row.
+            self.truncate(batch);
+            return Ok(true);
+        }
         if chunk.is_kept {
             if chunk.ended.is_none() {
                 return Ok(true);
@@ -94,14 +112,10 @@ impl Run {
     fn take_piece(&mut self, piece: Piece) {
         let Some(chunk) = &mut self.chunk else { return };
         match piece {
-            Piece::Waiting => {
+            Piece::Waiting(reason) => {
                 if !chunk.told_of_waiting && chunk.began_at.elapsed() > Duration::from_secs(10) {
                     chunk.told_of_waiting = true;
-                    tracing::warn!(
-                        source = self.name,
-                        "the snapshot waits: a transaction stands in the log that others do not see yet (it \
-                         may wait for a synchronous replica)"
-                    );
+                    tracing::warn!(source = self.name, table = chunk.table.1, "the snapshot waits: {reason}");
                 }
             }
             Piece::Begun(begun) => {
@@ -109,7 +123,9 @@ impl Run {
                     // Every later view sees what ended before this one.
                     self.xids.retain(|&xid| full_xid(oldest, xid) >= oldest);
                 }
-                chunk.needs_truncate &= !begun.keyed;
+                if chunk.truncate == Truncate::WithoutKey {
+                    chunk.truncate = if begun.keyed { Truncate::No } else { Truncate::Yes };
+                }
                 chunk.is_kept = begun.keyed && begun.horizon > self.boundary.position;
                 chunk.begun = Some(begun);
             }
@@ -125,32 +141,43 @@ impl Run {
                     "table {:?} is gone: it is not in the snapshot",
                     chunk.table.1
                 );
+                let table = chunk.table.clone();
                 self.chunk = None;
-                self.progress.reading = None;
+                self.progress.forget(&table);
             }
         }
+    }
+
+    /// The number in the log, and the place, that the next row gets.
+    fn place(&self) -> (u64, Position) {
+        let lsn = match &self.boundary.restart {
+            Restart::Postgres { lsn, .. } => *lsn,
+            Restart::Binlog { offset, .. } => *offset,
+        };
+        (lsn, self.next_place.max(place_between(self.boundary.position)))
+    }
+
+    /// What was sent of the table before is void.
+    fn truncate(&mut self, batch: &mut Batch) {
+        let (lsn, place) = self.place();
+        let Some(chunk) = &mut self.chunk else { return };
+        let Some(begun) = &chunk.begun else { return };
+        let transaction = chunk.transaction(self.boundary.log_file());
+        batch.set_truncate(&begun.table, transaction, lsn, place);
+        chunk.truncate = Truncate::No;
+        let table = chunk.table.clone();
+        self.empty(&table, place);
+        self.progress.again.remove(&table);
+        self.next_place = after(place);
+        batch.checkpoint = Some(self.place_checkpoint());
     }
 
     /// Hands out the next rows, but for the last ones while it is not known whether they are the table's
     /// last.
     fn emit(&mut self, batch: &mut Batch) {
+        let (lsn, place) = self.place();
         let Some(chunk) = &mut self.chunk else { return };
-        let Some(begun) = &chunk.begun else { return };
-        let (lsn, log_file) = match &self.boundary.restart {
-            Restart::Postgres { lsn, .. } => (*lsn, ""),
-            Restart::Binlog { file, offset, .. } => (*offset, file.as_str()),
-        };
-        let transaction = chunk.transaction(log_file);
-        let place = self.next_place.max(place_between(self.boundary.position));
-        if chunk.needs_truncate {
-            batch.set_truncate(&begun.table, transaction, lsn, place);
-            chunk.needs_truncate = false;
-            // What was sent before is void.
-            let table = chunk.table.clone();
-            self.empty(&table, place);
-            self.next_place = after(place);
-            return;
-        }
+        let transaction = chunk.transaction(self.boundary.log_file());
         let is_last = chunk.ended.is_some() && chunk.batches.len() <= 1;
         if chunk.batches.is_empty() || chunk.batches.len() == 1 && !is_last {
             if is_last {
@@ -226,7 +253,17 @@ impl Run {
         let Some(chunk) = self.chunk.take() else { return };
         let Some(begun) = chunk.begun else { return };
         let has_more = chunk.ended == Some(true);
-        self.adapt(chunk.began_at.elapsed(), chunk.rows, has_more);
+        let took = chunk.began_at.elapsed();
+        tracing::debug!(
+            source = self.name,
+            table = chunk.table.1,
+            rows = chunk.rows,
+            ms = took.as_millis(),
+            is_kept = chunk.is_kept,
+            has_more,
+            "chunk read"
+        );
+        self.adapt(took, chunk.rows, has_more);
         self.tries = 0;
         if has_more {
             self.forget_keys_read(&chunk.table);
@@ -242,7 +279,7 @@ impl Run {
     }
 
     fn end_table(&mut self, table: &TableName, begun: Begun) {
-        self.progress.reading = None;
+        self.progress.forget(table);
         self.sent.remove(table);
         if !begun.keyed && begun.horizon > self.boundary.position {
             let Begun { view, horizon, .. } = begun;

@@ -126,7 +126,8 @@ impl Bench {
                 + u32::from(self.address.port)
                 + self.table.bytes().map(u32::from).sum::<u32>(),
         };
-        let mut source = Snapshots::new(&self.table, (self.address.dialect.kind().build)(settings), false);
+        let mut source =
+            Snapshots::new(&self.table, (self.address.dialect.kind().build)(settings), Snapshot::Initial);
         source.pace = Pace { first: 60, min: 30, max: 90, slice: Duration::from_millis(20) };
         source
     }
@@ -344,7 +345,7 @@ fn follow_in_files(bench: &Bench, seed: u64, truncates: bool, is_over: &AtomicBo
             drop(source);
             source = bench.source();
             source.start(Some(&kept.checkpoint)).unwrap();
-            source.go_on_behind(kept.written, Vec::new());
+            source.go_on_behind(kept.written, None);
             now = kept.clone();
         }
     }

@@ -39,39 +39,93 @@ mod filter;
 mod live;
 mod run;
 mod sent;
+mod tables;
 mod worker;
 
+use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::Result;
-use crate::change::{Batch, Checkpoint, Position, Snapshot};
-use crate::source::{Chunks, Inspection, Sent, Source};
+use crate::change::{Batch, Checkpoint, Known, Position, Snapshot, Table, TableName};
+use crate::source::{self, Chunks, Inspection, Sent, Source};
 use run::{Pace, Run};
 
 /// A source with its snapshot.
 pub struct Snapshots {
     name: String,
     stream: Box<dyn Source>,
+    /// What is done with rows that are there already.
+    mode: source::Snapshot,
     run: Option<Run>,
     has_started: bool,
-    /// Only the snapshot is wanted, nothing behind it.
-    only: bool,
+    /// With [`source::Snapshot::Only`]: there is nothing left to hand out.
     has_ended: bool,
+    /// What was sent stays, also if it was not saved: as in a topic, and not in files that are cut.
+    is_into_topic: bool,
+    known: Known,
+    /// Tables that are known, as the log describes them.
+    seen: HashSet<Arc<Table>>,
+    /// The stream's newest checkpoint, and the last change that it handed out.
+    newest: Option<Checkpoint>,
+    processed: Position,
+    /// The newest change that a topic held at the start.
+    floor: Position,
     pace: Pace,
 }
 
 impl Snapshots {
     /// Around a source that was not started.
-    pub fn new(name: &str, stream: Box<dyn Source>, only: bool) -> Self {
+    pub fn new(name: &str, stream: Box<dyn Source>, mode: source::Snapshot) -> Self {
         Self {
             name: name.to_owned(),
             stream,
+            mode,
             run: None,
             has_started: false,
-            only,
             has_ended: false,
+            is_into_topic: false,
+            known: Known::default(),
+            seen: HashSet::new(),
+            newest: None,
+            processed: Position::START,
+            floor: Position::START,
             pace: Pace::default(),
         }
+    }
+
+    /// The link broke: what was handed out is known here better than from the last saved state.
+    fn start_again(&mut self, began: &Checkpoint, added: &[TableName]) -> Result<Checkpoint> {
+        self.come_in(added)?;
+        Ok(match &mut self.run {
+            Some(run) => {
+                run.stream_began_again(began);
+                run.checkpoint()
+            }
+            None => began.clone(),
+        })
+    }
+
+    fn read_stream(&mut self, batch: &mut Batch, wait: Duration) -> Result<()> {
+        self.stream.read(batch, wait)?;
+        self.processed = batch.rows().last().map_or(self.processed, |row| row.position);
+        if let Some(checkpoint) = &batch.checkpoint {
+            self.newest = Some(checkpoint.clone());
+        }
+        Ok(())
+    }
+
+    fn read_run(&mut self, batch: &mut Batch, wait: Duration) -> Result<()> {
+        let Some(run) = &mut self.run else { return Ok(()) };
+        run.read(&mut *self.stream, batch, wait)?;
+        batch.read_to = Position::START;
+        if run.is_done() {
+            (self.newest, self.processed) = run.end();
+            batch.checkpoint.clone_from(&self.newest);
+            self.run = None;
+            self.has_ended = true;
+        }
+        Ok(())
     }
 }
 
@@ -80,31 +134,29 @@ impl Source for Snapshots {
         let raw = saved.map(Checkpoint::of_stream);
         let mut began = self.stream.start(raw.as_ref())?;
         let planned = began.snapshot.take();
-        let progress = match saved {
-            Some(saved) => saved.snapshot.clone(),
-            None => planned,
-        };
+        let (there, added) = (self.stream.tables(), self.stream.take_new_tables());
         if self.has_started {
-            // The link broke: what was handed out is known here better than from the last saved state.
-            if let Some(run) = &mut self.run {
-                run.stream_began_again(&began);
-                return Ok(run.checkpoint());
-            }
-            return Ok(began);
+            let began = self.start_again(&began, &added)?;
+            return Ok(self.with_known(began));
         }
         self.has_started = true;
-        let Some(progress) = progress else {
+        self.newest = Some(began.clone());
+        let progress = match saved {
+            Some(saved) => self.plan_behind(saved, &there, &added),
+            None => self.plan(&there, planned),
+        };
+        let Some(progress) = progress.filter(|progress| saved.is_none() || !progress.is_done()) else {
             // Read by an earlier start.
             self.has_ended = true;
-            return Ok(began);
+            return Ok(self.with_known(began));
         };
-        let is_new = saved.is_none();
-        log_begin(&self.name, &progress, is_new);
-        let saved_at = saved.map(|saved| saved.position);
-        let run = Run::new(&self.name, *progress, &began, &*self.stream, saved_at, self.pace)?;
+        let resumed = saved.filter(|saved| saved.snapshot.is_some());
+        log_begin(&self.name, &progress, resumed.is_none());
+        let resumed_at = resumed.map(|saved| saved.position);
+        let run = Run::new(&self.name, progress, &began, &*self.stream, resumed_at, self.pace)?;
         let began = run.checkpoint();
         self.run = Some(run);
-        Ok(began)
+        Ok(self.with_known(began))
     }
 
     fn head(&mut self) -> Result<Position> {
@@ -112,22 +164,20 @@ impl Source for Snapshots {
     }
 
     fn read(&mut self, batch: &mut Batch, wait: Duration) -> Result<()> {
-        let Some(run) = &mut self.run else {
-            if self.only && self.has_ended {
-                std::thread::sleep(wait);
-                self.stream.keep_alive()?;
-                batch.read_to = Position { epoch: u16::MAX, ..Position::START };
-                return Ok(());
-            }
-            return self.stream.read(batch, wait);
-        };
-        run.read(&mut *self.stream, batch, wait)?;
-        batch.read_to = Position::START;
-        if run.is_done() {
-            batch.checkpoint = Some(run.last_checkpoint());
-            self.run = None;
-            self.has_ended = true;
+        if self.run.is_some() {
+            self.read_run(batch, wait)?;
+        } else if self.mode == source::Snapshot::Only && self.has_ended {
+            std::thread::sleep(wait);
+            self.stream.keep_alive()?;
+            batch.read_to = Position { epoch: u16::MAX, ..Position::START };
+            return Ok(());
+        } else {
+            self.read_stream(batch, wait)?;
         }
+        self.know_tables_of(batch);
+        let added = self.stream.take_new_tables();
+        self.come_in(&added)?;
+        batch.checkpoint = batch.checkpoint.take().map(|checkpoint| self.with_known(checkpoint));
         Ok(())
     }
 
@@ -136,6 +186,9 @@ impl Source for Snapshots {
     }
 
     fn confirm(&mut self, saved: &Checkpoint) -> Result<()> {
+        if let Some(run) = &mut self.run {
+            run.plan_is_saved(saved);
+        }
         self.stream.confirm(&saved.of_stream())
     }
 
@@ -147,7 +200,12 @@ impl Source for Snapshots {
         self.stream.hasten(place);
     }
 
-    fn go_on_behind(&mut self, floor: Position, sent: Vec<Sent>) {
+    fn tables(&self) -> Vec<TableName> {
+        self.stream.tables()
+    }
+
+    fn go_on_behind(&mut self, floor: Position, sent: Option<Vec<Sent>>) {
+        (self.floor, self.is_into_topic) = (floor, sent.is_some());
         if let Some(run) = &mut self.run {
             run.go_on_behind(floor, sent);
         }

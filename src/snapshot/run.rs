@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use super::chunk::Chunk;
+use super::chunk::{Chunk, Truncate};
 use super::sent::SentKeys;
 use super::worker::Worker;
 use crate::Result;
@@ -54,6 +54,8 @@ pub struct Run {
     pub(super) sent: BTreeMap<TableName, SentKeys>,
     /// The snapshot was broken off before, and this place was saved.
     saved_at: Option<Position>,
+    /// Tables that came in later, and of which nothing saved says so.
+    unsaved: BTreeSet<TableName>,
     /// PostgreSQL: transactions that the stream brought, without those that every view sees.
     pub(super) xids: BTreeSet<u32>,
     pub(super) pace: Pace,
@@ -88,6 +90,7 @@ impl Run {
             chunk: None,
             sent: BTreeMap::new(),
             saved_at,
+            unsaved: BTreeSet::new(),
             pace,
             rows: pace.first,
             slice_began: Instant::now(),
@@ -97,10 +100,39 @@ impl Run {
         })
     }
 
-    /// As [`Source::go_on_behind`].
-    pub fn go_on_behind(&mut self, floor: Position, sent: Vec<Sent>) {
+    /// It begins in the middle of the stream, behind the change `processed`; a topic held all up to `floor`.
+    pub fn follow(&mut self, processed: Position, floor: Position) {
+        self.processed = processed;
         self.next_place = self.next_place.max(after(floor));
-        for Sent { table, key, position } in sent {
+    }
+
+    /// A table came in. If the rows that are sent of it stay, also if they were not saved, they wait until it
+    /// is saved that the table is read.
+    pub fn add_late(&mut self, table: &TableName, again: bool, is_into_topic: bool) {
+        if self.chunk.as_ref().is_some_and(|chunk| chunk.table == *table) {
+            self.chunk = None;
+        }
+        self.progress.add_late(table.clone(), again);
+        if is_into_topic {
+            self.unsaved.insert(table.clone());
+        }
+    }
+
+    /// This was saved.
+    pub fn plan_is_saved(&mut self, saved: &Checkpoint) {
+        if let Some(snapshot) = &saved.snapshot {
+            self.unsaved.retain(|table| !snapshot.late.contains(table));
+        }
+    }
+
+    /// As [`Source::go_on_behind`].
+    pub fn go_on_behind(&mut self, floor: Position, sent: Option<Vec<Sent>>) {
+        self.next_place = self.next_place.max(after(floor));
+        if sent.is_some() && self.saved_at.is_none() {
+            // What is to be read was found at this start.
+            self.unsaved.clone_from(&self.progress.late);
+        }
+        for Sent { table, key, position } in sent.into_iter().flatten() {
             self.sent.entry(table).or_default().add(key, position);
         }
         for (table, at) in &self.progress.emptied {
@@ -150,20 +182,14 @@ impl Run {
         self.boundary.clone().during(progress)
     }
 
-    /// The first checkpoint without the snapshot.
-    pub fn last_checkpoint(&self) -> Checkpoint {
-        self.boundary.clone()
+    /// The first checkpoint without the snapshot, and the last change that was looked at.
+    pub fn end(&self) -> (Option<Checkpoint>, Position) {
+        (Some(self.boundary.clone()), self.processed)
     }
 
     /// Everything is read, and the stream has passed every view.
     pub fn is_done(&self) -> bool {
-        let Snapshot { pending, reading, windows, .. } = &self.progress;
-        pending.is_empty()
-            && reading.is_none()
-            && windows.is_empty()
-            && self.chunk.is_none()
-            && self.carry.is_none()
-            && self.repeated_to.is_none()
+        self.progress.is_done() && self.chunk.is_none() && self.carry.is_none() && self.repeated_to.is_none()
     }
 
     /// The stream stands between two transactions, and everything before is handed out.
@@ -231,6 +257,7 @@ impl Run {
 
     fn is_chunk_due(&self) -> bool {
         self.has_work()
+            && (self.progress.reading.is_some() || !self.unsaved.contains(&self.progress.pending[0]))
             && self.is_between()
             && place_between(self.boundary.position) >= Position { ordinal: 0, ..self.next_place }
             && self.next_place.ordinal < u32::MAX / 4 * 3
@@ -253,6 +280,7 @@ impl Run {
             table: reading.table.clone(),
             after: reading.after.clone(),
             rows: self.rows,
+            is_late: self.progress.late.contains(&reading.table),
             passed: Passed {
                 position: self.boundary.position,
                 restart: self.boundary.restart.clone(),
@@ -260,7 +288,14 @@ impl Run {
                 base: self.progress.base.clone(),
             },
         };
-        self.chunk = Some(Chunk::new(&task, reading.is_torn && reading.after.is_none()));
+        let truncate = if self.progress.again.contains(&reading.table) {
+            Truncate::Yes
+        } else if reading.is_torn && reading.after.is_none() {
+            Truncate::WithoutKey
+        } else {
+            Truncate::No
+        };
+        self.chunk = Some(Chunk::new(&task, truncate));
         self.worker.read(task)
     }
 }

@@ -13,7 +13,7 @@ mod socket;
 mod tables;
 
 pub use address::{Address, Dialect};
-pub use chunks::{Begun, Chunks, KEPT_BYTES_MAX, Passed, Piece, Task};
+pub use chunks::{Begun, Chunks, KEPT_BYTES_MAX, NOT_VISIBLE_YET, Passed, Piece, Task};
 pub use keep_alive::{KEEP_ALIVE, kept_alive};
 pub use kinds::{KINDS, Kind, Settings, measure, open};
 pub use literal::write_literal;
@@ -66,9 +66,18 @@ pub trait Source: Send {
     /// is, is asked.
     fn hasten(&mut self, _place: Position) {}
 
-    /// Rows of a snapshot come behind `floor`, and those of `sent` are not sent again: what the caller holds
-    /// already of a snapshot that was broken off.
-    fn go_on_behind(&mut self, _floor: Position, _sent: Vec<Sent>) {}
+    /// The captured tables that were there at the last start.
+    fn tables(&self) -> Vec<TableName>;
+
+    /// Tables that came in since the last question, when the stream had begun already: what happened to them
+    /// before is in no log.
+    fn take_new_tables(&mut self) -> Vec<TableName> {
+        Vec::new()
+    }
+
+    /// Rows of a snapshot come behind `floor`, and those of `sent` are not sent again: what a topic holds
+    /// already of a snapshot that was broken off. `None`: what was not saved is taken back by whoever calls.
+    fn go_on_behind(&mut self, _floor: Position, _sent: Option<Vec<Sent>>) {}
 
     /// Tries each thing that a first `start` needs, on connections of its own, and changes nothing.
     fn inspect(&self) -> Inspection;

@@ -133,7 +133,7 @@ pub fn follow_in_topic(bench: &Bench, seed: u64, truncates: bool, is_over: &Atom
             source = bench.source();
             source.start(Some(&topic.saved)).unwrap();
             let (floor, sent) = topic.found();
-            source.go_on_behind(floor, sent);
+            source.go_on_behind(floor, Some(sent));
         }
     }
     assert!(breaks > 0 || truncates || !bench.form.has_key, "it was never broken off");

@@ -12,7 +12,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::super::{Address, Begun, Chunks, Dialect, KEPT_BYTES_MAX, Passed, Piece, Task};
+use super::super::{Address, Begun, Chunks, Dialect, KEPT_BYTES_MAX, NOT_VISIBLE_YET, Passed, Piece, Task};
 use super::catalog::Catalog;
 use super::connection::{Connection, SQL_TIMEOUT, quote, quote_name};
 use super::gtid::GtidSet;
@@ -114,7 +114,7 @@ impl MysqlChunks {
                 return Ok(taken);
             }
             conn.execute("COMMIT")?;
-            each(Piece::Waiting)?;
+            each(Piece::Waiting(NOT_VISIBLE_YET))?;
             std::thread::sleep(VIEW_PAUSE);
         }
     }

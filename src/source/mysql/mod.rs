@@ -89,6 +89,8 @@ pub struct MysqlSource {
     running: Option<Running>,
     /// Why the stream ended, to be told after what was finished before it.
     failed: Option<Error>,
+    /// The captured tables that were there at the last start.
+    tables: Vec<TableName>,
 }
 
 struct Running {
@@ -99,7 +101,7 @@ struct Running {
 impl MysqlSource {
     /// A source that does nothing before [`Source::start`].
     pub fn new(settings: Settings) -> Self {
-        Self { settings, identity: Identity::new(), running: None, failed: None }
+        Self { settings, identity: Identity::new(), running: None, failed: None, tables: Vec::new() }
     }
 
     fn server_id(&self) -> u32 {
@@ -137,7 +139,13 @@ impl MysqlSource {
             offset: reached.offset,
             begun: Some(reached.file_begun).filter(|begun| *begun != 0),
         };
-        Checkpoint { identity: self.identity.clone(), position: reached.position, restart, snapshot: None }
+        Checkpoint {
+            identity: self.identity.clone(),
+            position: reached.position,
+            restart,
+            snapshot: None,
+            known: None,
+        }
     }
 }
 
@@ -198,10 +206,9 @@ impl Source for MysqlSource {
             &self.settings.name,
             tables.iter().map(|(schema, name)| (schema.as_str(), name.as_str())),
         );
-        let snapshot = (saved.is_none() && self.settings.snapshot != Snapshot::Never).then(|| {
-            let names = tables.iter().map(|(schema, name)| TableName(schema.clone(), name.clone()));
-            Box::new(change::Snapshot::of(names.collect(), None))
-        });
+        self.tables = tables.iter().map(|(schema, name)| TableName(schema.clone(), name.clone())).collect();
+        let snapshot = (saved.is_none() && self.settings.snapshot != Snapshot::Never)
+            .then(|| Box::new(change::Snapshot::of(self.tables.clone(), None)));
         let mut schemas: Vec<String> = tables.into_iter().map(|(schema, _)| schema).collect();
         schemas.dedup();
         let stream =
@@ -217,6 +224,10 @@ impl Source for MysqlSource {
         let reader = Reader::new(captured, reached, gtids);
         self.running = Some(Running { stream, reader });
         Ok(checkpoint)
+    }
+
+    fn tables(&self) -> Vec<TableName> {
+        self.tables.clone()
     }
 
     fn head(&mut self) -> Result<Position> {

@@ -5,9 +5,10 @@
 //! before the view is taken: a statement that writes a table anew, such as ALTER TABLE or TRUNCATE, would
 //! leave an older view with an empty table.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::super::{Begun, Chunks, KEPT_BYTES_MAX, Passed, Piece, Task};
+use super::super::{Begun, Chunks, KEPT_BYTES_MAX, NOT_VISIBLE_YET, Passed, Piece, Task};
 use super::catalog::{Catalog, Shape, cells};
 use super::connection::{Connection, Purpose};
 use super::database::Scan;
@@ -47,6 +48,31 @@ impl PostgresChunks {
         Ok(self.catalog.insert(catalog))
     }
 
+    /// Waits until everybody has ended who holds a lock for writing on the table now, with nothing but looks.
+    /// A transaction keeps its locks until others see it, so that a later view holds all that was written up
+    /// to now: what the log that is read does not tell of this table.
+    fn wait_for_writers(&mut self, name: &str, each: &mut dyn FnMut(Piece) -> Result<()>) -> Result<()> {
+        let root = format!("{}::pg_catalog.regclass", quote_literal(name));
+        let statement = format!(
+            "SELECT DISTINCT l.virtualtransaction FROM pg_catalog.pg_locks l WHERE l.locktype = 'relation' \
+             AND l.granted AND l.mode IN ('RowExclusiveLock', 'ShareRowExclusiveLock', 'ExclusiveLock', \
+             'AccessExclusiveLock') AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = \
+             pg_catalog.current_database()) AND (l.relation = {root} OR l.relation IN (SELECT relid FROM \
+             pg_catalog.pg_partition_tree({root})))"
+        );
+        let holders = |catalog: &mut Catalog| -> Result<BTreeSet<String>> {
+            Ok(catalog.ask(&statement)?.into_iter().map(cells).map(|[holder]| holder).collect())
+        };
+        let mut open = holders(self.catalog()?)?;
+        while !open.is_empty() {
+            each(Piece::Waiting("somebody has changed the table and has not committed yet"))?;
+            std::thread::sleep(VIEW_PAUSE);
+            let now = holders(self.catalog()?)?;
+            open.retain(|holder| now.contains(holder));
+        }
+        Ok(())
+    }
+
     /// The collation of each key column that has one, ready for an expression.
     fn collations(&mut self, table: &TableName, shape: &Shape) -> Result<Vec<String>> {
         let rows = self.catalog()?.ask(&format!(
@@ -78,6 +104,9 @@ impl Chunks for PostgresChunks {
             return each(Piece::Gone);
         };
         let only = if shape.partitioned { "" } else { "ONLY " };
+        if task.is_late && task.after.is_none() {
+            self.wait_for_writers(&name, each)?;
+        }
         let mut wire = Connection::open(&self.address, Purpose::Sql)?;
         let (view, end) = loop {
             wire.execute("BEGIN READ ONLY ISOLATION LEVEL REPEATABLE READ")?;
@@ -88,7 +117,7 @@ impl Chunks for PostgresChunks {
                 break (view, end);
             }
             wire.execute("COMMIT")?;
-            each(Piece::Waiting)?;
+            each(Piece::Waiting(NOT_VISIBLE_YET))?;
             std::thread::sleep(VIEW_PAUSE);
         };
         // The lock keeps the form of the table as it is from here on.

@@ -4,9 +4,11 @@
 //! Ours is one that is called as we would call it, or that bears our comment. Somebody else's is read, and
 //! never changed.
 
+use super::super::Snapshot;
 use super::catalog::{Captured, Catalog, cells};
 use super::failure::{FILL_AGAIN, is_lock_time_out, quote_identifier, quote_literal};
 use super::{Settings, checks, default_name};
+use crate::change::TableName;
 use crate::{Code, Error, Result, error};
 
 /// A publication as the server has it.
@@ -63,6 +65,8 @@ pub(super) struct Look {
     pub pending: Option<Error>,
     /// Object ids of the tables that are published from here on.
     pub published: Vec<u32>,
+    /// Tables that came in when the stream had begun already.
+    pub added: Vec<TableName>,
 }
 
 impl Changes<'_> {
@@ -262,10 +266,10 @@ pub(super) fn keep(
         "publication changed"
     );
     if before.is_some() {
-        added
-            .iter()
-            .filter(|table| !gone.iter().any(|gone| gone.oid == table.oid))
-            .for_each(|table| tell_of(catalog, settings, table));
+        for table in added.iter().filter(|table| !gone.iter().any(|gone| gone.oid == table.oid)) {
+            tell_of(catalog, settings, table);
+            look.added.push(TableName(table.schema.clone(), table.name.clone()));
+        }
     }
     Ok(look)
 }
@@ -316,15 +320,14 @@ fn run(catalog: &mut Catalog, statement: &str) -> Result<()> {
 fn tell_of(catalog: &mut Catalog, settings: &Settings, table: &Captured) {
     let name = format!("{}.{}", table.schema, table.name);
     // Who may not read it cannot be told that it is empty.
-    let holds_rows =
-        catalog.connection().and_then(|connection| checks::holds_rows(connection, table)).unwrap_or(true);
-    if holds_rows {
+    let mut holds_rows =
+        || catalog.connection().and_then(|connection| checks::holds_rows(connection, table)).unwrap_or(true);
+    if settings.snapshot == Snapshot::Never && holds_rows() {
         tracing::error!(
             source = settings.name,
             table = name,
             hint = FILL_AGAIN,
-            "captured from now on, and it held rows before: those are in no message, and snapshots are not \
-             built yet"
+            "captured from now on, and it held rows before: those are in no message (snapshot = \"never\")"
         );
     } else {
         tracing::info!(source = settings.name, table = name, "new table captured");

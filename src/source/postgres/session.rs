@@ -85,6 +85,7 @@ impl Session {
                 position: self.progress.finished(),
                 restart,
                 snapshot: None,
+                known: None,
             });
         }
         match read {

@@ -33,12 +33,17 @@ pub struct PostgresSource {
     pub(super) session: Option<Session>,
     /// Why new tables could not be captured, so that it is told once.
     told_of_tables: Option<String>,
+    /// The captured tables that were there at the last start.
+    tables: Vec<TableName>,
+    /// Those that came in later, and were not asked for yet.
+    new_tables: Vec<TableName>,
 }
 
 impl PostgresSource {
     /// A source that is not connected yet.
     pub fn new(settings: Settings) -> Self {
-        Self { settings, session: None, told_of_tables: None }
+        let (tables, new_tables) = (Vec::new(), Vec::new());
+        Self { settings, session: None, told_of_tables: None, tables, new_tables }
     }
 
     fn session(&mut self) -> Result<&mut Session> {
@@ -61,11 +66,16 @@ impl PostgresSource {
         session.looked_at = Instant::now();
         let pending = match looked {
             Ok(Look { lost: Some(lost), .. }) => return Err(lost),
-            Ok(Look { pending: None, .. }) => {
+            Ok(Look { pending: None, added, .. }) => {
+                self.new_tables.extend(added);
                 (self.told_of_tables, session.look_pause) = (None, LOOK_FOR_TABLES);
                 return Ok(());
             }
-            Ok(Look { pending: Some(error), .. }) | Err(error) => error,
+            Ok(Look { pending: Some(error), added, .. }) => {
+                self.new_tables.extend(added);
+                error
+            }
+            Err(error) => error,
         };
         if pending.kind() == error::ErrorKind::Link && !is_lock_time_out(&pending) {
             tracing::debug!(source = settings.name, "the catalog was not looked at: {pending}");
@@ -107,7 +117,7 @@ impl PostgresSource {
         catalog: &mut Catalog,
         captured: &[Captured],
         has_begun: bool,
-    ) -> Result<Vec<u32>> {
+    ) -> Result<(Vec<u32>, Vec<TableName>)> {
         let before: Option<&[u32]> = has_begun.then_some(&[]);
         let look = publication::keep(catalog, &self.settings, captured, before)?;
         if let Some(lost) = look.lost {
@@ -123,7 +133,7 @@ impl PostgresSource {
             ),
             None => {}
         }
-        Ok(look.published)
+        Ok((look.published, look.added))
     }
 
     fn start_command(&self, wire: &Connection, lsn: u64) -> String {
@@ -212,18 +222,18 @@ impl Source for PostgresSource {
         let known_lsn = saved
             .map(|saved| origin::check(&mut catalog, &mut wire, settings, &identity, saved))
             .transpose()?;
-        let published = match settings.plugin {
+        let (published, added) = match settings.plugin {
             Plugin::Pgoutput => self.keep_publication(&mut catalog, &captured, saved.is_some())?,
-            Plugin::Wal2json => Vec::new(),
+            Plugin::Wal2json => Default::default(),
         };
         let (lsn, base) = match known_lsn {
             Some(lsn) => (lsn, None),
             None => self.first_lsn(&mut catalog, &mut wire)?,
         };
-        let snapshot = (saved.is_none() && settings.snapshot != Snapshot::Never).then(|| {
-            let names = captured.iter().map(|table| TableName(table.schema.clone(), table.name.clone()));
-            Box::new(change::Snapshot::of(names.collect(), base))
-        });
+        let names = captured.iter().map(|table| TableName(table.schema.clone(), table.name.clone()));
+        let tables: Vec<TableName> = names.collect();
+        let snapshot = (saved.is_none() && settings.snapshot != Snapshot::Never)
+            .then(|| Box::new(change::Snapshot::of(tables.clone(), base)));
         let slot = slot::find(&mut catalog, settings)?;
         let last = saved.and_then(|saved| origin::last_read(&identity, saved, lsn));
         let overlap = Overlap::new(slot.as_ref().map_or(lsn, |slot| slot.confirmed_lsn), lsn, last);
@@ -247,7 +257,9 @@ impl Source for PostgresSource {
             position: progress.finished(),
             restart: Restart::Postgres { lsn, last },
             snapshot,
+            known: None,
         };
+        (self.tables, self.new_tables) = (tables, added);
         self.session = Some(Session {
             wire,
             catalog,
@@ -283,7 +295,12 @@ impl Source for PostgresSource {
     }
 
     fn read(&mut self, batch: &mut Batch, wait: Duration) -> Result<()> {
+        let before = self.new_tables.len();
         self.look()?;
+        if self.new_tables.len() > before {
+            // Whoever asks for new tables hears of them before their first rows come.
+            return Ok(());
+        }
         self.session()?.read(batch, wait)
     }
 
@@ -293,6 +310,14 @@ impl Source for PostgresSource {
             session.send_status(false)?;
         }
         Ok(())
+    }
+
+    fn tables(&self) -> Vec<TableName> {
+        self.tables.clone()
+    }
+
+    fn take_new_tables(&mut self) -> Vec<TableName> {
+        std::mem::take(&mut self.new_tables)
     }
 
     fn hasten(&mut self, place: Position) {
