@@ -3,10 +3,32 @@
 use std::sync::Arc;
 
 use crate::Result;
-use crate::change::{Batch, Key, Position, Restart, Sight, Table, TableName, Transaction, View};
+use crate::change::{Batch, Cell, Key, Position, Restart, Row, Sight, Table, TableName, Transaction, View};
 
-/// A chunk that is kept back until the stream has passed its view is not larger (bytes of its rows).
-pub const KEPT_BYTES_MAX: usize = if cfg!(test) { 1_000 } else { 8 << 20 };
+/// A chunk that is kept back until the stream has passed its view is not larger (bytes in memory).
+const KEPT_BYTES_MAX: usize = if cfg!(test) { 8_000 } else { 16 << 20 };
+
+/// What the rows of a chunk take.
+#[derive(Debug)]
+pub struct ChunkSize {
+    is_kept: bool,
+    bytes: usize,
+    rows: u64,
+}
+
+impl ChunkSize {
+    /// Of no rows. Only a chunk that `is_kept` can be full.
+    pub fn new(is_kept: bool) -> Self {
+        Self { is_kept, bytes: 0, rows: 0 }
+    }
+
+    /// Counts a row of so many bytes in so many columns; `true`: it is one too many.
+    pub fn is_full_with(&mut self, bytes: usize, columns: usize) -> bool {
+        self.bytes += bytes + size_of::<Row>() + columns * size_of::<Cell>();
+        self.rows += 1;
+        self.is_kept && self.rows > 1 && self.bytes > KEPT_BYTES_MAX
+    }
+}
 
 /// One chunk to read.
 #[derive(Debug, Clone)]
@@ -52,7 +74,7 @@ pub enum Piece {
     /// Rows, as inserts in the order of the key, with positions from [`Position::START`] on.
     Rows(Box<Batch>),
     /// All rows came. `true`: there may be more behind them. A chunk with a key and a horizon behind
-    /// [`Passed::position`] ends early at [`KEPT_BYTES_MAX`].
+    /// [`Passed::position`] ends early at [`ChunkSize`].
     Ended(bool),
     /// There is no such table.
     Gone,

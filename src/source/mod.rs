@@ -13,7 +13,7 @@ mod socket;
 mod tables;
 
 pub use address::{Address, Dialect};
-pub use chunks::{Begun, Chunks, KEPT_BYTES_MAX, NOT_VISIBLE_YET, Passed, Piece, Task};
+pub use chunks::{Begun, ChunkSize, Chunks, NOT_VISIBLE_YET, Passed, Piece, Task};
 pub use keep_alive::{KEEP_ALIVE, kept_alive};
 pub use kinds::{KINDS, Kind, Settings, measure, open};
 pub use literal::write_literal;

@@ -131,6 +131,10 @@ pub fn follow_in_topic(bench: &Bench, seed: u64, truncates: bool, is_over: &Atom
             drop(source);
             topic.break_off(&mut random);
             source = bench.source();
+            if random.below(2) == 0 {
+                // A chunk is wanted at once, long before the stream is where it was.
+                source.pace.slice = Duration::ZERO;
+            }
             source.start(Some(&topic.saved)).unwrap();
             let (floor, sent) = topic.found();
             source.go_on_behind(floor, Some(sent));

@@ -12,7 +12,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::super::{Address, Begun, Chunks, Dialect, KEPT_BYTES_MAX, NOT_VISIBLE_YET, Passed, Piece, Task};
+use super::super::{Address, Begun, ChunkSize, Chunks, Dialect, NOT_VISIBLE_YET, Passed, Piece, Task};
 use super::catalog::Catalog;
 use super::connection::{Connection, SQL_TIMEOUT, quote, quote_name};
 use super::gtid::GtidSet;
@@ -30,6 +30,8 @@ const VIEW_PAUSE: Duration = Duration::from_millis(20);
 pub(super) struct MysqlChunks {
     address: Address,
     catalog: Option<Catalog>,
+    /// What read the last chunk, and has nothing open.
+    conn: Option<Connection>,
 }
 
 /// How the values of a key column are written and compared.
@@ -60,7 +62,7 @@ struct KeyColumn {
 impl MysqlChunks {
     /// Connects when it is asked.
     pub fn new(address: &Address) -> Self {
-        Self { address: address.clone(), catalog: None }
+        Self { address: address.clone(), catalog: None, conn: None }
     }
 
     fn catalog(&mut self) -> Result<&mut Catalog> {
@@ -174,20 +176,22 @@ impl Chunks for MysqlChunks {
         }
         let key = self.key_columns(&table)?;
         let keyed = !key.is_empty();
-        let mut conn = Connection::open(&self.address, SQL_TIMEOUT)?;
+        let mut conn = match self.conn.take() {
+            Some(conn) => conn,
+            None => Connection::open(&self.address, SQL_TIMEOUT)?,
+        };
         let (view, horizon) = self.take_view(&mut conn, task, keyed, each)?;
         let select = select(&table, &key, task);
         let is_kept = keyed && horizon > task.passed.position;
         each(Piece::Begun(Begun { view, horizon, table: Arc::clone(&table), keyed }))?;
         let (mut batch, mut place, mut count) = (Box::<Batch>::default(), Position::START, 0);
-        let (mut bytes, mut is_cut) = (0, false);
+        let (mut size, mut is_cut) = (ChunkSize::new(is_kept), false);
         let read = conn.select(&select, &mut |columns, row| {
             count += 1;
             if keyed && count > task.rows {
                 return Ok(());
             }
-            bytes += row.len();
-            if is_kept && bytes > KEPT_BYTES_MAX && count > 1 {
+            if size.is_full_with(row.len(), columns.len()) {
                 is_cut = true;
                 return Err(Error::link(Code::Internal, "the chunk is full"));
             }
@@ -217,6 +221,7 @@ impl Chunks for MysqlChunks {
         // A chunk that was cut leaves rows in the connection, which goes with them.
         if !is_cut {
             conn.execute("COMMIT")?;
+            self.conn = Some(conn);
         }
         each(Piece::Ended(is_cut || keyed && count > task.rows))
     }

@@ -8,7 +8,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::super::{Begun, Chunks, KEPT_BYTES_MAX, NOT_VISIBLE_YET, Passed, Piece, Task};
+use super::super::{Begun, ChunkSize, Chunks, NOT_VISIBLE_YET, Passed, Piece, Task};
 use super::catalog::{Catalog, Shape, cells};
 use super::connection::{Connection, Purpose};
 use super::database::Scan;
@@ -32,12 +32,14 @@ const VIEW_PAUSE: Duration = Duration::from_millis(20);
 pub(super) struct PostgresChunks {
     address: Address,
     catalog: Option<Catalog>,
+    /// What read the last chunk, and has nothing open.
+    wire: Option<Connection>,
 }
 
 impl PostgresChunks {
     /// Connects when it is asked.
     pub fn new(address: &Address) -> Self {
-        Self { address: address.clone(), catalog: None }
+        Self { address: address.clone(), catalog: None, wire: None }
     }
 
     fn catalog(&mut self) -> Result<&mut Catalog> {
@@ -107,7 +109,10 @@ impl Chunks for PostgresChunks {
         if task.is_late && task.after.is_none() {
             self.wait_for_writers(&name, each)?;
         }
-        let mut wire = Connection::open(&self.address, Purpose::Sql)?;
+        let mut wire = match self.wire.take() {
+            Some(wire) => wire,
+            None => Connection::open(&self.address, Purpose::Sql)?,
+        };
         let (view, end) = loop {
             wire.execute("BEGIN READ ONLY ISOLATION LEVEL REPEATABLE READ")?;
             wire.execute("SET LOCAL lock_timeout = 5000")?;
@@ -132,16 +137,16 @@ impl Chunks for PostgresChunks {
         let limit = if keyed { task.rows } else { u64::MAX };
         let statement =
             select(&shape, &format!("{only}{name}"), task.after.as_ref().filter(|_| keyed), limit);
-        wire.time_out = None;
+        let time_out = wire.time_out.take();
+        let columns = shape.table.columns.len();
         let mut scan = Scan::new(shape);
-        let (mut count, mut bytes, mut is_cut) = (0, 0, false);
+        let (mut count, mut size, mut is_cut) = (0, ChunkSize::new(is_kept), false);
         let read = wire.copy_out(&statement, &mut |line| {
             count += 1;
             if count > limit {
                 return Ok(());
             }
-            bytes += line.len();
-            if is_kept && bytes > KEPT_BYTES_MAX && count > 1 {
+            if size.is_full_with(line.len(), columns) {
                 is_cut = true;
                 return Err(Error::link(Code::Internal, "the chunk is full"));
             }
@@ -156,7 +161,9 @@ impl Chunks for PostgresChunks {
         }
         // A chunk that was cut leaves rows in the connection, which goes with them.
         if !is_cut {
+            wire.time_out = time_out;
             wire.execute("COMMIT")?;
+            self.wire = Some(wire);
         }
         each(Piece::Ended(is_cut || count > limit))
     }
