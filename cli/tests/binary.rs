@@ -77,7 +77,8 @@ fn all_faults_of_the_file_are_told_with_their_places() {
     let expected = "error: list_sync.toml:5:1: unknown option \"formt\" in [[source]]; did you \
         mean \"format\"?\n\
                     error: list_sync.toml:6:2: unknown section \"sinks\"; did you mean \"sink\"?\n\
-                    hint: nothing was started; each line names the place and what belongs there\n";
+                    hint: nothing was started; each line names the place and what belongs there\n\
+                    code: config-invalid (list_sync explain config-invalid)\n";
     assert_eq!((code, stderr.as_str()), (2, expected));
 }
 
@@ -99,7 +100,8 @@ fn variables_and_flags_stand_above_the_file_and_are_named_in_faults() {
     let expected = "error: LIST_SYNC__SOURCE__SHOP__FORMAT: \"format\" cannot be \"jason\"; did you \
         mean \"json\"?\n\
                     error: --set sink.files.pth: unknown option \"pth\" in [[sink]]; did you mean \"path\"?\n\
-                    hint: nothing was started; each line names the place and what belongs there\n";
+                    hint: nothing was started; each line names the place and what belongs there\n\
+                    code: config-invalid (list_sync explain config-invalid)\n";
     assert_eq!((code, stderr.as_str()), (2, expected));
     // With brokers from outside Kafka is no longer what is missing.
     for (arguments, variables) in [
