@@ -154,8 +154,9 @@ fn a_table_that_is_made_meanwhile() {
     shop.configure(&[format!("{}_*", shop.scratch.name)]);
     let mut run = Program::start(&shop.scratch.folder, "run", &["run"]);
     run.wait_for("snapshot complete");
-    shop.server.execute(&create(&b));
-    shop.fill("b", 0..100);
+    // At once: the next look at the catalog is some seconds away.
+    let rows = format!("INSERT INTO {b} SELECT g, 'v' FROM generate_series(0, 99) g;\n");
+    shop.server.execute(&(create(&b) + &rows));
     let mut session = shop.server.connect();
     session.execute("BEGIN").unwrap();
     session.execute(&format!("INSERT INTO {b} VALUES (100, 'open'), (101, 'open')")).unwrap();

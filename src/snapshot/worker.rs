@@ -13,24 +13,27 @@ const PIECES: usize = 4;
 
 /// A thread with a reader of chunks, which reads one after the other.
 pub struct Worker {
-    tasks: Option<Sender<Task>>,
-    pieces: Receiver<Result<Piece>>,
+    tasks: Option<Sender<(u64, Task)>>,
+    /// Each with the number of its task: a chunk that was given up may have some on their way.
+    pieces: Receiver<(u64, Result<Piece>)>,
+    /// The task that was asked for last.
+    current: u64,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Worker {
     /// Starts the thread.
     pub fn start(mut chunks: Box<dyn Chunks>) -> Result<Self> {
-        let (tasks, wanted) = bounded::<Task>(1);
+        let (tasks, wanted) = bounded::<(u64, Task)>(1);
         let (hand, pieces) = bounded(PIECES);
         let work = move || {
-            for task in wanted {
+            for (number, task) in wanted {
                 let mut each = |piece| {
                     let gone = |_| Error::stop(Code::Internal, "nobody wants the chunk any more");
-                    hand.send(Ok(piece)).map_err(gone)
+                    hand.send((number, Ok(piece))).map_err(gone)
                 };
                 if let Err(error) = chunks.read(&task, &mut each)
-                    && hand.send(Err(error)).is_err()
+                    && hand.send((number, Err(error))).is_err()
                 {
                     return;
                 }
@@ -38,20 +41,21 @@ impl Worker {
         };
         let refused = |cause| Error::stop(Code::SystemRefused, "no thread can be started").cause(cause);
         let thread = threads::spawn("chunks", work).map_err(refused)?;
-        Ok(Self { tasks: Some(tasks), pieces, thread: Some(thread) })
+        Ok(Self { tasks: Some(tasks), pieces, current: 0, thread: Some(thread) })
     }
 
-    /// Begins to read a chunk; the last one has ended.
-    pub fn read(&self, task: Task) -> Result<()> {
+    /// Begins to read a chunk; what still comes of the last one is left out.
+    pub fn read(&mut self, task: Task) -> Result<()> {
         let died = || Error::stop(Code::Internal, "the thread that reads chunks died");
-        self.tasks.as_ref().ok_or_else(died)?.send(task).map_err(|_| died())
+        self.current += 1;
+        self.tasks.as_ref().ok_or_else(died)?.send((self.current, task)).map_err(|_| died())
     }
 
     /// The next piece of the chunk, if one comes in time.
     pub fn next(&self, wait: Duration) -> Result<Option<Piece>> {
         match self.pieces.recv_timeout(wait) {
-            Ok(piece) => piece.map(Some),
-            Err(RecvTimeoutError::Timeout) => Ok(None),
+            Ok((number, piece)) if number == self.current => piece.map(Some),
+            Ok(_) | Err(RecvTimeoutError::Timeout) => Ok(None),
             Err(RecvTimeoutError::Disconnected) => {
                 Err(Error::stop(Code::Internal, "the thread that reads chunks died"))
             }
